@@ -1,0 +1,82 @@
+import type { Schedule } from "./schedule.ts";
+
+/** An instant as the store wrote it. `ms` is Unix time in milliseconds and may carry a microsecond fraction. */
+export interface StoredTime {
+  readonly text: string;
+  readonly ms: number;
+}
+
+/** Who holds a job, and since when. `by` is `host:pid:uuidhex` (fire claim) or `host:pid` (run claim, pending slot). */
+export interface StoredClaim {
+  /** Null when the text is no time that Hermes can read. */
+  readonly at: StoredTime | null;
+  readonly by: string;
+}
+
+export interface PendingSlot extends StoredClaim {
+  readonly scheduledAt: StoredTime;
+}
+
+export interface LastDispatch {
+  readonly scheduledAt: string;
+  readonly dispatchedAt: string;
+  readonly latenessSeconds: number;
+  readonly kind: "on_time" | "late" | "catch_up";
+}
+
+/** One record of `jobs.json` in our words. What we do not know stays in the record's own text. */
+export interface Job {
+  readonly id: string;
+  readonly name: string;
+  readonly kind: "prompt" | "script";
+  readonly script: string | null;
+  readonly interpreter: string | null;
+  readonly workdir: string | null;
+  /** Null when the record's schedule is of no kind that we know; then `fault` says why. */
+  readonly schedule: Schedule | null;
+  readonly scheduleText: string;
+  readonly enabled: boolean;
+  readonly state: string;
+  readonly pausedAt: string | null;
+  readonly repeatTimes: number | null;
+  readonly repeatCompleted: number;
+  readonly nextRunAt: StoredTime | null;
+  readonly lastRunAt: StoredTime | null;
+  readonly lastStatus: string | null;
+  readonly lastError: string | null;
+  readonly failureStreak: number;
+  readonly fireClaim: StoredClaim | null;
+  readonly runClaim: StoredClaim | null;
+  readonly pendingSlot: PendingSlot | null;
+  /** Equal to the text of `nextRunAt` when a person asked Hermes to run the job now. */
+  readonly manualRunAt: string | null;
+  readonly quotaHoldUntil: StoredTime | null;
+  /** Why this record cannot be run, in one sentence, or null. It is written back as it was. */
+  readonly fault: string | null;
+}
+
+/**
+ * What we write into a record. An absent key is left as it is; null is written as JSON null; the string
+ * "drop" removes the key. Instants are texts in the form that Hermes prints.
+ */
+export interface JobPatch {
+  readonly enabled?: boolean;
+  readonly state?: string;
+  readonly pausedAt?: string | null;
+  readonly pausedReason?: string | null;
+  readonly nextRunAt?: string | null;
+  readonly lastRunAt?: string;
+  readonly lastStatus?: string;
+  readonly lastError?: string | null;
+  readonly lastDeliveryError?: string | null;
+  readonly repeatCompleted?: number;
+  readonly fireClaim?: { readonly at: string; readonly by: string } | null;
+  readonly runClaim?: { readonly at: string; readonly by: string } | null;
+  readonly pendingSlot?: "drop";
+  readonly manualRunAt?: "drop";
+  readonly manualRunPrompt?: "drop";
+  /** The three below exist from 0.22 on: written only where the store's records know them. */
+  readonly failureStreak?: number;
+  readonly lastFailure?: { readonly at: string; readonly detail: string | null };
+  readonly lastDispatch?: LastDispatch;
+}

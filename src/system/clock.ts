@@ -1,0 +1,13 @@
+export interface Timer {
+  /** Stops it; safe to call again, and after it fired. */
+  cancel(): void;
+}
+
+export interface Clock {
+  /** Unix time in milliseconds, with a microsecond fraction. May jump. */
+  nowMs(): number;
+  /** Milliseconds since some fixed moment. Never jumps. */
+  monotonicMs(): number;
+  /** Calls `act` once after `delayMs`. Any length is allowed, also past the 2^31-1 ms of Node's own timers. */
+  after(delayMs: number, act: () => void): Timer;
+}

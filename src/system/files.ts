@@ -1,0 +1,54 @@
+/** Tells whether a file is still the one that was read: another writer changes at least one of these. */
+export interface FileIdentity {
+  readonly device: bigint;
+  readonly inode: bigint;
+  readonly sizeBytes: number;
+  readonly modifiedNs: bigint;
+  readonly changedNs: bigint;
+}
+
+export interface FileStat extends FileIdentity {
+  readonly kind: "file" | "folder" | "symlink" | "other";
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Synchronous on purpose: what a tick does under a lock must not be interleaved with anything. Every call throws Node's own error with its `code`. */
+export interface Files {
+  /** Follows symlinks; null when nothing is there. */
+  stat(path: string): FileStat | null;
+  /** Does not follow a last symlink; null when nothing is there. */
+  statLink(path: string): FileStat | null;
+  realPath(path: string): string;
+  list(folder: string): readonly string[];
+  read(path: string): Uint8Array;
+  readText(path: string): string;
+  /** At most `lengthBytes` from `offsetBytes`. */
+  readPart(path: string, offsetBytes: number, lengthBytes: number): Uint8Array;
+  /** Creates a file that must not exist yet. */
+  create(path: string, bytes: Uint8Array | string, mode: number): void;
+  /**
+   * Puts `bytes` in place of the file at `path`, or its symlink's target, so that a reader sees the old or the new whole:
+   * temporary file `<folder>/<temporaryName>`, fsync, rename, fsync of the folder. Mode and, as root, owner of the old file are kept.
+   */
+  replace(path: string, temporaryName: string, bytes: Uint8Array | string, mode: number): void;
+  append(path: string, bytes: Uint8Array | string, mode: number): void;
+  /** Creates missing parents too when `parents` is set; a folder that exists already is no error. */
+  makeFolder(path: string, mode: number, parents: boolean): void;
+  rename(from: string, to: string): void;
+  remove(path: string): void;
+  removeFolder(path: string): void;
+  freeBytes(path: string): number;
+}
+
+export function sameFile(a: FileIdentity | null, b: FileIdentity | null): boolean {
+  if (a === null || b === null) return a === b;
+  return (
+    a.inode === b.inode &&
+    a.modifiedNs === b.modifiedNs &&
+    a.changedNs === b.changedNs &&
+    a.sizeBytes === b.sizeBytes &&
+    a.device === b.device
+  );
+}

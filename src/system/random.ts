@@ -1,0 +1,17 @@
+import { randomBytes, randomUUID } from "node:crypto";
+
+export interface Random {
+  /** 32 hexadecimal digits. */
+  uuidHex(): string;
+  /** `length` characters from `a-z0-9`. */
+  token(length: number): string;
+}
+
+const alphabet = "abcdefghijklmnopqrstuvwxyz0123456789";
+
+export function createRandom(): Random {
+  return {
+    uuidHex: () => randomUUID().replaceAll("-", ""),
+    token: (length) => Array.from(randomBytes(length), (byte) => alphabet[byte % alphabet.length]).join(""),
+  };
+}
