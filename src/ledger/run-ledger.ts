@@ -1,0 +1,381 @@
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { assertLegalMove, type Run, type RunReason, type RunState } from "../core/run.ts";
+import type { System } from "../system/system.ts";
+import { LedgerError, ledgerVersion, prepareSchema, schemaVersion } from "./schema.ts";
+import {
+  createSlotLedger,
+  fromMicroseconds,
+  orNull,
+  type Row,
+  type SlotLedger,
+  toMicroseconds,
+  where,
+} from "./slots.ts";
+
+export type TerminalState = "completed" | "failed" | "void";
+
+/** What is known once a run is over. */
+export interface RunEnd {
+  readonly state: TerminalState;
+  readonly reason: RunReason | null;
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly error: string | null;
+  readonly endedAtMs: number;
+  readonly outputBytes: number | null;
+  readonly outputPath: string | null;
+  readonly documentPath: string | null;
+}
+
+export interface RunQuery {
+  readonly home?: string;
+  readonly jobId?: string;
+  readonly state?: RunState;
+  /** Claimed at this instant or later. */
+  readonly sinceMs?: number;
+  /** 0 means all. */
+  readonly limit: number;
+}
+
+/** Something that a person asked for and that must outlive the asker. `runId` names the run to stop. */
+export interface LedgerRequest {
+  readonly id: number;
+  readonly kind: "run" | "stop";
+  readonly home: string;
+  readonly jobId: string;
+  readonly runId: string | null;
+  readonly requestedAtMs: number;
+}
+
+/** The history of runs, slots and requests. Each call outside `transaction` is a transaction of its own. */
+export interface RunLedger extends Omit<SlotLedger, "rolledBack"> {
+  /** Makes everything that `act` writes durable at once, or nothing of it when `act` throws. May be nested. */
+  transaction<Result>(act: () => Result): Result;
+  claim(runs: readonly Run[]): void;
+  start(runId: string, startedAtMs: number): void;
+  /** Records the end of a run. The first cause wins: false, and nothing changes, when the run was over already. */
+  close(runId: string, end: RunEnd): boolean;
+  /** Adds what became known of a run after its end, such as the document saved from its output. */
+  addOutput(runId: string, output: Pick<RunEnd, "outputBytes" | "outputPath" | "documentPath">): void;
+  /** Marks a run that outlived the daemon that started it. */
+  adopt(runId: string): void;
+  /** Those claimed or running, oldest claim first. */
+  openRuns(home?: string): readonly Run[];
+  run(runId: string): Run | null;
+  /** Newest claim first. */
+  runs(query: RunQuery): readonly Run[];
+  /** At most `limit` runs whose id begins with `beginning`. */
+  runsBeginning(beginning: string, limit: number): readonly Run[];
+  addRequest(request: Omit<LedgerRequest, "id">): number;
+  openRequests(): readonly LedgerRequest[];
+  /** `runId` names the run that served the request, if one did. False when it was closed before. */
+  closeRequest(id: number, closedAtMs: number, runId: string | null): boolean;
+  note(key: string): string | null;
+  /** Null forgets the note. */
+  setNote(key: string, value: string | null): void;
+  /** Forgets ended runs claimed before this instant; returns at most `limit` of their ids, whose folders may go too. */
+  deleteRuns(beforeMs: number, limit: number): readonly string[];
+  /** Moves the write-ahead log into the database and gives freed pages back. Worth calling when nothing is due. */
+  compact(): void;
+  /** Closes the file; nothing may be called afterwards. */
+  dispose(): void;
+}
+
+const runColumns = [
+  "id",
+  "home",
+  "job_id",
+  "job_name",
+  "kind",
+  "trigger",
+  "scheduled_us",
+  "claimed_us",
+  "started_us",
+  "ended_us",
+  "attempt",
+  "state",
+  "reason",
+  "exit_code",
+  "signal",
+  "pid",
+  "start_ticks",
+  "boot_id",
+  "pid_namespace",
+  "owner",
+  "adopted",
+  "error",
+  "output_bytes",
+  "output_path",
+  "document_path",
+] as const;
+
+type RunRow = Row<(typeof runColumns)[number]>;
+type RequestRow = Row<"id" | "kind" | "home" | "job_id" | "run_id" | "requested_us">;
+
+/**
+ * Opens the ledger at `path`, and makes it unless `readOnly` is set. A reader works beside a live daemon, and finds an empty
+ * history where there is no ledger yet.
+ */
+export function createRunLedger(
+  system: Pick<System, "files">,
+  path: string,
+  options: { readonly readOnly?: boolean } = {},
+): RunLedger {
+  const database = openDatabase(system, path, options.readOnly ?? false);
+  const slots = createSlotLedger(database);
+  const selects = new Map<string, StatementSync>();
+  let depth = 0;
+
+  function select(text: string): StatementSync {
+    let statement = selects.get(text);
+    if (statement === undefined) {
+      statement = database.prepare(text);
+      selects.set(text, statement);
+    }
+    return statement;
+  }
+
+  const begin = database.prepare("BEGIN IMMEDIATE");
+  const commit = database.prepare("COMMIT");
+  const insertRun = database.prepare(
+    `INSERT INTO run (${runColumns.join(", ")}) VALUES (${runColumns.map(() => "?").join(", ")})`,
+  );
+  const readState = database.prepare("SELECT state FROM run WHERE id = ?");
+  const startRun = database.prepare("UPDATE run SET state = 'running', started_us = ? WHERE id = ?");
+  const adoptRun = database.prepare("UPDATE run SET adopted = 1 WHERE id = ?");
+  const closeRun = database.prepare(
+    `UPDATE run SET state = ?, reason = ?, exit_code = ?, signal = ?, error = ?, ended_us = ?,
+      output_bytes = ?, output_path = coalesce(?, output_path), document_path = ? WHERE id = ?`,
+  );
+  const addOutputToRun = database.prepare(
+    `UPDATE run SET output_bytes = coalesce(?, output_bytes), output_path = coalesce(?, output_path),
+      document_path = coalesce(?, document_path) WHERE id = ?`,
+  );
+  const insertRequest = database.prepare(
+    "INSERT INTO request (kind, home, job_id, run_id, requested_us) VALUES (?, ?, ?, ?, ?)",
+  );
+  const closeOneRequest = database.prepare(
+    "UPDATE request SET closed_us = ?, run_id = coalesce(?, run_id) WHERE id = ? AND closed_us IS NULL",
+  );
+
+  function transaction<Result>(act: () => Result): Result {
+    if (depth > 0) return act();
+    begin.run();
+    depth = 1;
+    try {
+      const result = act();
+      commit.run();
+      return result;
+    } catch (error) {
+      slots.rolledBack();
+      // SQLite has already rolled back by itself after some errors, a full disk among them.
+      if (database.isTransaction) database.exec("ROLLBACK");
+      throw error;
+    } finally {
+      depth = 0;
+    }
+  }
+
+  function stateOf(runId: string): RunState {
+    const row: RunRow | undefined = readState.get(runId);
+    if (row === undefined) throw new Error(`Cannot change run "${runId}": the ledger has no such run`);
+    return row.state as RunState;
+  }
+
+  function close(runId: string, end: RunEnd): boolean {
+    return transaction(() => {
+      const from = stateOf(runId);
+      if (from === "completed" || from === "failed" || from === "void") return false;
+      assertLegalMove(runId, from, end.state);
+      closeRun.run(
+        end.state,
+        end.reason,
+        end.exitCode,
+        end.signal,
+        end.error,
+        toMicroseconds(end.endedAtMs),
+        end.outputBytes,
+        end.outputPath,
+        end.documentPath,
+        runId,
+      );
+      return true;
+    });
+  }
+
+  return {
+    transaction,
+    claim(runs) {
+      transaction(() => {
+        for (const run of runs) insertRun.run(...toRow(run));
+      });
+    },
+    start(runId, startedAtMs) {
+      transaction(() => {
+        assertLegalMove(runId, stateOf(runId), "running");
+        startRun.run(toMicroseconds(startedAtMs), runId);
+      });
+    },
+    close,
+    addOutput: (runId, output) => {
+      addOutputToRun.run(output.outputBytes, output.outputPath, output.documentPath, runId);
+    },
+    adopt: (runId) => {
+      adoptRun.run(runId);
+    },
+    openRuns(home) {
+      const { text, values } = where([["home = ?", home]]);
+      const condition = text === "" ? " WHERE" : `${text} AND`;
+      const statement = select(`SELECT * FROM run${condition} state IN ('claimed', 'running') ORDER BY seq`);
+      return statement.all(...values).map(toRun);
+    },
+    run: (runId) => orNull(select("SELECT * FROM run WHERE id = ?").get(runId), toRun),
+    runs(query) {
+      const { text, values } = where([
+        ["home = ?", query.home],
+        ["job_id = ?", query.jobId],
+        ["state = ?", query.state],
+        ["claimed_us >= ?", orNull(query.sinceMs, toMicroseconds) ?? undefined],
+      ]);
+      const statement = select(`SELECT * FROM run${text} ORDER BY claimed_us DESC, seq DESC LIMIT ?`);
+      return statement.all(...values, query.limit === 0 ? -1 : query.limit).map(toRun);
+    },
+    runsBeginning(beginning, limit) {
+      // Compared as a range, which the index serves; LIKE would take `_` and `%` of the text for wildcards.
+      const statement = select("SELECT * FROM run WHERE id >= ? AND id < ? ORDER BY id LIMIT ?");
+      return statement.all(beginning, `${beginning}\u{10ffff}`, limit).map(toRun);
+    },
+    ...slots,
+    writeSlots: (home, lines) => transaction(() => slots.writeSlots(home, lines)),
+    writeCursors: (home, cursors) => transaction(() => slots.writeCursors(home, cursors)),
+    addRequest(request) {
+      const { kind, home, jobId, runId, requestedAtMs } = request;
+      return Number(insertRequest.run(kind, home, jobId, runId, toMicroseconds(requestedAtMs)).lastInsertRowid);
+    },
+    openRequests: () => select("SELECT * FROM request WHERE closed_us IS NULL ORDER BY id").all().map(toRequest),
+    closeRequest: (id, closedAtMs, runId) => closeOneRequest.run(toMicroseconds(closedAtMs), runId, id).changes === 1,
+    note(key) {
+      const row: Row<"value"> | undefined = select("SELECT value FROM note WHERE key = ?").get(key);
+      return orNull(row?.value, String);
+    },
+    setNote(key, value) {
+      if (value === null) select("DELETE FROM note WHERE key = ?").run(key);
+      else select("INSERT OR REPLACE INTO note VALUES (?, ?)").run(key, value);
+    },
+    deleteRuns(beforeMs, limit) {
+      const statement = select(
+        `DELETE FROM run WHERE seq IN (SELECT seq FROM run WHERE claimed_us < ?
+          AND state NOT IN ('claimed', 'running') ORDER BY claimed_us LIMIT ?) RETURNING id`,
+      );
+      return statement.all(toMicroseconds(beforeMs), limit).map((row: RunRow) => String(row.id));
+    },
+    compact() {
+      database.exec("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(PASSIVE); PRAGMA optimize");
+    },
+    dispose: () => database.close(),
+  };
+}
+
+function openDatabase(system: Pick<System, "files">, path: string, readOnly: boolean): DatabaseSync {
+  const found = system.files.stat(path);
+  if (readOnly && (found === null || found.sizeBytes === 0)) return emptyDatabase(path);
+  // SQLite gives its side files the mode of the database, so the file is made before SQLite would make it.
+  if (found === null) system.files.create(path, "", 0o600);
+  let database: DatabaseSync | null = null;
+  try {
+    database = new DatabaseSync(path, { readOnly, timeout: 5000 });
+    if (readOnly) {
+      const version = schemaVersion(database);
+      if (version === 0) return emptyDatabase(path);
+      if (version > ledgerVersion) prepareSchema(database, path);
+      return database;
+    }
+    database.exec("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+    prepareSchema(database, path);
+    return database;
+  } catch (error) {
+    database?.close();
+    if (error instanceof LedgerError) throw error;
+    const problem = error instanceof Error ? error.message : String(error);
+    throw new LedgerError(path, null, `${problem}, expected the SQLite database of this program`, { cause: error });
+  }
+}
+
+function emptyDatabase(path: string): DatabaseSync {
+  const database = new DatabaseSync(":memory:");
+  prepareSchema(database, path);
+  return database;
+}
+
+function toRow(run: Run): (string | number | null)[] {
+  return [
+    run.id,
+    run.home,
+    run.jobId,
+    run.jobName,
+    run.kind,
+    run.trigger,
+    orNull(run.scheduledAtMs, toMicroseconds),
+    toMicroseconds(run.claimedAtMs),
+    orNull(run.startedAtMs, toMicroseconds),
+    orNull(run.endedAtMs, toMicroseconds),
+    run.attempt,
+    run.state,
+    run.reason,
+    run.exitCode,
+    run.signal,
+    run.fingerprint.pid,
+    run.fingerprint.startTicks,
+    run.fingerprint.bootId,
+    run.fingerprint.pidNamespace,
+    run.owner,
+    run.adopted ? 1 : 0,
+    run.error,
+    run.outputBytes,
+    run.outputPath,
+    run.documentPath,
+  ];
+}
+
+function toRun(row: RunRow): Run {
+  return {
+    id: String(row.id),
+    home: String(row.home),
+    jobId: String(row.job_id),
+    jobName: String(row.job_name),
+    kind: row.kind as Run["kind"],
+    trigger: row.trigger as Run["trigger"],
+    scheduledAtMs: orNull(row.scheduled_us, fromMicroseconds),
+    claimedAtMs: fromMicroseconds(row.claimed_us),
+    startedAtMs: orNull(row.started_us, fromMicroseconds),
+    endedAtMs: orNull(row.ended_us, fromMicroseconds),
+    attempt: Number(row.attempt),
+    state: row.state as RunState,
+    reason: row.reason as RunReason | null,
+    exitCode: orNull(row.exit_code, Number),
+    signal: orNull(row.signal, String),
+    fingerprint: {
+      pid: Number(row.pid),
+      startTicks: orNull(row.start_ticks, Number),
+      bootId: String(row.boot_id),
+      pidNamespace: orNull(row.pid_namespace, String),
+    },
+    owner: String(row.owner),
+    adopted: row.adopted === 1,
+    error: orNull(row.error, String),
+    outputBytes: orNull(row.output_bytes, Number),
+    outputPath: orNull(row.output_path, String),
+    documentPath: orNull(row.document_path, String),
+  };
+}
+
+function toRequest(row: RequestRow): LedgerRequest {
+  return {
+    id: Number(row.id),
+    kind: row.kind as LedgerRequest["kind"],
+    home: String(row.home),
+    jobId: String(row.job_id),
+    runId: orNull(row.run_id, String),
+    requestedAtMs: fromMicroseconds(row.requested_us),
+  };
+}

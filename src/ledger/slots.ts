@@ -1,0 +1,190 @@
+import type { DatabaseSync, SQLInputValue, SQLOutputValue } from "node:sqlite";
+import type { SlotCursor } from "../core/plan-tick.ts";
+import type { SlotDecision, SlotLine } from "../core/slot.ts";
+
+/** A slot line with the home that its job belongs to. */
+export type LedgerSlot = SlotLine & { readonly home: string };
+
+export interface SlotQuery {
+  readonly home?: string;
+  readonly jobId?: string;
+  /** Scheduled at this instant or later. */
+  readonly sinceMs?: number;
+  /** 0 means all. */
+  readonly limit: number;
+}
+
+export interface SlotLedger {
+  /**
+   * Keeps one line for each job and instant. A `pending` line may become any other, a `move` may become a `run`, and `run` and
+   * `coalesce` lines may name another run (a restored or repeated one); every other second line for an instant is dropped.
+   */
+  writeSlots(home: string, lines: readonly SlotLine[]): void;
+  /** The latest scheduled first. */
+  slots(query: SlotQuery): readonly LedgerSlot[];
+  /** The lines of this home that are still to become another, the earliest scheduled first. */
+  pendingSlots(home: string): readonly LedgerSlot[];
+  cursors(home: string): ReadonlyMap<string, SlotCursor>;
+  /** Makes `cursors` the whole of what is kept for this home. */
+  writeCursors(home: string, cursors: ReadonlyMap<string, SlotCursor>): void;
+  /** Forgets what was cached of a transaction that did not happen. */
+  rolledBack(): void;
+  deleteSlots(beforeMs: number): number;
+}
+
+/** A row with these columns. They are optional in the type only, so that what SQLite returns fits it. */
+export type Row<Column extends string> = { readonly [column in Column]?: SQLOutputValue };
+
+type CursorRow = Row<"job_id" | "next_us" | "schedule_text" | "enabled" | "last_run_us">;
+type SlotRow = Row<
+  "home" | "job_id" | "scheduled_us" | "decision" | "reason" | "run_id" | "decided_us" | "lateness_us"
+>;
+
+export function toMicroseconds(ms: number): number {
+  return Math.round(ms * 1000);
+}
+
+export function fromMicroseconds(us: SQLOutputValue | undefined): number {
+  return Number(us) / 1000;
+}
+
+export function orNull<Value, Result>(
+  value: Value | null | undefined,
+  convert: (value: Value) => Result,
+): Result | null {
+  return value === null || value === undefined ? null : convert(value);
+}
+
+/** `WHERE …` of the conditions that are given, with the values in order. */
+export function where(conditions: readonly (readonly [string, SQLInputValue | undefined])[]): {
+  readonly text: string;
+  readonly values: readonly SQLInputValue[];
+} {
+  const given = conditions.filter((condition) => condition[1] !== undefined);
+  const text = given.length === 0 ? "" : ` WHERE ${given.map(([condition]) => condition).join(" AND ")}`;
+  return { text, values: given.map((condition) => condition[1] ?? null) };
+}
+
+// A final line stays as it was first written, with the exceptions that `writeSlots` names.
+const writeSlotText = `
+INSERT INTO slot (home, job_id, scheduled_us, decision, reason, run_id, decided_us, lateness_us)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (home, job_id, scheduled_us) DO UPDATE SET
+  decision = excluded.decision,
+  reason = CASE WHEN decision = excluded.decision AND decision <> 'pending' AND excluded.reason <> 'restored'
+    THEN reason ELSE excluded.reason END,
+  run_id = excluded.run_id,
+  decided_us = CASE WHEN decision = excluded.decision THEN decided_us ELSE excluded.decided_us END,
+  lateness_us = coalesce(excluded.lateness_us, lateness_us)
+WHERE decision = 'pending'
+  OR (decision = 'move' AND excluded.decision = 'run')
+  OR (decision IN ('run', 'coalesce') AND excluded.decision = decision
+    AND excluded.run_id IS NOT NULL AND excluded.run_id IS NOT run_id)`;
+
+export function createSlotLedger(database: DatabaseSync): SlotLedger {
+  const writeSlot = database.prepare(writeSlotText);
+  const readPending = database.prepare(
+    "SELECT * FROM slot WHERE home = ? AND decision = 'pending' ORDER BY scheduled_us, job_id",
+  );
+  const readCursors = database.prepare("SELECT * FROM slot_cursor WHERE home = ?");
+  const writeCursor = database.prepare("INSERT OR REPLACE INTO slot_cursor VALUES (?, ?, ?, ?, ?, ?)");
+  const deleteCursor = database.prepare("DELETE FROM slot_cursor WHERE home = ? AND job_id = ?");
+  const deleteSlotsBefore = database.prepare("DELETE FROM slot WHERE scheduled_us < ? AND decision <> 'pending'");
+  // What the tables hold, so that a tick over thousands of jobs writes only the cursors that moved.
+  const known = new Map<string, Map<string, SlotCursor>>();
+
+  function cursors(home: string): Map<string, SlotCursor> {
+    let kept = known.get(home);
+    if (kept === undefined) {
+      kept = new Map(readCursors.all(home).map((row: CursorRow) => [String(row.job_id), toCursor(row)]));
+      known.set(home, kept);
+    }
+    return kept;
+  }
+
+  return {
+    writeSlots(home, lines) {
+      for (const line of lines) {
+        writeSlot.run(
+          home,
+          line.jobId,
+          toMicroseconds(line.scheduledAtMs),
+          line.decision,
+          line.reason,
+          line.runId,
+          toMicroseconds(line.decidedAtMs),
+          orNull(line.latenessMs, toMicroseconds),
+        );
+      }
+    },
+    slots(query) {
+      const { text, values } = where([
+        ["home = ?", query.home],
+        ["job_id = ?", query.jobId],
+        ["scheduled_us >= ?", orNull(query.sinceMs, toMicroseconds) ?? undefined],
+      ]);
+      const select = `SELECT * FROM slot${text} ORDER BY scheduled_us DESC, home DESC, job_id DESC LIMIT ?`;
+      return database
+        .prepare(select)
+        .all(...values, query.limit === 0 ? -1 : query.limit)
+        .map(toSlot);
+    },
+    pendingSlots: (home) => readPending.all(home).map(toSlot),
+    cursors: (home) => new Map(cursors(home)),
+    writeCursors(home, wanted) {
+      const kept = cursors(home);
+      for (const [jobId, cursor] of wanted) {
+        const before = kept.get(jobId);
+        if (before !== undefined && sameCursor(before, cursor)) continue;
+        writeCursor.run(
+          home,
+          jobId,
+          orNull(cursor.nextAtMs, toMicroseconds),
+          cursor.scheduleText,
+          cursor.enabled ? 1 : 0,
+          orNull(cursor.lastRunAtMs, toMicroseconds),
+        );
+        kept.set(jobId, cursor);
+      }
+      if (kept.size === wanted.size) return;
+      for (const jobId of [...kept.keys()]) {
+        if (wanted.has(jobId)) continue;
+        deleteCursor.run(home, jobId);
+        kept.delete(jobId);
+      }
+    },
+    rolledBack: () => known.clear(),
+    deleteSlots: (beforeMs) => Number(deleteSlotsBefore.run(toMicroseconds(beforeMs)).changes),
+  };
+}
+
+function sameCursor(a: SlotCursor, b: SlotCursor): boolean {
+  return (
+    a === b ||
+    (a.nextAtMs === b.nextAtMs &&
+      a.scheduleText === b.scheduleText &&
+      a.enabled === b.enabled &&
+      a.lastRunAtMs === b.lastRunAtMs)
+  );
+}
+
+function toCursor(row: CursorRow): SlotCursor {
+  return {
+    nextAtMs: orNull(row.next_us, fromMicroseconds),
+    scheduleText: String(row.schedule_text),
+    enabled: row.enabled === 1,
+    lastRunAtMs: orNull(row.last_run_us, fromMicroseconds),
+  };
+}
+
+function toSlot(row: SlotRow): LedgerSlot {
+  return {
+    ...({ decision: row.decision, reason: row.reason } as SlotDecision),
+    home: String(row.home),
+    jobId: String(row.job_id),
+    scheduledAtMs: fromMicroseconds(row.scheduled_us),
+    runId: orNull(row.run_id, String),
+    decidedAtMs: fromMicroseconds(row.decided_us),
+    latenessMs: orNull(row.lateness_us, fromMicroseconds),
+  };
+}
