@@ -38,6 +38,7 @@ export interface Job {
   readonly enabled: boolean;
   readonly state: string;
   readonly pausedAt: string | null;
+  readonly pausedReason?: string | null;
   readonly repeatTimes: number | null;
   readonly repeatCompleted: number;
   readonly nextRunAt: StoredTime | null;
@@ -51,6 +52,11 @@ export interface Job {
   /** Equal to the text of `nextRunAt` when a person asked Hermes to run the job now. */
   readonly manualRunAt: string | null;
   readonly quotaHoldUntil: StoredTime | null;
+  /**
+   * The text of an instant off the schedule that Hermes set on purpose and that may fire once: `unreachable_retry.at` or
+   * `quota_hold_until`, where the cron expression kept beside it is still the record's own.
+   */
+  readonly parkedAt?: string | null;
   /** Why this record cannot be run, in one sentence, or null. It is written back as it was. */
   readonly fault: string | null;
 }
@@ -75,6 +81,11 @@ export interface JobPatch {
   readonly pendingSlot?: "drop";
   readonly manualRunAt?: "drop";
   readonly manualRunPrompt?: "drop";
+  readonly preflightAlerted?: "drop";
+  readonly lastFireError?: "drop";
+  readonly unreachableRetry?: "drop";
+  /** Both `quota_hold_until` and `quota_hold_cron_expr`. */
+  readonly quotaHold?: "drop";
   /** The three below exist from 0.22 on: written only where the store's records know them. */
   readonly failureStreak?: number;
   readonly lastFailure?: { readonly at: string; readonly detail: string | null };

@@ -1,5 +1,5 @@
 import type { Job, JobPatch } from "./job.ts";
-import type { SlotLine } from "./slot.ts";
+import type { SlotDecision, SlotLine } from "./slot.ts";
 import type { Zone } from "./zone.ts";
 
 /** A run that this supervisor has not closed yet. */
@@ -23,6 +23,12 @@ export interface SlotCursor {
   readonly scheduleText: string;
   readonly enabled: boolean;
   readonly lastRunAtMs: number | null;
+  /** Instants from `nextAtMs` up to, not including, `untilMs` whose decision is made but whose lines are still to be written. */
+  readonly backlog?: { readonly untilMs: number; readonly decision: SlotDecision; readonly runId: string | null };
+  /** The newest instant that has a `pending` line, and its reason, so that waiting does not write the same lines again. */
+  readonly pending?: { readonly throughMs: number; readonly reason: string };
+  /** The foreign `fire_claim.by` that was counted as the run of an instant, so that it is not counted for the next one too. */
+  readonly servedBy?: string;
 }
 
 export interface TickInput {
@@ -40,6 +46,16 @@ export interface TickInput {
   readonly canRun: (job: Job) => boolean;
   /** Names the home state that forbids starting anything, or null. */
   readonly hold: "estop" | "drain" | "parked" | "disk" | null;
+  /** How long a one-shot's `run_claim` holds: 30 minutes unless `HERMES_CRON_TIMEOUT` says more. */
+  readonly runClaimLifeMs?: number;
+  /** Hermes' `cron.catch_up_missed`: false drops slots that are later than their grace. */
+  readonly catchUpMissed?: boolean;
+  /** Whether Hermes' own ledger says that this instant was completed. */
+  readonly ranElsewhere?: (jobId: string, scheduledAtMs: number) => boolean;
+  /** Jobs whose fire fence somebody else holds at this moment. */
+  readonly busy?: ReadonlySet<string>;
+  /** By job, the instant whose claim was void and is to be served again. */
+  readonly restored?: ReadonlyMap<string, number>;
 }
 
 export interface PlannedClaim {
@@ -55,7 +71,10 @@ export interface TickPlan {
   /** By job id, the claims' changes to the records among them. */
   readonly patches: ReadonlyMap<string, JobPatch>;
   readonly slots: readonly SlotLine[];
+  /** The cursors that changed. */
   readonly cursors: ReadonlyMap<string, SlotCursor>;
+  /** Jobs whose record is gone: forget their cursors. */
+  readonly cursorsDropped: readonly string[];
   /** Gates wanted but not given: spawn these and plan again. */
   readonly gatesMissing: number;
   /** The earliest instant at which another tick has something to do, or null. */
