@@ -298,8 +298,8 @@ test("slots() lists what was asked for, the latest scheduled first", () => {
   expect(key({ limit: 0 })).toEqual([
     "default/a skip 60000",
     "default/b pending 30000",
-    "default/a run 0",
     "work/c run 0",
+    "default/a run 0",
   ]);
   expect(key({ limit: 1 })).toEqual(["default/a skip 60000"]);
   expect(key({ limit: 9, home: "work" })).toEqual(["work/c run 0"]);
