@@ -48,7 +48,7 @@ export interface LedgerRequest {
 }
 
 /** The history of runs, slots and requests. Each call outside `transaction` is a transaction of its own. */
-export interface RunLedger extends Omit<SlotLedger, "rolledBack"> {
+export interface RunLedger extends SlotLedger {
   /** Makes everything that `act` writes durable at once, or nothing of it when `act` throws. May be nested. */
   transaction<Result>(act: () => Result): Result;
   claim(runs: readonly Run[]): void;
@@ -167,7 +167,6 @@ export function createRunLedger(
       commit.run();
       return result;
     } catch (error) {
-      slots.rolledBack();
       // SQLite has already rolled back by itself after some errors, a full disk among them.
       if (database.isTransaction) database.exec("ROLLBACK");
       throw error;
@@ -247,7 +246,7 @@ export function createRunLedger(
     },
     ...slots,
     writeSlots: (home, lines) => transaction(() => slots.writeSlots(home, lines)),
-    writeCursors: (home, cursors) => transaction(() => slots.writeCursors(home, cursors)),
+    writeCursors: (home, changed, dropped) => transaction(() => slots.writeCursors(home, changed, dropped)),
     addRequest(request) {
       const { kind, home, jobId, runId, requestedAtMs } = request;
       return Number(insertRequest.run(kind, home, jobId, runId, toMicroseconds(requestedAtMs)).lastInsertRowid);

@@ -66,13 +66,11 @@ CREATE INDEX slot_by_time ON slot (scheduled_us);
 CREATE INDEX slot_by_job ON slot (job_id, scheduled_us);
 CREATE INDEX slot_pending ON slot (home, scheduled_us) WHERE decision = 'pending';
 
+-- A cursor is one JSON value: only the tick reads it, always whole.
 CREATE TABLE slot_cursor (
   home TEXT NOT NULL,
   job_id TEXT NOT NULL,
-  next_us INTEGER,
-  schedule_text TEXT NOT NULL,
-  enabled INTEGER NOT NULL,
-  last_run_us INTEGER,
+  cursor TEXT NOT NULL,
   PRIMARY KEY (home, job_id)
 ) STRICT, WITHOUT ROWID;
 

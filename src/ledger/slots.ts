@@ -25,17 +25,14 @@ export interface SlotLedger {
   /** The lines of this home that are still to become another, the earliest scheduled first. */
   pendingSlots(home: string): readonly LedgerSlot[];
   cursors(home: string): ReadonlyMap<string, SlotCursor>;
-  /** Makes `cursors` the whole of what is kept for this home. */
-  writeCursors(home: string, cursors: ReadonlyMap<string, SlotCursor>): void;
-  /** Forgets what was cached of a transaction that did not happen. */
-  rolledBack(): void;
+  /** Writes the cursors that changed and forgets those of jobs that are gone. */
+  writeCursors(home: string, changed: ReadonlyMap<string, SlotCursor>, dropped: readonly string[]): void;
   deleteSlots(beforeMs: number): number;
 }
 
 /** A row with these columns. They are optional in the type only, so that what SQLite returns fits it. */
 export type Row<Column extends string> = { readonly [column in Column]?: SQLOutputValue };
 
-type CursorRow = Row<"job_id" | "next_us" | "schedule_text" | "enabled" | "last_run_us">;
 type SlotRow = Row<
   "home" | "job_id" | "scheduled_us" | "decision" | "reason" | "run_id" | "decided_us" | "lateness_us"
 >;
@@ -87,20 +84,9 @@ export function createSlotLedger(database: DatabaseSync): SlotLedger {
     "SELECT * FROM slot WHERE home = ? AND decision = 'pending' ORDER BY scheduled_us, job_id",
   );
   const readCursors = database.prepare("SELECT * FROM slot_cursor WHERE home = ?");
-  const writeCursor = database.prepare("INSERT OR REPLACE INTO slot_cursor VALUES (?, ?, ?, ?, ?, ?)");
+  const writeCursor = database.prepare("INSERT OR REPLACE INTO slot_cursor VALUES (?, ?, ?)");
   const deleteCursor = database.prepare("DELETE FROM slot_cursor WHERE home = ? AND job_id = ?");
   const deleteSlotsBefore = database.prepare("DELETE FROM slot WHERE scheduled_us < ? AND decision <> 'pending'");
-  // What the tables hold, so that a tick over thousands of jobs writes only the cursors that moved.
-  const known = new Map<string, Map<string, SlotCursor>>();
-
-  function cursors(home: string): Map<string, SlotCursor> {
-    let kept = known.get(home);
-    if (kept === undefined) {
-      kept = new Map(readCursors.all(home).map((row: CursorRow) => [String(row.job_id), toCursor(row)]));
-      known.set(home, kept);
-    }
-    return kept;
-  }
 
   return {
     writeSlots(home, lines) {
@@ -130,50 +116,17 @@ export function createSlotLedger(database: DatabaseSync): SlotLedger {
         .map(toSlot);
     },
     pendingSlots: (home) => readPending.all(home).map(toSlot),
-    cursors: (home) => new Map(cursors(home)),
-    writeCursors(home, wanted) {
-      const kept = cursors(home);
-      for (const [jobId, cursor] of wanted) {
-        const before = kept.get(jobId);
-        if (before !== undefined && sameCursor(before, cursor)) continue;
-        writeCursor.run(
-          home,
-          jobId,
-          orNull(cursor.nextAtMs, toMicroseconds),
-          cursor.scheduleText,
-          cursor.enabled ? 1 : 0,
-          orNull(cursor.lastRunAtMs, toMicroseconds),
-        );
-        kept.set(jobId, cursor);
-      }
-      if (kept.size === wanted.size) return;
-      for (const jobId of [...kept.keys()]) {
-        if (wanted.has(jobId)) continue;
-        deleteCursor.run(home, jobId);
-        kept.delete(jobId);
-      }
+    cursors: (home) =>
+      new Map(
+        readCursors
+          .all(home)
+          .map((row: Row<"job_id" | "cursor">) => [String(row.job_id), JSON.parse(String(row.cursor)) as SlotCursor]),
+      ),
+    writeCursors(home, changed, dropped) {
+      for (const [jobId, cursor] of changed) writeCursor.run(home, jobId, JSON.stringify(cursor));
+      for (const jobId of dropped) deleteCursor.run(home, jobId);
     },
-    rolledBack: () => known.clear(),
     deleteSlots: (beforeMs) => Number(deleteSlotsBefore.run(toMicroseconds(beforeMs)).changes),
-  };
-}
-
-function sameCursor(a: SlotCursor, b: SlotCursor): boolean {
-  return (
-    a === b ||
-    (a.nextAtMs === b.nextAtMs &&
-      a.scheduleText === b.scheduleText &&
-      a.enabled === b.enabled &&
-      a.lastRunAtMs === b.lastRunAtMs)
-  );
-}
-
-function toCursor(row: CursorRow): SlotCursor {
-  return {
-    nextAtMs: orNull(row.next_us, fromMicroseconds),
-    scheduleText: String(row.schedule_text),
-    enabled: row.enabled === 1,
-    lastRunAtMs: orNull(row.last_run_us, fromMicroseconds),
   };
 }
 

@@ -170,12 +170,12 @@ test("addOutput() adds to an ended run and keeps what it does not name", () => {
 
 test("transaction() keeps all of it or nothing", () => {
   const ledger = open();
-  ledger.writeCursors("default", new Map([["j", cursor]]));
+  ledger.writeCursors("default", new Map([["j", cursor]]), []);
   expect(() =>
     ledger.transaction(() => {
       ledger.claim([run()]);
       ledger.writeSlots("default", [slot({ decision: "run", reason: "on_time" })]);
-      ledger.writeCursors("default", new Map([["j", { ...cursor, nextAtMs: dayMs + 60_000 }]]));
+      ledger.writeCursors("default", new Map([["j", { ...cursor, nextAtMs: dayMs + 60_000 }]]), []);
       throw new Error("power cut");
     }),
   ).toThrow("power cut");
@@ -336,7 +336,7 @@ test("deleteSlots() and deleteRuns() leave what is not over yet", () => {
   ledger.compact();
 });
 
-test("writeCursors() keeps exactly the cursors of the home", () => {
+test("writeCursors() changes and forgets the cursors it is given and no other", () => {
   const ledger = open();
   const moved = { nextAtMs: null, scheduleText: "every 5m", enabled: false, lastRunAtMs: dayMs + 0.5 };
   ledger.writeCursors(
@@ -345,14 +345,16 @@ test("writeCursors() keeps exactly the cursors of the home", () => {
       ["a", cursor],
       ["b", cursor],
     ]),
+    [],
   );
-  ledger.writeCursors("work", new Map([["a", cursor]]));
+  ledger.writeCursors("work", new Map([["a", cursor]]), []);
   ledger.writeCursors(
     "default",
     new Map([
       ["b", moved],
       ["c", cursor],
     ]),
+    ["a"],
   );
   const expected = [
     ["b", moved],
