@@ -156,6 +156,14 @@ function layer(text: YamlText, value: unknown, root: readonly string[], scope: "
       problems.push({ path, part: "value", problem: `${name} is ${show(valueAt(value, path))}, ${expected}` });
     }
   }
+  // A misspelt key also leaves the right one missing: one of the two is enough to say.
+  const misspelt = new Set(
+    problems.filter(({ part }) => part === "key").map(({ path }) => path.slice(0, -1).join(".")),
+  );
+  const said = problems.filter(
+    ({ path, part }) =>
+      part === "key" || valueAt(value, path) !== undefined || !misspelt.has(path.slice(0, -1).join(".")),
+  );
   if (scope === "home" && isRecord(value)) {
     for (const { key, hostOnly } of settings) {
       const path = key.split(".");
@@ -168,7 +176,7 @@ function layer(text: YamlText, value: unknown, root: readonly string[], scope: "
       }
     }
   }
-  const errors = problems
+  const errors = said
     .map(({ path, part, problem }) => {
       const place = text.placeOf([...root, ...path], part);
       return { place, error: text.errorAt(place, problem) };
@@ -209,7 +217,7 @@ function innermost(issue: z.core.$ZodIssue): readonly z.core.$ZodIssue[] {
         (inner) => inner.path.length * 2 + (inner.code === "custom" || inner.code === "unrecognized_keys" ? 1 : 0),
       ),
     );
-  const [best] = [...issue.errors].sort((a, b) => depth(b) - depth(a));
+  const [best] = [...issue.errors].sort((a, b) => depth(b) - depth(a) || a.length - b.length);
   if (best === undefined || depth(best) === 0) return [issue];
   return best.flatMap((inner) => innermost({ ...inner, path: [...issue.path, ...inner.path] }));
 }

@@ -26,7 +26,7 @@ const mebibyte = 1024 ** 2;
 const gibibyte = 1024 ** 3;
 
 /** Stands for "not a quantity at all": the documents of the setting say what was expected. */
-export const unitProblem = "";
+export const unitProblem = "unit";
 
 /**
  * A value as people write it becomes a value as we use it. The error text of a transform says what is allowed;
@@ -326,7 +326,7 @@ const innerExpected: Readonly<Record<string, string>> = {
   "retry.max": "a whole number from 1 to 100",
   "retry.backoff": aLength,
   "retry.jitter": "a number from 0 to 1",
-  "retry.on": `a list of ${retryCauses.join(", ")}`,
+  "retry.on": `some of ${retryCauses.join(", ")}`,
   "misfire.run_all": "a whole number from 1 to 1000",
   "misfire.within": aLength,
   tags: "a name of letters, digits, _, . and -",
