@@ -1,0 +1,49 @@
+// Python's ideas of blanks and digits differ from JavaScript's: `\s` here is what `str.split()` and `str.strip()` take.
+const blank = "[\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]";
+const leadingBlanks = new RegExp(`^${blank}+`);
+const blankRun = new RegExp(`${blank}+`);
+const blankCharacter = new RegExp(blank);
+/** Longest run of digits that Python's `int()` takes. */
+const intDigitsMax = 4300;
+
+/** Python's `str.strip()`. */
+export function strip(text: string): string {
+  let end = text.length;
+  while (end > 0 && blankCharacter.test(text.charAt(end - 1))) end -= 1;
+  return text.slice(0, end).replace(leadingBlanks, "");
+}
+
+/** Python's `str.split()`. */
+export function splitOnBlanks(text: string): string[] {
+  const stripped = strip(text);
+  return stripped === "" ? [] : stripped.split(blankRun);
+}
+
+/** Whether the text is digits only, of any script: what Python's `^\d+$` matches. */
+export function isDigits(text: string): boolean {
+  return /^\p{Nd}+$/u.test(text);
+}
+
+/** Digits of any script as 0-9, or null where Python's `int()` gives up. */
+export function toAsciiDigits(digits: string): string | null {
+  if (/^\d+$/.test(digits)) return digits.length > intDigitsMax ? null : digits;
+  const characters = [...digits];
+  return characters.length > intDigitsMax ? null : characters.map(digitValue).join("");
+}
+
+function digitValue(character: string): number {
+  // Unicode keeps every script's ten digits together and in order, so the value is the distance to the run's start.
+  const code = character.codePointAt(0) ?? 0;
+  let value = 0;
+  while (value < 9 && isDigits(String.fromCodePoint(code - value - 1))) value += 1;
+  return isRunOfTen(code - value) ? value : wideDigitValue(code);
+}
+
+function isRunOfTen(start: number): boolean {
+  return !isDigits(String.fromCodePoint(start - 1));
+}
+
+// The mathematical digits are five runs of ten without a gap.
+function wideDigitValue(code: number): number {
+  return (code - 0x1d7ce) % 10;
+}
