@@ -31,13 +31,15 @@ export interface Files {
   /**
    * Puts `bytes` in place of the file at `path`, or its symlink's target, so that a reader sees the old or the new whole:
    * temporary file `<folder>/<temporaryName>`, fsync, rename, fsync of the folder. Mode and, as root, owner of the old file are kept.
+   * A file that cannot be renamed over, such as a bind mount, is written in place. Returns what is now there.
    */
-  replace(path: string, temporaryName: string, bytes: Uint8Array | string, mode: number): void;
+  replace(path: string, temporaryName: string, bytes: Uint8Array | string, mode: number): FileIdentity;
   append(path: string, bytes: Uint8Array | string, mode: number): void;
   /** Creates missing parents too when `parents` is set; a folder that exists already is no error. */
   makeFolder(path: string, mode: number, parents: boolean): void;
   rename(from: string, to: string): void;
   remove(path: string): void;
+  /** With everything in it; links in it are removed, not followed. */
   removeFolder(path: string): void;
   freeBytes(path: string): number;
 }

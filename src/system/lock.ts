@@ -10,6 +10,11 @@ export interface Locks {
    * The same call on the same file as Python's `fcntl.flock`, so each excludes the other.
    */
   tryLock(path: string): HeldLock | null;
+  /**
+   * As `tryLock`, trying again for at most `waitMs` and throwing LockHeldError then. It stops the whole program meanwhile,
+   * so it is for locks that are held for moments, and for waits of a few of them.
+   */
+  lockWithin(path: string, waitMs: number): HeldLock;
   /** The process that holds the lock on `path` according to the system, or null when that cannot be told. */
   holderPid(path: string): number | null;
 }

@@ -1,0 +1,243 @@
+/** A part of a text, from `start` up to but not including `end`. */
+export interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** One `"key": value` of an object. The span is the value's; `keyStart` is where the key's quote opens. */
+export interface Member extends Span {
+  readonly key: string;
+  readonly keyStart: number;
+}
+
+/** A text that Python's `json.loads` would refuse, too. */
+export class JsonTextError extends SyntaxError {
+  override readonly name = "JsonTextError";
+  readonly offset: number;
+  constructor(message: string, offset: number) {
+    super(message);
+    this.offset = offset;
+  }
+}
+
+/** Python gives up at its recursion limit of 1000 frames, a few of which its caller has used. */
+const depthMax = 980;
+/** Python refuses to read an integer of more digits. */
+const integerDigitsMax = 4300;
+
+/** `backslash` is the first backslash at or after the place last looked at, so that texts without any are searched once. */
+interface Scan {
+  readonly text: string;
+  backslash: number;
+}
+
+const number = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?/y;
+const literals: Readonly<Record<string, readonly string[]>> = {
+  t: ["true"],
+  f: ["false"],
+  n: ["null"],
+  N: ["NaN"],
+  I: ["Infinity"],
+  "-": ["-Infinity"],
+};
+
+/** The span of the one value from `from` on; blanks may surround it. Throws JsonTextError where Python would refuse the text. */
+export function scanDocument(text: string, from: number): Span {
+  const start = skipBlanks(text, from);
+  const end = skipValue(newScan(text, start), start, 0);
+  const rest = skipBlanks(text, end);
+  if (rest < text.length) throw new JsonTextError("there is more text after the end of the document", rest);
+  return { start, end };
+}
+
+/** The members of the object that opens at `start`, in the order of the text and with every repetition of a key. */
+export function membersOf(text: string, start: number): readonly Member[] {
+  const members: Member[] = [];
+  scanObject(newScan(text, start), start, 0, members);
+  return members;
+}
+
+/** The items of the array that opens at `start`. */
+export function itemsOf(text: string, start: number): readonly Span[] {
+  const items: Span[] = [];
+  scanArray(newScan(text, start), start, 0, items);
+  return items;
+}
+
+/** The member that counts when a key is repeated: the last one, as in Python. */
+export function memberNamed(members: readonly Member[], key: string): Member | null {
+  return members.findLast((member) => member.key === key) ?? null;
+}
+
+/**
+ * The value of a span that was scanned before. Numbers become JavaScript's, so it serves to look at, never to write back.
+ * Line ends inside a string become `\n`, because Python reads the file that way.
+ */
+export function toValue(text: string, span: Span): unknown {
+  const own = text.slice(span.start, span.end);
+  try {
+    return JSON.parse(own);
+  } catch {
+    return looseValue(own, 0);
+  }
+}
+
+/** A string as Python prints it: `ascii` escapes everything but the printable ASCII characters. Half a surrogate pair becomes U+FFFD. */
+export function printString(value: string, ascii: boolean): string {
+  const literal = JSON.stringify(value.toWellFormed());
+  return ascii ? literal.replace(/[^ -~]/g, escapeUnit) : literal;
+}
+
+/** `text` with each span replaced; the edits are in the order of the text and do not overlap. */
+export function spliceText(text: string, edits: readonly (Span & { readonly text: string })[]): string {
+  const pieces: string[] = [];
+  let at = 0;
+  for (const edit of edits) {
+    pieces.push(text.slice(at, edit.start), edit.text);
+    at = edit.end;
+  }
+  pieces.push(text.slice(at));
+  return pieces.join("");
+}
+
+/** Line and column of an offset, both from 1. A line ends at `\n`, `\r` or both together. */
+export function placeOf(text: string, offset: number): { readonly line: number; readonly column: number } {
+  let line = 1;
+  let lineStart = 0;
+  for (const lineEnd of text.slice(0, offset).matchAll(/\r\n?|\n/g)) {
+    line += 1;
+    lineStart = lineEnd.index + lineEnd[0].length;
+  }
+  return { line, column: offset - lineStart + 1 };
+}
+
+function newScan(text: string, start: number): Scan {
+  return { text, backslash: start - 1 };
+}
+
+function skipBlanks(text: string, at: number): number {
+  for (let index = at; ; index += 1) {
+    const code = text.charCodeAt(index);
+    if (code !== 32 && code !== 10 && code !== 13 && code !== 9) return index;
+  }
+}
+
+function skipValue(scan: Scan, at: number, depth: number): number {
+  const { text } = scan;
+  switch (text[at]) {
+    case '"':
+      return skipString(scan, at);
+    case "{":
+      return scanObject(scan, at, depth, null);
+    case "[":
+      return scanArray(scan, at, depth, null);
+    case undefined:
+      throw new JsonTextError("the text ends where a value should stand", at);
+    default:
+      return skipLiteral(text, at) ?? skipNumber(text, at);
+  }
+}
+
+function skipLiteral(text: string, at: number): number | null {
+  for (const literal of literals[text.charAt(at)] ?? []) {
+    if (text.startsWith(literal, at)) return at + literal.length;
+  }
+  return null;
+}
+
+function skipNumber(text: string, at: number): number {
+  number.lastIndex = at;
+  const found = number.exec(text);
+  if (found === null) throw new JsonTextError("there is no value here", at);
+  const [token, fraction, exponent] = found;
+  if (token.length > integerDigitsMax && fraction === undefined && exponent === undefined) {
+    if (token.replace("-", "").length > integerDigitsMax) {
+      throw new JsonTextError(`the integer has more than ${integerDigitsMax} digits`, at);
+    }
+  }
+  return at + token.length;
+}
+
+function skipString(scan: Scan, at: number): number {
+  const { text } = scan;
+  let from = at + 1;
+  for (;;) {
+    const quote = text.indexOf('"', from);
+    if (quote === -1) throw new JsonTextError("the string that opens here never ends", at);
+    if (scan.backslash < from) {
+      const next = text.indexOf("\\", from);
+      scan.backslash = next === -1 ? text.length : next;
+    }
+    if (scan.backslash > quote) return quote + 1;
+    from = skipEscape(text, scan.backslash);
+  }
+}
+
+function skipEscape(text: string, at: number): number {
+  const letter = text.charAt(at + 1);
+  if (letter !== "" && '"\\/bfnrt'.includes(letter)) return at + 2;
+  if (letter === "u" && /^[0-9a-fA-F]{4}$/.test(text.slice(at + 2, at + 6))) return at + 6;
+  throw new JsonTextError("there is a backslash that begins no escape", at);
+}
+
+function scanObject(scan: Scan, start: number, depth: number, members: Member[] | null): number {
+  const { text } = scan;
+  if (depth >= depthMax) throw new JsonTextError(`there are more than ${depthMax} levels in each other`, start);
+  let at = skipBlanks(text, start + 1);
+  if (text[at] === "}") return at + 1;
+  for (;;) {
+    if (text[at] !== '"') throw new JsonTextError("a key in double quotes should stand here", at);
+    const keyStart = at;
+    const keyEnd = skipString(scan, at);
+    at = skipBlanks(text, keyEnd);
+    if (text[at] !== ":") throw new JsonTextError("a colon should stand here", at);
+    const valueStart = skipBlanks(text, at + 1);
+    const end = skipValue(scan, valueStart, depth + 1);
+    if (members !== null) {
+      members.push({ key: keyText(text, keyStart, keyEnd), keyStart, start: valueStart, end });
+    }
+    at = skipBlanks(text, end);
+    if (text[at] === "}") return at + 1;
+    if (text[at] !== ",") throw new JsonTextError("a comma or a closing brace should stand here", at);
+    at = skipBlanks(text, at + 1);
+  }
+}
+
+function scanArray(scan: Scan, start: number, depth: number, items: Span[] | null): number {
+  const { text } = scan;
+  if (depth >= depthMax) throw new JsonTextError(`there are more than ${depthMax} levels in each other`, start);
+  let at = skipBlanks(text, start + 1);
+  if (text[at] === "]") return at + 1;
+  for (;;) {
+    const end = skipValue(scan, at, depth + 1);
+    items?.push({ start: at, end });
+    at = skipBlanks(text, end);
+    if (text[at] === "]") return at + 1;
+    if (text[at] !== ",") throw new JsonTextError("a comma or a closing bracket should stand here", at);
+    at = skipBlanks(text, at + 1);
+  }
+}
+
+function keyText(text: string, start: number, end: number): string {
+  return String(toValue(text, { start, end }));
+}
+
+/** For what Python reads and `JSON.parse` does not: NaN, the infinities and control characters in strings. */
+function looseValue(text: string, start: number): unknown {
+  switch (text[start]) {
+    case "{": {
+      const members = membersOf(text, start).map((member) => [member.key, toValue(text, member)] as const);
+      return Object.fromEntries(members);
+    }
+    case "[":
+      return itemsOf(text, start).map((item) => toValue(text, item));
+    case '"':
+      return JSON.parse(text.replace(/\r\n?/g, "\n").replace(/[\u0000-\u001f]/g, escapeUnit));
+    default:
+      return Number(text);
+  }
+}
+
+function escapeUnit(unit: string): string {
+  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
+}

@@ -1,0 +1,236 @@
+import { join } from "node:path";
+import type { Job, JobPatch } from "../core/job.ts";
+import { type FileIdentity, sameFile } from "../system/files.ts";
+import { type HeldLock, LockHeldError } from "../system/lock.ts";
+import type { System } from "../system/system.ts";
+import {
+  CorruptStoreError,
+  editJobsFile,
+  isEscapedText,
+  type JobRecord,
+  type JobsFile,
+  jobsFileBytesMax,
+  parseJobsFile,
+  patchRecord,
+  type ReadInstant,
+  readRecord,
+  type StoreFeatures,
+  tooLarge,
+} from "./jobs-file.ts";
+
+/** The jobs of one home as they were at one moment. */
+export interface StoreSnapshot {
+  /** In the order of the file. Of jobs with one id only the first can run; the others have a fault. */
+  readonly jobs: readonly Job[];
+  /** One sentence for each entry of the file that is no job. */
+  readonly strays: readonly string[];
+  readonly features: StoreFeatures;
+  /** Null when there is no file, which means no jobs. */
+  readonly identity: FileIdentity | null;
+}
+
+/** Says what to write, by job id, from what the store holds at this very moment. An id that the store does not have is an error. */
+export type DecidePatches = (snapshot: StoreSnapshot) => ReadonlyMap<string, JobPatch>;
+
+export interface JobStore {
+  readonly path: string;
+  /** Takes no lock and waits for nothing. Throws CorruptStoreError, or Node's own error when the file cannot be read. */
+  read(): StoreSnapshot;
+  /**
+   * Decides and writes under `.jobs.lock`, in one replace, and returns what the store holds then; changes nothing on disk
+   * if the patches change nothing. Waits up to `waitMs` for the lock without yielding, so keep that to a few milliseconds.
+   */
+  update(decide: DecidePatches, waitMs: number): StoreSnapshot;
+  /** As `update`, for callers that can wait: it yields while another process holds the lock. */
+  updateWhenFree(decide: DecidePatches, waitMs: number): Promise<StoreSnapshot>;
+}
+
+export interface JobStoreOptions {
+  readonly readInstant: ReadInstant;
+  /** The present moment as Hermes prints it in this home's zone, for `updated_at`. */
+  readonly nowText: () => string;
+  /** What the installed Hermes is known to keep in records, where the records themselves do not show it yet. */
+  readonly installed?: StoreFeatures;
+}
+
+/** What is in memory of a file: its snapshot, and the text that a write starts from. */
+interface LoadedStore {
+  readonly snapshot: StoreSnapshot;
+  readonly file: JobsFile;
+  /** By record; null for a record without an id. */
+  readonly records: readonly (JobRecord | null)[];
+  /** False while the file is so young that another write could have left the same times. */
+  readonly settled: boolean;
+}
+
+/** Two writes within one step of the file system's clock can leave the same times; this is longer than any such step. */
+const clockStepMs = 20;
+/** How often a file that changes while it is read is read again. */
+const readsMax = 5;
+const pollMs = 20;
+
+export function createJobStore(system: System, cronFolder: string, options: JobStoreOptions): JobStore {
+  const path = join(cronFolder, "jobs.json");
+  const lockPath = join(cronFolder, ".jobs.lock");
+  let loaded: LoadedStore | null = null;
+
+  function load(): LoadedStore {
+    for (let reads = 1; ; reads += 1) {
+      const identity = identify(system, path);
+      if (loaded?.settled && sameFile(loaded.snapshot.identity, identity)) return loaded;
+      if (identity === null) {
+        loaded = emptyStore(options);
+        return loaded;
+      }
+      const ageMs = Math.abs(system.clock.nowMs() - Number(identity.changedNs / 1_000_000n));
+      try {
+        const file = parseJobsFile(system.files.read(path), path);
+        if (sameFile(identity, identify(system, path)) || reads === readsMax) {
+          const records = readRecords(file, loaded, options.readInstant);
+          loaded = assemble(file, records, identity, ageMs > clockStepMs, options);
+          return loaded;
+        }
+      } catch (error) {
+        // Whoever writes in place may have been seen half-way, or the file may just have gone.
+        if (reads === readsMax || sameFile(identity, identify(system, path))) throw error;
+      }
+    }
+  }
+
+  function write(decide: DecidePatches): StoreSnapshot {
+    const current = load();
+    const texts = patchedTexts(current, decide(current.snapshot), path);
+    if (texts.size === 0) return current.snapshot;
+    const file = editJobsFile(current.file, texts, options.nowText());
+    const records = [...current.records];
+    for (const [index, text] of texts) records[index] = readRecord(text, options.readInstant);
+    // Until the write is known to have worked nothing is known about the file.
+    loaded = null;
+    const temporaryName = `.jobs_${system.random.token(8)}.tmp`;
+    const identity = system.files.replace(path, temporaryName, file.text, 0o600);
+    loaded = assemble(file, records, identity, true, options);
+    return loaded.snapshot;
+  }
+
+  function writeUnder(lock: HeldLock, decide: DecidePatches): StoreSnapshot {
+    try {
+      return write(decide);
+    } finally {
+      lock.release();
+    }
+  }
+
+  return {
+    path,
+    read: () => load().snapshot,
+    update: (decide, waitMs) => writeUnder(system.locks.lockWithin(lockPath, waitMs), decide),
+    updateWhenFree: async (decide, waitMs) => writeUnder(await lockWhenFree(system, lockPath, waitMs), decide),
+  };
+}
+
+function identify(system: System, path: string): FileIdentity | null {
+  const stat = system.files.stat(path);
+  if (stat === null) return null;
+  if (stat.kind !== "file") {
+    throw new CorruptStoreError(path, `it is a ${stat.kind === "other" ? "device" : stat.kind}, expected a file`, null);
+  }
+  if (stat.sizeBytes > jobsFileBytesMax) throw tooLarge(path, stat.sizeBytes);
+  return stat;
+}
+
+function emptyStore(options: JobStoreOptions): LoadedStore {
+  const file = parseJobsFile(Buffer.from("{}"), "");
+  return assemble(file, [], null, true, options);
+}
+
+/** The records of `file`. Those that stand in the previous text, too, before or behind whatever changed, are not read again. */
+function readRecords(
+  file: JobsFile,
+  previous: LoadedStore | null,
+  readInstant: ReadInstant,
+): readonly (JobRecord | null)[] {
+  const count = file.records.length;
+  const records = new Array<JobRecord | null>(count);
+  const oldCount = previous?.records.length ?? 0;
+  const same = (index: number, oldIndex: number): boolean => {
+    const old = previous === null ? null : recordText(previous.file, oldIndex);
+    return old === recordText(file, index);
+  };
+  let head = 0;
+  while (head < Math.min(count, oldCount) && same(head, head)) {
+    records[head] = previous?.records[head] ?? null;
+    head += 1;
+  }
+  let tail = 0;
+  while (tail < Math.min(count, oldCount) - head && same(count - 1 - tail, oldCount - 1 - tail)) {
+    records[count - 1 - tail] = previous?.records[oldCount - 1 - tail] ?? null;
+    tail += 1;
+  }
+  for (let index = head; index < count - tail; index += 1) {
+    records[index] = readRecord(recordText(file, index), readInstant);
+  }
+  return records;
+}
+
+function assemble(
+  file: JobsFile,
+  records: readonly (JobRecord | null)[],
+  identity: FileIdentity | null,
+  settled: boolean,
+  options: JobStoreOptions,
+): LoadedStore {
+  const strays = [...file.strays];
+  const jobs: Job[] = [];
+  const seen = new Set<string>();
+  for (const [index, record] of records.entries()) {
+    if (record === null) {
+      strays.push(`Record ${index + 1} of "jobs" has no id, give it one`);
+    } else if (seen.has(record.job.id)) {
+      jobs.push({ ...record.job, fault: `Another job further up has the same id ${JSON.stringify(record.job.id)}` });
+    } else {
+      seen.add(record.job.id);
+      jobs.push(record.job);
+    }
+  }
+  const runFields = options.installed?.runFields === true || records.some((record) => record?.features.runFields);
+  return { snapshot: { jobs, strays, features: { runFields }, identity }, file, records, settled };
+}
+
+/** The new texts of the records that `patches` change, by index. */
+function patchedTexts(
+  { file, records, snapshot }: LoadedStore,
+  patches: ReadonlyMap<string, JobPatch>,
+  path: string,
+): ReadonlyMap<number, string> {
+  const texts = new Map<number, string>();
+  if (patches.size === 0) return texts;
+  // A whole store is searched for its way of writing only when it matters.
+  const ascii = /[^\u0000-\u007f]/.test(JSON.stringify([...patches.values()])) && isEscapedText(file.text);
+  const missing = new Set(patches.keys());
+  for (const [index, record] of records.entries()) {
+    const patch = record === null ? undefined : patches.get(record.job.id);
+    if (record === null || patch === undefined || !missing.delete(record.job.id)) continue;
+    const old = recordText(file, index);
+    const text = patchRecord(old, patch, snapshot.features, ascii);
+    if (text !== old) texts.set(index, text);
+  }
+  const [unknown] = missing;
+  if (unknown !== undefined) throw new RangeError(`Cannot change job "${unknown}": "${path}" does not have it`);
+  return texts;
+}
+
+function recordText(file: JobsFile, index: number): string {
+  const span = file.records[index];
+  return span === undefined ? "" : file.text.slice(span.start, span.end);
+}
+
+async function lockWhenFree(system: System, path: string, waitMs: number): Promise<HeldLock> {
+  const startedMs = system.clock.monotonicMs();
+  for (;;) {
+    const lock = system.locks.tryLock(path);
+    if (lock !== null) return lock;
+    const waitedMs = system.clock.monotonicMs() - startedMs;
+    if (waitedMs >= waitMs) throw new LockHeldError(path, system.locks.holderPid(path), Math.round(waitedMs));
+    await new Promise<void>((resolve) => system.clock.after(Math.min(pollMs, waitMs - waitedMs), resolve));
+  }
+}
