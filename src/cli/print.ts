@@ -1,0 +1,178 @@
+import { wallOfInstant, type Zone } from "../core/zone.ts";
+
+/** Where a command prints. Made from the real streams in `main.ts`. */
+export interface Terminal {
+  out(text: string | Uint8Array): void;
+  error(text: string): void;
+  /** Whether standard output is a terminal. */
+  readonly isTerminal: boolean;
+  readonly hasColour: boolean;
+  /** Null where lines have no end, as in a pipe. */
+  readonly columns: number | null;
+  readonly rows: number | null;
+}
+
+export type Colour = "red" | "green" | "yellow" | "blue" | "dim" | "bold";
+
+const colourCodes: Readonly<Record<Colour, readonly [number, number]>> = {
+  red: [31, 39],
+  green: [32, 39],
+  yellow: [33, 39],
+  blue: [36, 39],
+  dim: [2, 22],
+  bold: [1, 22],
+};
+
+export function paint(terminal: Pick<Terminal, "hasColour">, colour: Colour, text: string): string {
+  const [on, off] = colourCodes[colour];
+  return terminal.hasColour && text !== "" ? `\x1b[${on}m${text}\x1b[${off}m` : text;
+}
+
+const segmenter = new Intl.Segmenter();
+
+/**
+ * The text with everything made visible that would move the cursor, change colours or turn the direction of writing. Names and
+ * messages come from files that others write.
+ */
+export function printable(text: string): string {
+  return text.replace(
+    /[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g,
+    (character) => {
+      const code = character.charCodeAt(0);
+      return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`;
+    },
+  );
+}
+
+/** How many columns a terminal gives the text. Escape sequences of our own colours count nothing. */
+export function textWidth(text: string): number {
+  if (/^[\x20-\x7e]*$/.test(text)) return text.length;
+  let width = 0;
+  for (const { segment } of segmenter.segment(text.replace(/\x1b\[\d+m/g, ""))) width += graphemeWidth(segment);
+  return width;
+}
+
+const wide =
+  /^[\u1100-\u115f\u2e80-\u303e\u3041-\u33ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\ua960-\ua97c\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f200}-\u{1f2ff}\u{20000}-\u{3fffd}]/u;
+
+function graphemeWidth(grapheme: string): number {
+  if (wide.test(grapheme) || /\p{Emoji_Presentation}|\ufe0f/u.test(grapheme)) return 2;
+  return /^[\p{M}\p{Cf}]/u.test(grapheme) ? 0 : 1;
+}
+
+/** The beginning of the text that fits, with `…` for what is cut off. Only for text without colours. */
+export function clip(text: string, columns: number): string {
+  if (textWidth(text) <= columns) return text;
+  let kept = "";
+  let width = 0;
+  for (const { segment } of segmenter.segment(text)) {
+    const more = graphemeWidth(segment);
+    if (width + more > columns - 1) break;
+    kept += segment;
+    width += more;
+  }
+  return columns < 1 ? "" : `${kept}…`;
+}
+
+export interface Column {
+  readonly title: string;
+  readonly align?: "right";
+  /** Gives way, down to this width, where a line would be longer than the terminal. */
+  readonly shrinkTo?: number;
+}
+
+/** A cell may have a colour, which is put on after its width is known. */
+export type Cell = string | { readonly text: string; readonly colour: Colour };
+
+const gap = "  ";
+
+/** Lines of aligned columns under their titles. Cells are made printable here. */
+export function formatTable(
+  terminal: Pick<Terminal, "hasColour" | "columns">,
+  columns: readonly Column[],
+  rows: readonly (readonly Cell[])[],
+): string {
+  const cells = rows.map((row) =>
+    row.map((cell) => (typeof cell === "string" ? { text: printable(cell) } : { ...cell, text: printable(cell.text) })),
+  );
+  const widths = columns.map((column, index) =>
+    Math.max(textWidth(column.title), ...cells.map((row) => textWidth(row[index]?.text ?? ""))),
+  );
+  if (terminal.columns !== null) {
+    let excess = widths.reduce((sum, width) => sum + width, 0) + gap.length * (columns.length - 1) - terminal.columns;
+    // The widest gives way first, so that no column is cut while another of its kind has room to spare.
+    while (excess > 0) {
+      const widest = columns
+        .map((column, index) => ({ index, room: (widths[index] ?? 0) - (column.shrinkTo ?? Number.POSITIVE_INFINITY) }))
+        .filter(({ room }) => room > 0)
+        .sort((a, b) => (widths[b.index] ?? 0) - (widths[a.index] ?? 0))[0];
+      if (widest === undefined) break;
+      widths[widest.index] = (widths[widest.index] ?? 0) - 1;
+      excess -= 1;
+    }
+  }
+  const line = (parts: readonly { readonly text: string; readonly colour?: Colour }[]): string =>
+    columns
+      .map((column, index) => {
+        const part = parts[index] ?? { text: "" };
+        const width = widths[index] ?? 0;
+        const text = clip(part.text, width);
+        const padding = " ".repeat(Math.max(0, width - textWidth(text)));
+        const painted = part.colour === undefined ? text : paint(terminal, part.colour, text);
+        return column.align === "right" ? padding + painted : painted + padding;
+      })
+      .join(gap)
+      .trimEnd();
+  return [line(columns.map(({ title }) => ({ text: title, colour: "dim" as const }))), ...cells.map(line)]
+    .map((text) => `${text}\n`)
+    .join("");
+}
+
+/** A length as people say it, in its largest unit: `0.25 s`, `12 s`, `3 min`, `5 h`, `12 d`. */
+export function formatLength(ms: number): string {
+  if (ms < 10) return `${Math.max(0, Math.round(ms * 10) / 10)} ms`;
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 9950) return `${(ms / 1000).toFixed(1)} s`;
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 100) return `${seconds} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 129_600) return `${Math.round(seconds / 3600)} h`;
+  return `${Math.round(seconds / 86_400)} d`;
+}
+
+/** `in 3 min`, `3 min ago` or `now`. */
+export function formatDistance(atMs: number, nowMs: number): string {
+  const distance = atMs - nowMs;
+  if (Math.abs(distance) < 1000) return "now";
+  const size = formatLength(Math.round(Math.abs(distance) / 1000) * 1000).replace(".0 s", " s");
+  return distance > 0 ? `in ${size}` : `${size} ago`;
+}
+
+/** Wall clock time in the zone: the time alone today, with the day in this year, else the date and the minute. */
+export function formatClock(atMs: number, nowMs: number, zone: Zone): string {
+  const text = formatDateTime(atMs, zone);
+  const now = formatDateTime(nowMs, zone);
+  if (text.slice(0, 10) === now.slice(0, 10)) return text.slice(11);
+  return text.slice(0, 4) === now.slice(0, 4) ? text.slice(5, 16) : text.slice(0, 16);
+}
+
+/** `2026-01-05 03:00:00` in the zone. */
+export function formatDateTime(atMs: number, zone: Zone): string {
+  const wallMs = wallOfInstant(atMs, zone);
+  return Math.abs(wallMs) <= 8.64e15
+    ? new Date(wallMs).toISOString().slice(0, 19).replace("T", " ")
+    : "beyond all dates";
+}
+
+export function formatBytes(bytes: number): string {
+  let size = bytes;
+  for (const unit of ["B", "KiB", "MiB", "GiB"]) {
+    if (size < 1024 || unit === "GiB") return `${unit === "B" ? size : size.toFixed(size < 10 ? 1 : 0)} ${unit}`;
+    size /= 1024;
+  }
+  return `${bytes} B`;
+}
+
+export function formatJson(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}

@@ -1,0 +1,186 @@
+import type { Job } from "../core/job.ts";
+import type { Run } from "../core/run.ts";
+import { isoTime, type RunJson, runJson } from "./json.ts";
+
+export type AlertKind =
+  | "run_failed"
+  | "run_orphaned"
+  | "slot_missed"
+  | "job_overdue"
+  | "job_invalid"
+  | "lock_stuck"
+  | "home_degraded"
+  | "home_unsupported"
+  | "config_invalid"
+  | "disk_low"
+  | "crash_loop"
+  | "delivery_failed";
+
+export interface AlertJson {
+  readonly kind: AlertKind;
+  readonly home: string | null;
+  readonly job_id: string | null;
+  readonly message: string;
+  readonly since: string | null;
+}
+
+export interface HomeJson {
+  readonly name: string;
+  readonly path: string;
+  readonly state: HomeView["state"];
+  readonly reason: string | null;
+  readonly jobs: number;
+  readonly enabled_jobs: number;
+  readonly open_runs: number;
+  readonly waiting: number;
+  readonly capacity: { readonly limit: number; readonly in_use: number };
+  readonly next_due_at: string | null;
+  readonly tick_lock: { readonly held: boolean; readonly holder: string | null; readonly since: string | null };
+  readonly config: { readonly state: "ok" | "invalid"; readonly error: string | null };
+}
+
+/** What `status --json` prints and `GET /v1/status` answers. */
+export interface StatusJson {
+  readonly daemon: {
+    readonly running: boolean;
+    readonly pid: number | null;
+    readonly version: string | null;
+    readonly started_at: string | null;
+    readonly ready: boolean;
+  };
+  readonly homes: readonly HomeJson[];
+  readonly open_runs: readonly RunJson[];
+  readonly alerts: readonly AlertJson[];
+}
+
+/** The process that holds the state folder. */
+export interface DaemonView {
+  readonly running: boolean;
+  readonly pid: number | null;
+  readonly version: string | null;
+  readonly startedAtMs: number | null;
+  readonly ready: boolean;
+}
+
+/** One home as its reader sees it, whether that is the daemon or a command beside it. */
+export interface HomeView {
+  readonly name: string;
+  readonly path: string;
+  readonly state: "active" | "paused" | "degraded" | "unsupported";
+  readonly reason: string | null;
+  readonly jobs: readonly Job[];
+  readonly runsMax: number;
+  readonly tickLock: { readonly held: boolean; readonly holder: string | null; readonly sinceMs: number | null };
+  /** Why the home's config is not in force as it stands, or null. */
+  readonly configError: string | null;
+}
+
+export interface StatusView {
+  readonly nowMs: number;
+  readonly daemon: DaemonView;
+  readonly homes: readonly HomeView[];
+  readonly openRuns: readonly Run[];
+  /** The newest runs that ended badly and the newest missed slots, from which alerts are made. */
+  readonly failedRuns: readonly Run[];
+  readonly missedSlots: readonly { readonly home: string; readonly jobId: string; readonly scheduledAtMs: number }[];
+  /** Why the host's config is not in force as it stands, or null. */
+  readonly hostConfigError: string | null;
+}
+
+/** A tick lock that somebody else has held for so long stops this home. */
+const lockStuckMs = 60_000;
+/** A job this late is not merely waiting for its tick. */
+const overdueMs = 120_000;
+
+export function statusSnapshot(view: StatusView): StatusJson {
+  const openOf = new Map<string, Run[]>();
+  for (const run of view.openRuns) openOf.set(run.home, [...(openOf.get(run.home) ?? []), run]);
+  return {
+    daemon: {
+      running: view.daemon.running,
+      pid: view.daemon.pid,
+      version: view.daemon.version,
+      started_at: isoTime(view.daemon.startedAtMs),
+      ready: view.daemon.ready,
+    },
+    homes: view.homes.map((home) => homeJson(home, openOf.get(home.name) ?? [], view.nowMs)),
+    open_runs: view.openRuns.map(runJson),
+    alerts: findAlerts(view),
+  };
+}
+
+function homeJson(home: HomeView, openRuns: readonly Run[], nowMs: number): HomeJson {
+  const running = new Set(openRuns.map((run) => run.jobId));
+  let enabled = 0;
+  let waiting = 0;
+  let nextDueMs: number | null = null;
+  for (const job of home.jobs) {
+    if (!job.enabled || job.fault !== null) continue;
+    enabled += 1;
+    const dueMs = job.nextRunAt?.ms ?? null;
+    if (dueMs === null) continue;
+    if (dueMs <= nowMs && !running.has(job.id)) waiting += 1;
+    if (nextDueMs === null || dueMs < nextDueMs) nextDueMs = dueMs;
+  }
+  return {
+    name: home.name,
+    path: home.path,
+    state: home.state,
+    reason: home.reason,
+    jobs: home.jobs.length,
+    enabled_jobs: enabled,
+    open_runs: openRuns.length,
+    waiting,
+    capacity: { limit: home.runsMax, in_use: openRuns.length },
+    next_due_at: isoTime(nextDueMs),
+    tick_lock: { held: home.tickLock.held, holder: home.tickLock.holder, since: isoTime(home.tickLock.sinceMs) },
+    config: { state: home.configError === null ? "ok" : "invalid", error: home.configError },
+  };
+}
+
+function findAlerts(view: StatusView): AlertJson[] {
+  const alerts: AlertJson[] = [];
+  const add = (kind: AlertKind, home: string | null, jobId: string | null, message: string, sinceMs: number | null) =>
+    alerts.push({ kind, home, job_id: jobId, message, since: isoTime(sinceMs) });
+  if (view.hostConfigError !== null) add("config_invalid", null, null, view.hostConfigError, null);
+  const orphaned = new Map(
+    view.failedRuns.filter((run) => run.reason === "orphaned").map((run) => [`${run.home}/${run.jobId}`, run]),
+  );
+  const open = new Set(view.openRuns.map((run) => `${run.home}/${run.jobId}`));
+  for (const home of view.homes) {
+    if (home.configError !== null) add("config_invalid", home.name, null, home.configError, null);
+    if (home.state === "degraded") add("home_degraded", home.name, null, home.reason ?? "Degraded", null);
+    if (home.state === "unsupported") add("home_unsupported", home.name, null, home.reason ?? "Unsupported", null);
+    const { held, holder, sinceMs } = home.tickLock;
+    if (held && sinceMs !== null && view.nowMs - sinceMs >= lockStuckMs) {
+      const message = `The tick lock has been held by ${holder ?? "another process"} for ${Math.floor((view.nowMs - sinceMs) / 1000)} s`;
+      add("lock_stuck", home.name, null, message, sinceMs);
+    }
+    for (const job of home.jobs) {
+      const key = `${home.name}/${job.id}`;
+      if (job.fault !== null) add("job_invalid", home.name, job.id, job.fault, null);
+      if (job.lastStatus === "error") {
+        const orphan = orphaned.get(key);
+        const lastMs = job.lastRunAt?.ms ?? null;
+        const kind = orphan !== undefined && (lastMs === null || lastMs <= (orphan.endedAtMs ?? 0) + 1000);
+        const message = `Job "${job.name}" failed: ${job.lastError ?? "no reason was recorded"}`;
+        add(kind ? "run_orphaned" : "run_failed", home.name, job.id, message, lastMs);
+      }
+      const dueMs = job.nextRunAt?.ms ?? null;
+      if (job.enabled && job.fault === null && dueMs !== null && view.nowMs - dueMs > overdueMs && !open.has(key)) {
+        const late = Math.floor((view.nowMs - dueMs) / 60_000);
+        add("job_overdue", home.name, job.id, `Job "${job.name}" was due ${late} min ago and has not run`, dueMs);
+      }
+    }
+  }
+  for (const slot of view.missedSlots) {
+    add(
+      "slot_missed",
+      slot.home,
+      slot.jobId,
+      `The slot of ${isoTime(slot.scheduledAtMs)} was missed`,
+      slot.scheduledAtMs,
+    );
+  }
+  return alerts;
+}
