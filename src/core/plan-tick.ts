@@ -1,34 +1,31 @@
-import type { Job, JobPatch } from "./job.ts";
-import type { SlotDecision, SlotLine } from "./slot.ts";
+import { admit, type Gate } from "./admission.ts";
+import { claimEndsAtMs, fireClaimLifeMs, type OwnerState, runClaimLifeDefaultMs, unclaimedSlot } from "./claim-life.ts";
+import { classifyLateness, latenessSeconds } from "./dispatch-lateness.ts";
+import { lateGraceMs } from "./grace.ts";
+import { formatInstant, parseInstant } from "./instant.ts";
+import type { Job, JobPatch, StoredTime } from "./job.ts";
+import { passedInstants } from "./missed-occurrence.ts";
+import { computeNextRun, nextInterval, nextOccurrence, onceGraceMs } from "./next-occurrence.ts";
+import {
+  continueBacklog,
+  formatScheduleKey,
+  isSameInstant,
+  observeSlots,
+  slotLine,
+  waitingLines,
+} from "./observe-slots.ts";
+import { isMovedByZone, isOffSchedule, rearmAfterError, recoverNextRun, toStoredTime } from "./repair-next-run.ts";
+import type { Schedule } from "./schedule.ts";
+import type { PendingReason, SlotCursor, SlotDecision, SlotLine } from "./slot.ts";
 import type { Zone } from "./zone.ts";
+
+export type { Gate } from "./admission.ts";
+export type { SlotCursor } from "./slot.ts";
 
 /** A run that this supervisor has not closed yet. */
 export interface OpenRun {
   readonly id: string;
   readonly jobId: string;
-}
-
-/** A launcher waiting at its closed gate. Its run id becomes that of the run whose claim it serves. */
-export interface Gate {
-  readonly runId: string;
-  /** `host:pid:uuidhex` of the launcher: the value of `fire_claim.by`. */
-  readonly owner: string;
-}
-
-/** How far the slot ledger has come for one job. */
-export interface SlotCursor {
-  /** The next instant that has no line yet: the `next_run_at` seen last, or null when the job had none. */
-  readonly nextAtMs: number | null;
-  /** The schedule that this instant came from, as text, to tell an edit from the passing of time. */
-  readonly scheduleText: string;
-  readonly enabled: boolean;
-  readonly lastRunAtMs: number | null;
-  /** Instants from `nextAtMs` up to, not including, `untilMs` whose decision is made but whose lines are still to be written. */
-  readonly backlog?: { readonly untilMs: number; readonly decision: SlotDecision; readonly runId: string | null };
-  /** The newest instant that has a `pending` line, and its reason, so that waiting does not write the same lines again. */
-  readonly pending?: { readonly throughMs: number; readonly reason: string };
-  /** The foreign `fire_claim.by` that was counted as the run of an instant, so that it is not counted for the next one too. */
-  readonly servedBy?: string;
 }
 
 export interface TickInput {
@@ -41,7 +38,7 @@ export interface TickInput {
   /** How many runs may start now, in this home, by every limit together. */
   readonly capacity: number;
   /** Whether a foreign claim's owner may still be alive: `dead` only where that is proven. */
-  readonly ownerState: (by: string) => "alive" | "dead" | "unknown";
+  readonly ownerState: OwnerState;
   /** Which kinds of job this daemon can run; the rest is observed only. */
   readonly canRun: (job: Job) => boolean;
   /** Names the home state that forbids starting anything, or null. */
@@ -53,7 +50,7 @@ export interface TickInput {
   /** Whether Hermes' own ledger says that this instant was completed. */
   readonly ranElsewhere?: (jobId: string, scheduledAtMs: number) => boolean;
   /** Jobs whose fire fence somebody else holds at this moment. */
-  readonly busy?: ReadonlySet<string>;
+  readonly busyJobs?: ReadonlySet<string>;
   /** By job, the instant whose claim was void and is to be served again. */
   readonly restored?: ReadonlyMap<string, number>;
 }
@@ -64,6 +61,7 @@ export interface PlannedClaim {
   readonly scheduledAtMs: number;
   readonly trigger: "schedule" | "manual";
   readonly latenessMs: number;
+  readonly claimedAtMs: number;
 }
 
 export interface TickPlan {
@@ -75,8 +73,622 @@ export interface TickPlan {
   readonly cursors: ReadonlyMap<string, SlotCursor>;
   /** Jobs whose record is gone: forget their cursors. */
   readonly cursorsDropped: readonly string[];
+  /** Jobs that are due and could run, but wait for room, a gate, a hold or somebody else's claim. */
+  readonly waiting: number;
   /** Gates wanted but not given: spawn these and plan again. */
   readonly gatesMissing: number;
   /** The earliest instant at which another tick has something to do, or null. */
   readonly wakeAtMs: number | null;
+}
+
+type Writable<Patch> = { -readonly [Key in keyof Patch]: Patch[Key] };
+
+/** A job that is due and that nothing but room and gates keeps from running. */
+interface Candidate {
+  readonly job: Job;
+  readonly schedule: Schedule;
+  readonly next: StoredTime;
+  readonly patch: Writable<JobPatch>;
+  readonly isManual: boolean;
+  readonly once: boolean;
+  readonly dueAtMs: number;
+}
+
+interface Draft {
+  readonly input: TickInput;
+  readonly view: Parameters<typeof waitingLines>[5];
+  readonly openJobs: ReadonlySet<string>;
+  readonly candidates: Candidate[];
+  readonly claims: PlannedClaim[];
+  readonly patches: Map<string, JobPatch>;
+  readonly lines: SlotLine[];
+  readonly cursors: Map<string, SlotCursor>;
+  waiting: number;
+  wakeAtMs: number;
+}
+
+/**
+ * One pass over the jobs of a home. What is due is what Hermes 0.22 would find due; the differences stand in
+ * `docs/hermes-differences.md`.
+ */
+export function planTick(input: TickInput): TickPlan {
+  const ranElsewhere = input.ranElsewhere ?? (() => false);
+  const { nowMs, zone, ownerState } = input;
+  const draft: Draft = {
+    input,
+    view: { nowMs, zone, ownerState, ranElsewhere },
+    openJobs: new Set(input.openRuns.map((run) => run.jobId)),
+    candidates: [],
+    claims: [],
+    patches: new Map(),
+    lines: [],
+    cursors: new Map(),
+    waiting: 0,
+    wakeAtMs: Number.POSITIVE_INFINITY,
+  };
+  const seen = new Set<string>();
+  let known = 0;
+  for (const job of input.jobs) {
+    // Of two records with one id Hermes writes the first, so that is the one with a schedule.
+    if (seen.has(job.id)) continue;
+    seen.add(job.id);
+    const cursor = input.cursors.get(job.id);
+    if (cursor !== undefined) known += 1;
+    if (isQuiet(job, cursor, nowMs)) {
+      if (job.nextRunAt !== null && job.nextRunAt.ms < draft.wakeAtMs && input.canRun(job))
+        draft.wakeAtMs = job.nextRunAt.ms;
+    } else {
+      planJobSafely(draft, job, cursor);
+    }
+  }
+  const dropped = known === input.cursors.size ? [] : closeLostJobs(draft, seen);
+  const admission = admit(draft.candidates, input.gates, input.capacity);
+  for (const { candidate, gate } of admission.admitted) claim(draft, candidate, gate);
+  for (const candidate of admission.waiting) leaveWaiting(draft, candidate);
+  return {
+    claims: draft.claims,
+    patches: draft.patches,
+    slots: draft.lines,
+    cursors: draft.cursors,
+    cursorsDropped: dropped,
+    waiting: draft.waiting,
+    gatesMissing: admission.gatesMissing,
+    wakeAtMs: draft.wakeAtMs === Number.POSITIVE_INFINITY ? null : draft.wakeAtMs,
+  };
+}
+
+/** Most jobs at most ticks: nothing about them has changed and their time has not come. */
+function isQuiet(job: Job, cursor: SlotCursor | undefined, nowMs: number): boolean {
+  return (
+    cursor !== undefined &&
+    job.nextRunAt !== null &&
+    job.nextRunAt.ms > nowMs &&
+    isSameInstant(cursor.nextAtMs, job.nextRunAt.ms) &&
+    job.enabled &&
+    cursor.enabled &&
+    job.state === "scheduled" &&
+    job.pausedAt === null &&
+    job.fault === null &&
+    job.pendingSlot === null &&
+    job.lastStatus !== "error" &&
+    cursor.backlog === undefined &&
+    cursor.servedBy === undefined
+  );
+}
+
+function planJobSafely(draft: Draft, job: Job, cursor: SlotCursor | undefined): void {
+  const lineCount = draft.lines.length;
+  try {
+    planJob(draft, job, cursor);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    // A cron expression that croniter refuses: the record is invalid, which whoever read it reports.
+    draft.lines.length = lineCount;
+    draft.patches.delete(job.id);
+    waitInvalid(draft, job, cursor);
+  }
+}
+
+function waitInvalid(draft: Draft, job: Job, cursor: SlotCursor | undefined): void {
+  const { nowMs } = draft.input;
+  if (!isRunnable(job) || cursor === undefined || cursor.nextAtMs === null || cursor.nextAtMs > nowMs) return;
+  if (cursor.pending?.reason === "degraded") return;
+  draft.lines.push(slotLine(job, cursor.nextAtMs, { decision: "pending", reason: "degraded" }, nowMs));
+  draft.cursors.set(job.id, { ...cursor, pending: { throughMs: cursor.nextAtMs, reason: "degraded" } });
+}
+
+function planJob(draft: Draft, job: Job, given: SlotCursor | undefined): void {
+  const { input } = draft;
+  const { nowMs, zone } = input;
+  let cursor = given;
+  if (cursor?.backlog !== undefined) {
+    const written = continueBacklog(job, cursor, draft.view);
+    draft.lines.push(...written.lines);
+    cursor = written.cursor;
+    draft.cursors.set(job.id, cursor);
+    if (!written.isDone) {
+      wakeAt(draft, nowMs);
+      return;
+    }
+  }
+  if (job.fault !== null || job.schedule === null) {
+    waitInvalid(draft, job, cursor);
+    return;
+  }
+  const { schedule } = job;
+  const mayWrite = input.hold === null && input.canRun(job) && input.busyJobs?.has(job.id) !== true;
+  if (!isRunnable(job)) {
+    closeSlots(draft, job, schedule, cursor);
+    if (mayWrite && isHalfPaused(job)) draft.patches.set(job.id, pausePatch(job, nowMs, zone));
+    return;
+  }
+
+  const isOpen = draft.openJobs.has(job.id);
+  const patch: Writable<JobPatch> = {};
+  const runClaimEndsMs =
+    schedule.kind === "once" && !isOpen
+      ? claimEndsAtMs(job.runClaim, input.runClaimLifeMs ?? runClaimLifeDefaultMs, nowMs, input.ownerState)
+      : null;
+  let next = job.nextRunAt;
+  if (runClaimEndsMs !== null) {
+    if (next !== null) waitForClaim(draft, job, schedule, cursor, next, runClaimEndsMs);
+    return;
+  }
+  const unclaimed = mayWrite && !isOpen ? unclaimedSlot(job, nowMs, input.ownerState) : null;
+  if (unclaimed !== null) {
+    next = unclaimed;
+    patch.nextRunAt = unclaimed.text;
+    patch.pendingSlot = "drop";
+  }
+  if (next === null) {
+    next = mayWrite ? recoverNextRun(job, schedule, nowMs, zone) : null;
+    if (next === null) {
+      remember(draft, job, schedule, cursor, null);
+      return;
+    }
+    patch.nextRunAt = next.text;
+    if (job.state === "error") patch.state = "scheduled";
+  }
+  const isManual = job.manualRunAt !== null && job.manualRunAt === next.text;
+  if (!isManual) {
+    const observed = observeSlots(job, schedule, next, cursor, isOpen, draft.view);
+    draft.lines.push(...observed.lines);
+    if (observed.unsettled !== null) {
+      draft.cursors.set(job.id, observed.unsettled);
+      if (observed.wakeAtMs !== null) wakeAt(draft, observed.wakeAtMs);
+      return;
+    }
+    const rearmed = mayWrite && !isOpen ? rearmAfterError(job, schedule, next, nowMs, zone, input.ownerState) : null;
+    if (rearmed !== null) {
+      next = rearmed;
+      patch.nextRunAt = rearmed.text;
+    }
+    cursor = remember(draft, job, schedule, cursor, next.ms, observed.servedBy);
+  }
+  if (next.ms > nowMs) {
+    keepPatch(draft, job, patch);
+    if (input.canRun(job)) wakeAt(draft, next.ms);
+    return;
+  }
+  planDue(draft, job, schedule, cursor, next, isManual, isOpen, patch);
+}
+
+/** The job's instant has come. */
+function planDue(
+  draft: Draft,
+  job: Job,
+  schedule: Schedule,
+  given: SlotCursor | undefined,
+  due: StoredTime,
+  isManual: boolean,
+  isOpen: boolean,
+  patch: Writable<JobPatch>,
+): void {
+  const { input } = draft;
+  const { nowMs, zone } = input;
+  let cursor = given;
+  let next = due;
+  if (input.hold !== null || !input.canRun(job) || input.busyJobs?.has(job.id) === true) {
+    const reason = input.hold ?? (input.canRun(job) ? "lock" : "no_daemon");
+    if (reason !== "no_daemon") draft.waiting += 1;
+    if (!isManual) wait(draft, job, schedule, cursor, next, reason);
+    return;
+  }
+  if (!isManual) {
+    const served = skipServed(draft, job, schedule, next);
+    if (served === null) {
+      remember(draft, job, schedule, cursor, null);
+      keepPatch(draft, job, patch);
+      return;
+    }
+    if (served !== next) {
+      next = served;
+      patch.nextRunAt = next.text;
+      cursor = remember(draft, job, schedule, cursor, next.ms);
+      if (next.ms > nowMs) {
+        keepPatch(draft, job, patch);
+        wakeAt(draft, next.ms);
+        return;
+      }
+    }
+    if (schedule.kind === "cron") {
+      const isMoved = isMovedByZone(next, nowMs, zone);
+      if (isMoved || (isOffSchedule(schedule, next, zone) && job.parkedAt !== next.text)) {
+        const reason = isMoved ? "clock" : "reanchored";
+        draft.lines.push(slotLine(job, next.ms, { decision: "move", reason }, nowMs));
+        moveOn(draft, job, schedule, cursor, computeNextRun(schedule, nowMs, nowMs, zone), patch);
+        return;
+      }
+    }
+  }
+  if (isOpen) {
+    if (schedule.kind === "once") {
+      remember(draft, job, schedule, cursor, null);
+    } else if (isManual) {
+      // The request stays in the record and is served when the run has ended.
+      skipOverlapped(draft, job, schedule, cursor);
+    } else {
+      passOver(draft, job, schedule, cursor, next, { decision: "skip", reason: "overlap" }, patch);
+    }
+    return;
+  }
+  const fireClaimEndsMs = claimEndsAtMs(job.fireClaim, fireClaimLifeMs, nowMs, input.ownerState);
+  if (fireClaimEndsMs !== null) {
+    keepPatch(draft, job, patch);
+    waitForClaim(draft, job, schedule, cursor, next, fireClaimEndsMs);
+    return;
+  }
+  if (schedule.kind === "once") {
+    if (!isManual && nowMs - next.ms > onceGraceMs && (job.runClaim !== null || job.fireClaim !== null)) {
+      // Somebody began it and nobody saw it end: Hermes neither runs nor removes such a record, and its own mark may still come.
+      if (cursor?.nextAtMs !== null)
+        draft.lines.push(slotLine(job, next.ms, { decision: "run", reason: "elsewhere" }, nowMs));
+      remember(draft, job, schedule, cursor, null);
+      return;
+    }
+    if (isUsedUp(job)) {
+      draft.lines.push(slotLine(job, next.ms, { decision: "miss", reason: "repeat_used_up" }, nowMs));
+      keepPatch(draft, job, { ...patch, enabled: false, state: "completed", nextRunAt: null });
+      draft.cursors.set(job.id, { ...newCursor(job, schedule, null), enabled: false });
+      return;
+    }
+  } else if (!isManual && input.catchUpMissed === false && nowMs - next.ms > lateGraceMs(schedule, zone, nowMs)) {
+    passOver(draft, job, schedule, cursor, next, { decision: "miss", reason: "too_late" }, patch);
+    return;
+  }
+  draft.candidates.push({ job, schedule, next, patch, isManual, once: schedule.kind === "once", dueAtMs: next.ms });
+}
+
+function claim(draft: Draft, candidate: Candidate, gate: Gate): void {
+  const { job, schedule, next, isManual } = candidate;
+  const { nowMs, zone } = draft.input;
+  const latenessMs = Math.max(0, nowMs - next.ms);
+  const cursor = draft.cursors.get(job.id) ?? draft.input.cursors.get(job.id);
+  draft.claims.push({
+    jobId: job.id,
+    gate,
+    scheduledAtMs: next.ms,
+    trigger: isManual ? "manual" : "schedule",
+    latenessMs,
+    claimedAtMs: nowMs,
+  });
+  const at = formatInstant(nowMs, zone);
+  const patch: Writable<JobPatch> = { ...candidate.patch, fireClaim: { at, by: gate.owner }, pendingSlot: "drop" };
+  if (schedule.kind === "once") {
+    claimOnce(draft, candidate, gate, cursor, patch);
+  } else if (isManual) {
+    const restoredMs = trueNext(job, schedule, cursor, nowMs, zone);
+    patch.nextRunAt = restoredMs === null ? null : toStoredTime(schedule, restoredMs, zone).text;
+    skipOverlapped(draft, job, schedule, cursor);
+    draft.cursors.set(job.id, draft.cursors.get(job.id) ?? newCursor(job, schedule, restoredMs));
+    if (restoredMs !== null) wakeAt(draft, restoredMs);
+  } else {
+    const graceMs = lateGraceMs(schedule, zone, nowMs);
+    const passed = passedInstants(schedule, next.ms, nowMs, zone);
+    draft.lines.push(
+      slotLine(job, next.ms, runDecision(draft, candidate, graceMs, passed.instants.length), nowMs, gate.runId),
+    );
+    // A job that was paused until now had no slots meanwhile; only the one that stood in its record comes late.
+    const wasPaused = draft.input.cursors.get(job.id)?.enabled === false;
+    const missed = wasPaused ? [] : passed.instants.slice(1);
+    for (const atMs of missed) {
+      draft.lines.push(slotLine(job, atMs, { decision: "coalesce", reason: "missed" }, nowMs, gate.runId));
+    }
+    patch.lastDispatch = {
+      scheduledAt: next.text,
+      dispatchedAt: at,
+      latenessSeconds: latenessSeconds(latenessMs),
+      kind: classifyLateness(latenessMs, graceMs),
+    };
+    const restFromMs = wasPaused ? null : passed.restFromMs;
+    const backlog = { decision: { decision: "coalesce", reason: "missed" } as const, runId: gate.runId };
+    advance(draft, job, schedule, next, patch, restFromMs, backlog);
+  }
+  draft.patches.set(job.id, patch);
+}
+
+function claimOnce(
+  draft: Draft,
+  { job, schedule, next, isManual }: Candidate,
+  gate: Gate,
+  cursor: SlotCursor | undefined,
+  patch: Writable<JobPatch>,
+): void {
+  const { nowMs, zone } = draft.input;
+  const runAtMs = schedule.kind === "once" ? schedule.runAtMs : null;
+  if (isManual && runAtMs !== null && runAtMs > nowMs) {
+    patch.nextRunAt = toStoredTime(schedule, runAtMs, zone).text;
+    remember(draft, job, schedule, cursor, runAtMs);
+    wakeAt(draft, runAtMs);
+    return;
+  }
+  // Hermes removes a one-shot whose count is used up and that carries no claim of its run.
+  patch.runClaim = { at: formatInstant(nowMs, zone), by: gate.owner.split(":").slice(0, 2).join(":") };
+  if (job.repeatTimes !== null && job.repeatTimes > 0) patch.repeatCompleted = job.repeatCompleted + 1;
+  const slotMs = isManual ? (cursor?.nextAtMs ?? null) : next.ms;
+  if (slotMs !== null && slotMs <= nowMs) {
+    const candidate = { job, next: { ...next, ms: slotMs } };
+    draft.lines.push(slotLine(job, slotMs, runDecision(draft, candidate, onceGraceMs, 1), nowMs, gate.runId));
+  }
+  remember(draft, job, schedule, cursor, null);
+}
+
+/** A slot counts as on time within 10 s, unless another one has come meanwhile. */
+const onTimeMs = 10_000;
+
+function runDecision(
+  draft: Draft,
+  { job, next }: Pick<Candidate, "job" | "next">,
+  graceMs: number,
+  passedCount: number,
+): SlotDecision {
+  const restoredMs = draft.input.restored?.get(job.id);
+  if (restoredMs !== undefined && isSameInstant(restoredMs, next.ms)) return { decision: "run", reason: "restored" };
+  const latenessMs = draft.input.nowMs - next.ms;
+  if (latenessMs <= onTimeMs && passedCount === 1) return { decision: "run", reason: "on_time" };
+  return { decision: "run", reason: latenessMs <= graceMs ? "late" : "catch_up" };
+}
+
+function leaveWaiting(draft: Draft, { job, schedule, next, isManual, patch }: Candidate): void {
+  draft.waiting += 1;
+  keepPatch(draft, job, patch);
+  if (isManual) return;
+  wait(draft, job, schedule, draft.cursors.get(job.id) ?? draft.input.cursors.get(job.id), next, "capacity");
+}
+
+/** Takes every instant that has come off the schedule with one decision. */
+function passOver(
+  draft: Draft,
+  job: Job,
+  schedule: Schedule,
+  cursor: SlotCursor | undefined,
+  next: StoredTime,
+  decision: SlotDecision,
+  patch: Writable<JobPatch>,
+): void {
+  const { nowMs, zone } = draft.input;
+  const passed = passedInstants(schedule, next.ms, nowMs, zone);
+  for (const atMs of passed.instants) draft.lines.push(slotLine(job, atMs, decision, nowMs));
+  remember(draft, job, schedule, cursor, next.ms);
+  advance(draft, job, schedule, next, patch, passed.restFromMs, { decision, runId: null });
+  keepPatch(draft, job, patch);
+}
+
+/** Moves a recurring job to its next instant ahead. The cursor stays behind while lines of the passed ones are still unwritten. */
+function advance(
+  draft: Draft,
+  job: Job,
+  schedule: Schedule,
+  next: StoredTime,
+  patch: Writable<JobPatch>,
+  restFromMs: number | null,
+  backlog: { readonly decision: SlotDecision; readonly runId: string | null },
+): void {
+  const { nowMs, zone } = draft.input;
+  const aheadMs = nextAhead(schedule, next.ms, nowMs, zone);
+  patch.nextRunAt = aheadMs === null ? null : toStoredTime(schedule, aheadMs, zone).text;
+  if (restFromMs === null) {
+    draft.cursors.set(job.id, newCursor(job, schedule, aheadMs));
+    if (aheadMs !== null) wakeAt(draft, aheadMs);
+  } else {
+    const untilMs = aheadMs ?? nowMs + 1;
+    draft.cursors.set(job.id, { ...newCursor(job, schedule, restFromMs), backlog: { untilMs, ...backlog } });
+    wakeAt(draft, nowMs);
+  }
+}
+
+/** The first instant ahead: a cron's next, or the interval's own pace counted from the instant it was at. */
+function nextAhead(schedule: Schedule, fromMs: number, nowMs: number, zone: Zone): number | null {
+  if (schedule.kind === "interval") return nextInterval(fromMs, schedule.minutes, nowMs);
+  return nextOccurrence(schedule, nowMs, zone);
+}
+
+/** Where a manual request found the schedule: the request took the place of this instant and gives it back. */
+function trueNext(
+  job: Job,
+  schedule: Schedule,
+  cursor: SlotCursor | undefined,
+  nowMs: number,
+  zone: Zone,
+): number | null {
+  const awaitedMs =
+    cursor !== undefined && cursor.scheduleText === formatScheduleKey(schedule) ? cursor.nextAtMs : null;
+  if (awaitedMs !== null && awaitedMs > nowMs) return awaitedMs;
+  return nextAhead(schedule, awaitedMs ?? job.lastRunAt?.ms ?? nowMs, nowMs, zone);
+}
+
+/** Slots that came while a manual run of the job had its place. */
+function skipOverlapped(draft: Draft, job: Job, schedule: Schedule, cursor: SlotCursor | undefined): void {
+  const { nowMs, zone } = draft.input;
+  const awaitedMs = cursor?.nextAtMs ?? null;
+  if (awaitedMs === null || awaitedMs > nowMs || cursor?.scheduleText !== formatScheduleKey(schedule)) return;
+  const next = toStoredTime(schedule, awaitedMs, zone);
+  // The record keeps the request, so only the cursor moves.
+  passOver({ ...draft, patches: new Map() }, job, schedule, cursor, next, { decision: "skip", reason: "overlap" }, {});
+}
+
+/** The job leaves an instant without running it and goes to another. */
+function moveOn(
+  draft: Draft,
+  job: Job,
+  schedule: Schedule,
+  cursor: SlotCursor | undefined,
+  toMs: number | null,
+  patch: Writable<JobPatch>,
+): void {
+  if (toMs !== null) {
+    patch.nextRunAt = toStoredTime(schedule, toMs, draft.input.zone).text;
+    wakeAt(draft, toMs);
+  }
+  remember(draft, job, schedule, cursor, toMs);
+  keepPatch(draft, job, patch);
+}
+
+/** The first instant at or after `next` that Hermes' ledger does not know as completed; null for a one-shot that it knows. */
+function skipServed(draft: Draft, job: Job, schedule: Schedule, next: StoredTime): StoredTime | null {
+  const { nowMs, zone } = draft.input;
+  if (!draft.view.ranElsewhere(job.id, next.ms)) return next;
+  for (const atMs of passedInstants(schedule, next.ms, nowMs, zone).instants) {
+    if (!draft.view.ranElsewhere(job.id, atMs)) return toStoredTime(schedule, atMs, zone);
+    draft.lines.push(slotLine(job, atMs, { decision: "run", reason: "elsewhere" }, nowMs));
+  }
+  const aheadMs = schedule.kind === "once" ? null : nextAhead(schedule, next.ms, nowMs, zone);
+  return aheadMs === null ? null : toStoredTime(schedule, aheadMs, zone);
+}
+
+function wait(
+  draft: Draft,
+  job: Job,
+  schedule: Schedule,
+  cursor: SlotCursor | undefined,
+  next: StoredTime,
+  reason: PendingReason,
+): void {
+  const { lines, pending } = waitingLines(job, schedule, cursor?.pending, next.ms, reason, draft.view);
+  if (lines.length === 0) return;
+  draft.lines.push(...lines);
+  draft.cursors.set(job.id, { ...newCursor(job, schedule, next.ms), pending });
+}
+
+function waitForClaim(
+  draft: Draft,
+  job: Job,
+  schedule: Schedule,
+  cursor: SlotCursor | undefined,
+  next: StoredTime,
+  claimEndsMs: number,
+): void {
+  if (next.ms > draft.input.nowMs) {
+    remember(draft, job, schedule, cursor, next.ms);
+    wakeAt(draft, next.ms);
+    return;
+  }
+  draft.waiting += 1;
+  if (job.manualRunAt !== next.text) wait(draft, job, schedule, cursor, next, "lock");
+  wakeAt(draft, claimEndsMs);
+}
+
+/** Ends the slots of a job that has been switched off or completed. */
+function closeSlots(draft: Draft, job: Job, schedule: Schedule, cursor: SlotCursor | undefined): void {
+  if (cursor === undefined || !cursor.enabled) return;
+  const { nowMs, zone } = draft.input;
+  const closed: SlotCursor = { ...newCursor(job, schedule, null), enabled: false };
+  const pausedAtMs = job.pausedAt === null ? null : parseInstant(job.pausedAt, zone);
+  const lastMs = Math.min(nowMs, pausedAtMs ?? nowMs);
+  draft.cursors.set(job.id, closed);
+  if (cursor.nextAtMs === null || cursor.nextAtMs > lastMs) return;
+  const hasRun = job.lastRunAt !== null && job.lastRunAt.ms >= cursor.nextAtMs;
+  const other: SlotDecision =
+    job.state === "completed" ? { decision: "miss", reason: "repeat_used_up" } : { decision: "move", reason: "edited" };
+  const passed = passedInstants(schedule, cursor.nextAtMs, lastMs, zone);
+  for (const atMs of passed.instants) {
+    const isRun = (hasRun && atMs === cursor.nextAtMs) || draft.view.ranElsewhere(job.id, atMs);
+    draft.lines.push(slotLine(job, atMs, isRun ? { decision: "run", reason: "elsewhere" } : other, nowMs));
+  }
+  if (passed.restFromMs === null) return;
+  const backlog = { untilMs: lastMs + 0.001, decision: other, runId: null };
+  draft.cursors.set(job.id, { ...closed, nextAtMs: passed.restFromMs, backlog });
+  wakeAt(draft, nowMs);
+}
+
+/** A record that vanished takes its coming instants with it; one that had come is missed. */
+function closeLostJobs(draft: Draft, seen: ReadonlySet<string>): readonly string[] {
+  const { cursors, nowMs } = draft.input;
+  const dropped = [...cursors.keys()].filter((id) => !seen.has(id));
+  for (const id of dropped) {
+    const atMs = cursors.get(id)?.nextAtMs ?? null;
+    if (atMs === null || atMs > nowMs) continue;
+    const decision: SlotDecision = draft.view.ranElsewhere(id, atMs)
+      ? { decision: "run", reason: "elsewhere" }
+      : { decision: "miss", reason: "job_gone" };
+    draft.lines.push(slotLine({ id }, atMs, decision, nowMs));
+  }
+  return dropped;
+}
+
+function newCursor(job: Job, schedule: Schedule, nextAtMs: number | null): SlotCursor {
+  const scheduleText = formatScheduleKey(schedule);
+  return { nextAtMs, scheduleText, enabled: true, lastRunAtMs: job.lastRunAt?.ms ?? null };
+}
+
+/** Sets the cursor, if that changes anything, and answers the one that holds. */
+function remember(
+  draft: Draft,
+  job: Job,
+  schedule: Schedule,
+  cursor: SlotCursor | undefined,
+  nextAtMs: number | null,
+  servedBy: string | null = null,
+): SlotCursor {
+  const fresh = newCursor(job, schedule, nextAtMs);
+  if (
+    cursor?.enabled === true &&
+    isSameInstant(cursor.nextAtMs, nextAtMs) &&
+    cursor.scheduleText === fresh.scheduleText &&
+    (cursor.servedBy ?? null) === servedBy
+  ) {
+    return cursor;
+  }
+  const changed = servedBy === null ? fresh : { ...fresh, servedBy };
+  draft.cursors.set(job.id, changed);
+  return changed;
+}
+
+function keepPatch(draft: Draft, job: Job, patch: JobPatch): void {
+  if (Object.keys(patch).length > 0) draft.patches.set(job.id, patch);
+}
+
+function wakeAt(draft: Draft, ms: number): void {
+  draft.wakeAtMs = Math.min(draft.wakeAtMs, ms);
+}
+
+function hasPauseMark(job: Job): boolean {
+  return job.state.trim() === "paused" || (job.pausedAt !== null && job.pausedAt !== "");
+}
+
+/** An error state is final for a one-shot only: it says that a recurring job's next time could not be told. */
+function isTerminal(job: Job): boolean {
+  return job.state === "completed" || (job.state === "error" && job.schedule?.kind === "once");
+}
+
+function isRunnable(job: Job): boolean {
+  return job.enabled && !isTerminal(job) && !hasPauseMark(job);
+}
+
+function isHalfPaused(job: Job): boolean {
+  return job.enabled && !isTerminal(job) && hasPauseMark(job);
+}
+
+function isUsedUp(job: Job): boolean {
+  return job.repeatTimes !== null && job.repeatTimes > 0 && job.repeatCompleted >= job.repeatTimes;
+}
+
+/** Enabled and paused at once contradict each other, and the pause is what somebody asked for. */
+function pausePatch(job: Job, nowMs: number, zone: Zone): JobPatch {
+  return {
+    enabled: false,
+    state: "paused",
+    ...(job.pausedAt ? {} : { pausedAt: formatInstant(nowMs, zone) }),
+    ...(job.pausedReason ? {} : { pausedReason: "auto-disabled: enabled+paused contradiction" }),
+  };
 }

@@ -18,3 +18,22 @@ export type SlotLine = SlotDecision & {
   readonly decidedAtMs: number;
   readonly latenessMs: number | null;
 };
+
+/** How far the slot ledger has come for one job. */
+export interface SlotCursor {
+  /** The next instant that has no final line yet: the `next_run_at` seen last, or null when there was none or it is all decided. */
+  readonly nextAtMs: number | null;
+  /** The schedule that this instant came from, as text, to tell an edit from the passing of time. */
+  readonly scheduleText: string;
+  /** False while the job is paused or completed, and so has no slots. */
+  readonly enabled: boolean;
+  readonly lastRunAtMs: number | null;
+  /** Instants from `nextAtMs` up to, not including, `untilMs` whose decision is made but whose lines are still to be written. */
+  readonly backlog?: { readonly untilMs: number; readonly decision: SlotDecision; readonly runId: string | null };
+  /** The newest instant that has a `pending` line, and its reason, so that waiting does not write the same lines again. */
+  readonly pending?: { readonly throughMs: number; readonly reason: PendingReason };
+  /** The foreign `fire_claim.by` that was counted as the run of an instant, so that it is not counted for the next one too. */
+  readonly servedBy?: string;
+}
+
+export type PendingReason = Extract<SlotDecision, { readonly decision: "pending" }>["reason"];

@@ -1,0 +1,233 @@
+import { claimEndsAtMs, fireClaimLifeMs, type OwnerState } from "./claim-life.ts";
+import type { Job, StoredTime } from "./job.ts";
+import { passedInstants } from "./missed-occurrence.ts";
+import { isOccurrence } from "./next-occurrence.ts";
+import type { Schedule } from "./schedule.ts";
+import type { PendingReason, SlotCursor, SlotDecision, SlotLine } from "./slot.ts";
+import type { Zone } from "./zone.ts";
+
+/** What a tick knows beside the job itself. */
+export interface SlotView {
+  readonly nowMs: number;
+  readonly zone: Zone;
+  readonly ownerState: OwnerState;
+  readonly ranElsewhere: (jobId: string, scheduledAtMs: number) => boolean;
+}
+
+/** What the ledger has to learn before the job's own next instant may be decided. */
+export interface Observation {
+  readonly lines: readonly SlotLine[];
+  /** What is to be remembered instead of the given cursor, or null when the ledger has caught up with `next_run_at`. */
+  readonly unsettled: SlotCursor | null;
+  /** The foreign claim that was counted for the last instant, if it still stands. */
+  readonly servedBy: string | null;
+  readonly wakeAtMs: number | null;
+}
+
+// Instants from the ledger are whole microseconds, those from a text are sums of doubles: half of one tells them apart.
+const sameInstantMs = 0.0005;
+// A Hermes whose clock is ahead may claim a slot this much before its time.
+const claimSkewMs = 60_000;
+/** How long an instant that somebody moved past waits for a sign of who ran it. */
+const signWaitMs = 7_200_000;
+
+export function isSameInstant(a: number | null, b: number | null): boolean {
+  return a === b || (a !== null && b !== null && Math.abs(a - b) < sameInstantMs);
+}
+
+/** The rule alone, as one text: what a cursor remembers of a schedule. */
+export function formatScheduleKey(schedule: Schedule): string {
+  switch (schedule.kind) {
+    case "cron":
+      return `cron ${schedule.expression}`;
+    case "interval":
+      return `interval ${schedule.minutes}`;
+    case "once":
+      return `once ${schedule.runAtMs ?? ""}`;
+  }
+}
+
+function parseScheduleKey(text: string): Schedule {
+  const rule = text.slice(text.indexOf(" ") + 1);
+  if (text.startsWith("cron ")) return { kind: "cron", expression: rule };
+  if (text.startsWith("interval ")) return { kind: "interval", minutes: Number(rule) };
+  return { kind: "once", runAtMs: rule === "" ? null : Number(rule) };
+}
+
+export function slotLine(
+  job: { readonly id: string },
+  scheduledAtMs: number,
+  decision: SlotDecision,
+  nowMs: number,
+  runId: string | null = null,
+): SlotLine {
+  return {
+    ...decision,
+    jobId: job.id,
+    scheduledAtMs,
+    runId,
+    decidedAtMs: nowMs,
+    latenessMs: decision.decision === "run" && runId !== null ? Math.max(0, nowMs - scheduledAtMs) : null,
+  };
+}
+
+/** The next lines of a decision that was too long for one tick. `rest` is null when it is written to its end. */
+export function continueBacklog(
+  job: { readonly id: string },
+  cursor: SlotCursor,
+  view: SlotView,
+): { readonly lines: readonly SlotLine[]; readonly cursor: SlotCursor; readonly isDone: boolean } {
+  const { backlog, ...plain } = cursor;
+  if (backlog === undefined || cursor.nextAtMs === null) return { lines: [], cursor: plain, isDone: true };
+  const lastMs = backlog.untilMs - sameInstantMs;
+  const passed = passedInstants(parseScheduleKey(cursor.scheduleText), cursor.nextAtMs, lastMs, view.zone);
+  const lines = passed.instants.map((atMs) => slotLine(job, atMs, backlog.decision, view.nowMs, backlog.runId));
+  if (passed.restFromMs !== null) return { lines, cursor: { ...cursor, nextAtMs: passed.restFromMs }, isDone: false };
+  return { lines, cursor: { ...plain, nextAtMs: cursor.enabled ? backlog.untilMs : null }, isDone: true };
+}
+
+/**
+ * Compares `next_run_at` with the instant that the ledger waits for, and says what became of the instants that somebody else took
+ * off the schedule. `isOpen` says that a run of ours holds the job.
+ */
+export function observeSlots(
+  job: Job,
+  schedule: Schedule,
+  next: StoredTime,
+  cursor: SlotCursor | undefined,
+  isOpen: boolean,
+  view: SlotView,
+): Observation {
+  const awaitedMs = cursor?.nextAtMs ?? null;
+  if (cursor === undefined || awaitedMs === null || isSameInstant(awaitedMs, next.ms)) {
+    return settled(
+      [],
+      cursor?.servedBy !== undefined && job.fireClaim?.by === cursor.servedBy ? cursor.servedBy : null,
+    );
+  }
+  const isEdited = cursor.scheduleText !== formatScheduleKey(schedule);
+  const moved: SlotDecision = { decision: "move", reason: isEdited ? "edited" : "reanchored" };
+  if (awaitedMs > view.nowMs) {
+    const isLost = isEdited && !isNamedSince(schedule, next.ms, awaitedMs, view.zone);
+    return settled(isLost ? [slotLine(job, awaitedMs, moved, view.nowMs)] : [], null);
+  }
+  if (next.ms < awaitedMs) {
+    const isLost = !isNamedSince(schedule, next.ms, awaitedMs, view.zone);
+    return settled(isLost ? [slotLine(job, awaitedMs, moved, view.nowMs)] : [], null);
+  }
+  if (isEdited || schedule.kind === "once") {
+    return settled([slotLine(job, awaitedMs, { decision: "move", reason: "edited" }, view.nowMs)], null);
+  }
+  return observeTaken(job, schedule, next, cursor, awaitedMs, isOpen, view);
+}
+
+/** Somebody moved `next_run_at` forward past an instant that had come. */
+function observeTaken(
+  job: Job,
+  schedule: Schedule,
+  next: StoredTime,
+  cursor: SlotCursor,
+  awaitedMs: number,
+  isOpen: boolean,
+  view: SlotView,
+): Observation {
+  const { nowMs } = view;
+  if (isOpen) return decideAll({ decision: "skip", reason: "overlap" });
+  const slotEndsAtMs = claimEndsAtMs(job.pendingSlot, fireClaimLifeMs, nowMs, view.ownerState);
+  if (slotEndsAtMs !== null) return wait(slotEndsAtMs);
+
+  const claimEndsMs = claimEndsAtMs(job.fireClaim, fireClaimLifeMs, nowMs, view.ownerState);
+  const isServedStill = claimEndsMs !== null && job.fireClaim?.by === cursor.servedBy;
+  const claimedAtMs = job.fireClaim?.by === cursor.servedBy ? null : (job.fireClaim?.at?.ms ?? null);
+  const isClaimed = claimedAtMs !== null && claimedAtMs >= awaitedMs - claimSkewMs;
+  const lastRunAtMs = job.lastRunAt?.ms ?? null;
+  const hasRun =
+    cursor.servedBy === undefined &&
+    lastRunAtMs !== null &&
+    lastRunAtMs >= awaitedMs &&
+    !isSameInstant(lastRunAtMs, cursor.lastRunAtMs);
+  if (isClaimed || hasRun || view.ranElsewhere(job.id, awaitedMs)) return decideServed();
+  if (isServedStill) return decideAll({ decision: "skip", reason: "overlap" });
+  const isOnSchedule = schedule.kind !== "cron" || isOccurrence(schedule, awaitedMs, view.zone);
+  const waitsUntilMs = Math.min(next.ms, awaitedMs + signWaitMs);
+  // Hermes 0.19 leaves no sign until the run ends.
+  if (isOnSchedule && nowMs < waitsUntilMs) return wait(waitsUntilMs);
+  return decideAll({ decision: "move", reason: "reanchored" });
+
+  function decideServed(): Observation {
+    const passed = passedInstants(schedule, awaitedMs, Math.min(nowMs, next.ms - sameInstantMs), view.zone);
+    const lines = passed.instants.map((atMs) => {
+      const isRun = atMs === awaitedMs || view.ranElsewhere(job.id, atMs);
+      const decision: SlotDecision = isRun
+        ? { decision: "run", reason: "elsewhere" }
+        : { decision: "coalesce", reason: "missed" };
+      return slotLine(job, atMs, decision, nowMs);
+    });
+    const by = job.fireClaim?.by ?? null;
+    return afterLines(lines, passed.restFromMs, { decision: "coalesce", reason: "missed" }, by);
+  }
+
+  function decideAll(decision: SlotDecision): Observation {
+    const passed = passedInstants(schedule, awaitedMs, Math.min(nowMs, next.ms - sameInstantMs), view.zone);
+    const lines = passed.instants.map((atMs) => slotLine(job, atMs, decision, nowMs));
+    const by = isServedStill ? (cursor.servedBy ?? null) : null;
+    return afterLines(lines, passed.restFromMs, decision, by);
+  }
+
+  function afterLines(
+    lines: readonly SlotLine[],
+    restMs: number | null,
+    decision: SlotDecision,
+    by: string | null,
+  ): Observation {
+    if (restMs === null) return settled(lines, by);
+    const backlog = { untilMs: next.ms, decision, runId: null };
+    const { pending: _, ...kept } = cursor;
+    return { lines, unsettled: { ...kept, nextAtMs: restMs, backlog }, servedBy: null, wakeAtMs: nowMs };
+  }
+
+  function wait(untilMs: number): Observation {
+    const { lines, pending } = waitingLines(job, schedule, cursor.pending, awaitedMs, "lock", view);
+    return { lines, unsettled: { ...cursor, pending }, servedBy: null, wakeAtMs: untilMs };
+  }
+}
+
+/** `pending` lines for the instants that have come, without those that have such a line already. */
+export function waitingLines(
+  job: { readonly id: string },
+  schedule: Schedule,
+  known: SlotCursor["pending"],
+  firstMs: number,
+  reason: PendingReason,
+  view: SlotView,
+): {
+  readonly lines: readonly SlotLine[];
+  readonly pending: { readonly throughMs: number; readonly reason: PendingReason };
+} {
+  const doneMs = known?.reason === reason && known.throughMs >= firstMs ? known.throughMs : null;
+  const passed = passedInstants(schedule, doneMs ?? firstMs, view.nowMs, view.zone).instants;
+  const fresh = doneMs === null ? passed : passed.slice(1);
+  return {
+    lines: fresh.map((atMs) => slotLine(job, atMs, { decision: "pending", reason }, view.nowMs)),
+    pending: { throughMs: fresh.at(-1) ?? doneMs ?? firstMs, reason },
+  };
+}
+
+function settled(lines: readonly SlotLine[], servedBy: string | null): Observation {
+  return { lines, unsettled: null, servedBy, wakeAtMs: null };
+}
+
+/** Whether the rule, counted from `fromMs` on, names the instant. */
+function isNamedSince(schedule: Schedule, fromMs: number, atMs: number, zone: Zone): boolean {
+  if (atMs < fromMs) return false;
+  switch (schedule.kind) {
+    case "once":
+      return isSameInstant(fromMs, atMs);
+    case "interval": {
+      const steps = (atMs - fromMs) / (schedule.minutes * 60_000);
+      return Math.abs(steps - Math.round(steps)) * schedule.minutes * 60_000 < sameInstantMs;
+    }
+    case "cron":
+      return isOccurrence(schedule, atMs, zone);
+  }
+}

@@ -1,0 +1,148 @@
+import { formatInstant } from "./instant.ts";
+import type { Job, JobPatch } from "./job.ts";
+import { nextInterval, nextOccurrence } from "./next-occurrence.ts";
+import { toStoredTime } from "./repair-next-run.ts";
+import type { RunReason } from "./run.ts";
+import type { Schedule } from "./schedule.ts";
+import type { Zone } from "./zone.ts";
+
+export interface EndedClaim {
+  /** The `fire_claim.by` that this run was claimed with. */
+  readonly owner: string;
+  readonly endedAtMs: number;
+  readonly trigger: "schedule" | "manual" | "retry";
+  /** The slot that the run served, if it served one. */
+  readonly scheduledAtMs?: number | null;
+  readonly zone: Zone;
+  /** Set when the output could not be delivered; the run itself then still counts as it went. */
+  readonly deliveryError?: string | null;
+}
+
+const noNextRunText =
+  "Failed to compute next run for recurring schedule (is the 'croniter' package installed in the gateway's Python env?)";
+
+/**
+ * What a finished run does to its record: Hermes' `mark_job_run`, save that a `next_run_at` that lies ahead is left alone.
+ * "superseded" means that the record belongs to another run by now and must not be touched.
+ */
+export function settleJob(
+  job: Job,
+  outcome: { readonly success: boolean; readonly error: string | null; readonly reason?: RunReason | null },
+  ended: EndedClaim,
+): JobPatch | "superseded" {
+  if (job.fireClaim?.by !== ended.owner) return "superseded";
+  const at = formatInstant(ended.endedAtMs, ended.zone);
+  const deliveryError = ended.deliveryError ?? null;
+  return {
+    lastRunAt: at,
+    lastStatus: settledStatus(outcome, deliveryError),
+    lastError: outcome.success ? null : outcome.error,
+    lastDeliveryError: deliveryError,
+    fireClaim: null,
+    pendingSlot: "drop",
+    unreachableRetry: "drop",
+    quotaHold: "drop",
+    ...(job.runClaim === null ? {} : { runClaim: null }),
+    ...(isRequestedAgain(job) ? {} : ({ manualRunAt: "drop", manualRunPrompt: "drop" } as const)),
+    ...(outcome.success
+      ? ({ failureStreak: 0, preflightAlerted: "drop", lastFireError: "drop" } as const)
+      : { failureStreak: job.failureStreak + 1, lastFailure: { at, detail: outcome.error ?? "run failed" } }),
+    ...settledSchedule(job, outcome, ended),
+  };
+}
+
+/**
+ * Takes back a claim whose gate never opened: nothing ran, so the slot, the count and the request are what they were. The next
+ * tick finds them due again.
+ */
+export function restoreJob(
+  job: Job,
+  claim: {
+    readonly owner: string;
+    readonly trigger: "schedule" | "manual" | "retry";
+    readonly scheduledAtMs: number | null;
+    readonly zone: Zone;
+  },
+): JobPatch | "superseded" {
+  if (job.fireClaim?.by !== claim.owner) return "superseded";
+  const isCounted = job.schedule?.kind === "once" && job.runClaim !== null && hasCount(job) && job.repeatCompleted > 0;
+  return {
+    fireClaim: null,
+    ...(job.runClaim === null ? {} : { runClaim: null }),
+    ...(isCounted ? { repeatCompleted: job.repeatCompleted - 1 } : {}),
+    ...restoredNextRun(job, claim),
+  };
+}
+
+function restoredNextRun(
+  job: Job,
+  {
+    trigger,
+    scheduledAtMs,
+    zone,
+  }: { readonly trigger: string; readonly scheduledAtMs: number | null; readonly zone: Zone },
+): JobPatch {
+  if (trigger === "manual") return job.manualRunAt === null ? {} : { nextRunAt: job.manualRunAt };
+  if (scheduledAtMs === null || job.schedule === null) return {};
+  if (job.nextRunAt !== null && job.nextRunAt.ms <= scheduledAtMs) return {};
+  return { nextRunAt: toStoredTime(job.schedule, scheduledAtMs, zone).text };
+}
+
+function settledStatus(
+  outcome: { readonly success: boolean; readonly reason?: RunReason | null },
+  deliveryError: string | null,
+): string {
+  if (outcome.reason === "blocked_config") return "blocked_config";
+  if (!outcome.success) return "error";
+  return deliveryError === null || deliveryError.trim() === "" ? "ok" : "delivery_failed";
+}
+
+/** What becomes of the count, the next run and the state. */
+function settledSchedule(
+  job: Job,
+  outcome: { readonly success: boolean; readonly error: string | null },
+  ended: EndedClaim,
+): JobPatch {
+  const { schedule } = job;
+  const isOnce = schedule?.kind === "once";
+  const isAhead = job.nextRunAt !== null && job.nextRunAt.ms > ended.endedAtMs;
+  // A manual run is one more than the schedule asks for, unless it was the one-shot's own.
+  const isExtra = ended.trigger === "manual" && (!isOnce || isAhead);
+  const isCountedBefore = isOnce && hasCount(job) && job.repeatCompleted > 0;
+  const completed = job.repeatCompleted + (isExtra || isCountedBefore ? 0 : 1);
+  const count: JobPatch = completed === job.repeatCompleted ? {} : { repeatCompleted: completed };
+  if (!isExtra && hasCount(job) && completed >= (job.repeatTimes ?? 0)) return { ...count, ...completion };
+  if (isOnce && !isExtra) return { ...count, ...completion };
+
+  const state: JobPatch = job.state === "paused" ? {} : { state: "scheduled" };
+  if (schedule === null) return { ...count, ...completion };
+  // A slot that came while the job ran is for the next tick to decide, and so is a request.
+  const isServed = job.nextRunAt !== null && job.nextRunAt.ms === ended.scheduledAtMs && !isRequestedAgain(job);
+  if (job.nextRunAt !== null && !isServed) return { ...count, ...state };
+  const nextMs = nextAfter(schedule, ended.scheduledAtMs ?? ended.endedAtMs, ended);
+  if (nextMs !== null) return { ...count, ...state, nextRunAt: toStoredTime(schedule, nextMs, ended.zone).text };
+  const isErrorTold = !outcome.success && outcome.error !== null && outcome.error !== "";
+  return { ...count, nextRunAt: null, state: "error", ...(isErrorTold ? {} : { lastError: noNextRunText }) };
+}
+
+const completion: JobPatch = { enabled: false, state: "completed", nextRunAt: null };
+
+function nextAfter(schedule: Schedule, servedMs: number, ended: EndedClaim): number | null {
+  if (schedule.kind === "interval") return nextInterval(servedMs, schedule.minutes, ended.endedAtMs);
+  try {
+    return nextOccurrence(schedule, ended.endedAtMs, ended.zone);
+  } catch (error) {
+    // An expression that was broken while the job ran has no next time, and that is what the record then says.
+    if (error instanceof SyntaxError) return null;
+    throw error;
+  }
+}
+
+function hasCount(job: Job): boolean {
+  return job.repeatTimes !== null && job.repeatTimes > 0;
+}
+
+/** Whether somebody asked for a run while this one was going on: a claim moves `next_run_at` off the request that it serves. */
+function isRequestedAgain(job: Job): boolean {
+  return job.schedule?.kind !== "once" && job.manualRunAt !== null && job.manualRunAt === job.nextRunAt?.text;
+}
