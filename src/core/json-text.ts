@@ -25,10 +25,21 @@ const depthMax = 980;
 /** Python refuses to read an integer of more digits. */
 const integerDigitsMax = 4300;
 
-/** `backslash` is the first backslash at or after the place last looked at, so that texts without any are searched once. */
+/** Where the objects and arrays of a text's upper levels begin, and what is in them. */
+export interface Outline {
+  readonly root: Span;
+  readonly members: ReadonlyMap<number, readonly Member[]>;
+  readonly items: ReadonlyMap<number, readonly Span[]>;
+}
+
 interface Scan {
   readonly text: string;
+  /** The first backslash behind the string last looked at, so that a text without any is searched for one only once. */
   backslash: number;
+  /** How many levels go into the outline. */
+  readonly levels: number;
+  readonly members: Map<number, readonly Member[]>;
+  readonly items: Map<number, readonly Span[]>;
 }
 
 const number = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?/y;
@@ -41,27 +52,24 @@ const literals: Readonly<Record<string, readonly string[]>> = {
   "-": ["-Infinity"],
 };
 
-/** The span of the one value from `from` on; blanks may surround it. Throws JsonTextError where Python would refuse the text. */
-export function scanDocument(text: string, from: number): Span {
+/**
+ * Reads the one value from `from` on, which blanks may surround, and says where things stand in its upper `levels`.
+ * Throws JsonTextError where Python would refuse the text.
+ */
+export function outlineDocument(text: string, from: number, levels: number): Outline {
   const start = skipBlanks(text, from);
-  const end = skipValue(newScan(text, start), start, 0);
+  const scan = newScan(text, start, levels);
+  const end = skipValue(scan, start, 0);
   const rest = skipBlanks(text, end);
   if (rest < text.length) throw new JsonTextError("there is more text after the end of the document", rest);
-  return { start, end };
+  return { root: { start, end }, members: scan.members, items: scan.items };
 }
 
 /** The members of the object that opens at `start`, in the order of the text and with every repetition of a key. */
 export function membersOf(text: string, start: number): readonly Member[] {
-  const members: Member[] = [];
-  scanObject(newScan(text, start), start, 0, members);
-  return members;
-}
-
-/** The items of the array that opens at `start`. */
-export function itemsOf(text: string, start: number): readonly Span[] {
-  const items: Span[] = [];
-  scanArray(newScan(text, start), start, 0, items);
-  return items;
+  const scan = newScan(text, start, 1);
+  scanObject(scan, start, 0);
+  return scan.members.get(start) ?? [];
 }
 
 /** The member that counts when a key is repeated: the last one, as in Python. */
@@ -111,8 +119,8 @@ export function placeOf(text: string, offset: number): { readonly line: number; 
   return { line, column: offset - lineStart + 1 };
 }
 
-function newScan(text: string, start: number): Scan {
-  return { text, backslash: start - 1 };
+function newScan(text: string, start: number, levels: number): Scan {
+  return { text, backslash: start - 1, levels, members: new Map(), items: new Map() };
 }
 
 function skipBlanks(text: string, at: number): number {
@@ -128,9 +136,9 @@ function skipValue(scan: Scan, at: number, depth: number): number {
     case '"':
       return skipString(scan, at);
     case "{":
-      return scanObject(scan, at, depth, null);
+      return scanObject(scan, at, depth);
     case "[":
-      return scanArray(scan, at, depth, null);
+      return scanArray(scan, at, depth);
     case undefined:
       throw new JsonTextError("the text ends where a value should stand", at);
     default:
@@ -180,8 +188,10 @@ function skipEscape(text: string, at: number): number {
   throw new JsonTextError("there is a backslash that begins no escape", at);
 }
 
-function scanObject(scan: Scan, start: number, depth: number, members: Member[] | null): number {
+function scanObject(scan: Scan, start: number, depth: number): number {
   const { text } = scan;
+  const members: Member[] | null = depth < scan.levels ? [] : null;
+  if (members !== null) scan.members.set(start, members);
   if (depth >= depthMax) throw new JsonTextError(`there are more than ${depthMax} levels in each other`, start);
   let at = skipBlanks(text, start + 1);
   if (text[at] === "}") return at + 1;
@@ -203,8 +213,10 @@ function scanObject(scan: Scan, start: number, depth: number, members: Member[] 
   }
 }
 
-function scanArray(scan: Scan, start: number, depth: number, items: Span[] | null): number {
+function scanArray(scan: Scan, start: number, depth: number): number {
   const { text } = scan;
+  const items: Span[] | null = depth < scan.levels ? [] : null;
+  if (items !== null) scan.items.set(start, items);
   if (depth >= depthMax) throw new JsonTextError(`there are more than ${depthMax} levels in each other`, start);
   let at = skipBlanks(text, start + 1);
   if (text[at] === "]") return at + 1;
@@ -225,12 +237,10 @@ function keyText(text: string, start: number, end: number): string {
 /** For what Python reads and `JSON.parse` does not: NaN, the infinities and control characters in strings. */
 function looseValue(text: string, start: number): unknown {
   switch (text[start]) {
-    case "{": {
-      const members = membersOf(text, start).map((member) => [member.key, toValue(text, member)] as const);
-      return Object.fromEntries(members);
-    }
+    case "{":
+      return Object.fromEntries(membersOf(text, start).map((member) => [member.key, toValue(text, member)] as const));
     case "[":
-      return itemsOf(text, start).map((item) => toValue(text, item));
+      return (outlineDocument(text, start, 1).items.get(start) ?? []).map((item) => toValue(text, item));
     case '"':
       return JSON.parse(text.replace(/\r\n?/g, "\n").replace(/[\u0000-\u001f]/g, escapeUnit));
     default:

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { Job, JobPatch } from "../core/job.ts";
+import type { Zone } from "../core/zone.ts";
 import { type FileIdentity, sameFile } from "../system/files.ts";
 import { type HeldLock, LockHeldError } from "../system/lock.ts";
 import type { System } from "../system/system.ts";
@@ -12,7 +13,6 @@ import {
   jobsFileBytesMax,
   parseJobsFile,
   patchRecord,
-  type ReadInstant,
   readRecord,
   type StoreFeatures,
   tooLarge,
@@ -46,7 +46,8 @@ export interface JobStore {
 }
 
 export interface JobStoreOptions {
-  readonly readInstant: ReadInstant;
+  /** The server's own zone, in which Hermes reads stored times that have no offset. */
+  readonly naiveZone: Zone;
   /** The present moment as Hermes prints it in this home's zone, for `updated_at`. */
   readonly nowText: () => string;
   /** What the installed Hermes is known to keep in records, where the records themselves do not show it yet. */
@@ -84,9 +85,10 @@ export function createJobStore(system: System, cronFolder: string, options: JobS
       }
       const ageMs = Math.abs(system.clock.nowMs() - Number(identity.changedNs / 1_000_000n));
       try {
-        const file = parseJobsFile(system.files.read(path), path);
+        const file = parseJobsFile(system.files.read(path), path, loaded?.file ?? null);
         if (sameFile(identity, identify(system, path)) || reads === readsMax) {
-          const records = readRecords(file, loaded, options.readInstant);
+          const same = loaded !== null && loaded.file === file ? loaded : null;
+          const records = same?.records ?? readRecords(file, loaded, options.naiveZone);
           loaded = assemble(file, records, identity, ageMs > clockStepMs, options);
           return loaded;
         }
@@ -103,7 +105,7 @@ export function createJobStore(system: System, cronFolder: string, options: JobS
     if (texts.size === 0) return current.snapshot;
     const file = editJobsFile(current.file, texts, options.nowText());
     const records = [...current.records];
-    for (const [index, text] of texts) records[index] = readRecord(text, options.readInstant);
+    for (const [index, text] of texts) records[index] = readRecord(text, options.naiveZone);
     // Until the write is known to have worked nothing is known about the file.
     loaded = null;
     const temporaryName = `.jobs_${system.random.token(8)}.tmp`;
@@ -139,16 +141,12 @@ function identify(system: System, path: string): FileIdentity | null {
 }
 
 function emptyStore(options: JobStoreOptions): LoadedStore {
-  const file = parseJobsFile(Buffer.from("{}"), "");
+  const file = parseJobsFile(Buffer.from("{}"), "", null);
   return assemble(file, [], null, true, options);
 }
 
 /** The records of `file`. Those that stand in the previous text, too, before or behind whatever changed, are not read again. */
-function readRecords(
-  file: JobsFile,
-  previous: LoadedStore | null,
-  readInstant: ReadInstant,
-): readonly (JobRecord | null)[] {
+function readRecords(file: JobsFile, previous: LoadedStore | null, naiveZone: Zone): readonly (JobRecord | null)[] {
   const count = file.records.length;
   const records = new Array<JobRecord | null>(count);
   const oldCount = previous?.records.length ?? 0;
@@ -167,7 +165,7 @@ function readRecords(
     tail += 1;
   }
   for (let index = head; index < count - tail; index += 1) {
-    records[index] = readRecord(recordText(file, index), readInstant);
+    records[index] = readRecord(recordText(file, index), naiveZone);
   }
   return records;
 }

@@ -1,18 +1,21 @@
+import { isAscii, isUtf8 } from "node:buffer";
+import { parseInstant } from "../core/instant.ts";
 import type { Job, JobPatch, LastDispatch, PendingSlot, StoredClaim, StoredTime } from "../core/job.ts";
 import {
-  itemsOf,
   JsonTextError,
   type Member,
   memberNamed,
   membersOf,
+  outlineDocument,
   placeOf,
   printString,
   type Span,
-  scanDocument,
   spliceText,
   toValue,
 } from "../core/json-text.ts";
+import { strip, toAsciiDigits } from "../core/python-text.ts";
 import type { Schedule } from "../core/schedule.ts";
+import type { Zone } from "../core/zone.ts";
 
 /** A larger file is taken for damaged: 64 MiB hold about 50,000 jobs. */
 export const jobsFileBytesMax = 64 * 1024 * 1024;
@@ -42,6 +45,8 @@ export interface StoreFeatures {
 
 /** The text of a store, and where its records stand in it. */
 export interface JobsFile {
+  /** As it stands on disk. */
+  readonly source: string;
   /** What a write starts from. A bare list and jobs keyed by id are here already in the one form that every Hermes can write. */
   readonly text: string;
   readonly records: readonly Span[];
@@ -61,16 +66,17 @@ export interface JobRecord {
 
 export const noFeatures: StoreFeatures = { runFields: false };
 
-/** Reads a time as Hermes' stores hold it; null when it is none. Times without an offset are the server's. */
-export type ReadInstant = (text: string) => number | null;
-
-/** Accepts what Hermes 0.22 accepts. Throws a CorruptStoreError for everything else, and nothing but that. */
-export function parseJobsFile(bytes: Uint8Array, path: string): JobsFile {
+/**
+ * Accepts what Hermes 0.22 accepts. Throws a CorruptStoreError for everything else, and nothing but that.
+ * Gives back `previous` if the text is still the same.
+ */
+export function parseJobsFile(bytes: Uint8Array, path: string, previous: JobsFile | null): JobsFile {
   if (bytes.length > jobsFileBytesMax) throw tooLarge(path, bytes.length);
   const text = decode(bytes, path);
+  if (text === previous?.source) return previous;
   const from = text.startsWith("\ufeff") ? 1 : 0;
   try {
-    return locateRecords(text, from);
+    return { source: text, ...locateRecords(text, from) };
   } catch (error) {
     if (!(error instanceof JsonTextError)) throw error;
     throw new CorruptStoreError(path, error.message, placeOf(text.slice(from), error.offset - from));
@@ -100,18 +106,19 @@ export function editJobsFile(file: JobsFile, changed: ReadonlyMap<number, string
     if (isRecord) records.push(moved);
     else stamped = { start: moved.end - stamp.length, end: moved.end };
   }
-  return { text: spliceText(file.text, edits), records, strays: file.strays, updatedAt: stamped, updatedAtLead: "" };
+  const text = spliceText(file.text, edits);
+  return { source: text, text, records, strays: file.strays, updatedAt: stamped, updatedAtLead: "" };
 }
 
-/** What the record `text` says. Whatever Hermes could not use makes the job faulty; what Hermes mends, we read as mended. */
-export function readRecord(text: string, readInstant: ReadInstant): JobRecord | null {
+/** What the record `text` says; times without an offset are read in `naiveZone`, the server's. Whatever Hermes could not use makes the job faulty; what Hermes mends, we read as mended. */
+export function readRecord(text: string, naiveZone: Zone): JobRecord | null {
   const value = toValue(text, { start: 0, end: text.length });
   if (!isObject(value)) return null;
   const record: StoredRecord = value;
   const idValue = isTrue(record.id) ? record.id : record.job_id;
   if (!isTrue(idValue)) return null;
   const id = asText(idValue);
-  const { schedule, fault: scheduleFault } = readSchedule(record.schedule, readInstant);
+  const { schedule, fault: scheduleFault } = readSchedule(record.schedule, naiveZone);
   const repeat = readRepeat(record.repeat);
   const script = textOrNull(record.script);
   const job: Job = {
@@ -128,16 +135,16 @@ export function readRecord(text: string, readInstant: ReadInstant): JobRecord | 
     pausedAt: textOrNull(record.paused_at),
     repeatTimes: repeat.times,
     repeatCompleted: repeat.completed,
-    nextRunAt: readTime(record.next_run_at, readInstant),
-    lastRunAt: readTime(record.last_run_at, readInstant),
+    nextRunAt: readTime(record.next_run_at, naiveZone),
+    lastRunAt: readTime(record.last_run_at, naiveZone),
     lastStatus: textOrNull(record.last_status),
     lastError: textOrNull(record.last_error),
     failureStreak: readCount(record.failure_streak),
-    fireClaim: readClaim(record.fire_claim, readInstant),
-    runClaim: readClaim(record.run_claim, readInstant),
-    pendingSlot: readPendingSlot(record.pending_slot, readInstant),
+    fireClaim: readClaim(record.fire_claim, naiveZone),
+    runClaim: readClaim(record.run_claim, naiveZone),
+    pendingSlot: readPendingSlot(record.pending_slot, naiveZone),
     manualRunAt: textOrNull(record.manual_run_at),
-    quotaHoldUntil: readTime(record.quota_hold_until, readInstant),
+    quotaHoldUntil: readTime(record.quota_hold_until, naiveZone),
     fault: idFault(idValue, id) ?? scheduleFault ?? repeat.fault,
   };
   const runFields = ["failure_streak", "last_failure", "last_delivery_unverified", "last_dispatch", "pending_slot"];
@@ -203,33 +210,29 @@ export function isEscapedText(text: string): boolean {
 }
 
 function decode(bytes: Uint8Array, path: string): string {
-  let text: string;
-  try {
-    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    // What decodes and encodes to the same bytes is good text: the first difference is where the bad one begins.
-    const loose = Buffer.from(bytes).toString();
-    const again = Buffer.from(loose);
-    let index = 0;
-    while (index < bytes.length && again[index] === bytes[index]) index += 1;
-    const good = Buffer.from(bytes.subarray(0, index))
-      .toString()
-      .replace(/\ufffd$/, "");
-    throw new CorruptStoreError(path, "this is not UTF-8 text", placeOf(good.replace(/^\ufeff/, ""), good.length));
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  if (!isUtf8(buffer)) {
+    // Good text encodes to the bytes that it was decoded from, so the first difference is where the bad text begins.
+    const again = Buffer.from(buffer.toString("utf8"));
+    const offset = buffer.findIndex((byte, index) => byte !== again[index]);
+    const good = buffer.toString("utf8", 0, offset).replace(/^\ufeff/, "");
+    throw new CorruptStoreError(path, "this is not UTF-8 text", placeOf(good, good.length));
   }
+  // Text that is all ASCII is decoded several times faster by not being told apart.
+  const text = buffer.toString(isAscii(buffer) ? "latin1" : "utf8");
   if (/^\ufeff?[ \t\r\n]*$/.test(text)) throw new CorruptStoreError(path, "it is empty, expected a JSON object", null);
   return text;
 }
 
-function locateRecords(text: string, from: number): JobsFile {
-  const root = scanDocument(text, from);
+function locateRecords(text: string, from: number): Omit<JobsFile, "source"> {
+  const { root, members: membersAt, items: itemsAt } = outlineDocument(text, from, 2);
   if (text[root.start] === "[") {
     return locateRecords(`{\n  "jobs": ${text.slice(root.start, root.end)},\n  "updated_at": null\n}`, 0);
   }
   if (text[root.start] !== "{") {
     throw new JsonTextError(`the document is ${kindOf(text, root)}, expected an object with a list "jobs"`, root.start);
   }
-  const members = membersOf(text, root.start);
+  const members = membersAt.get(root.start) ?? [];
   const jobs = memberNamed(members, "jobs");
   if (jobs !== null && text[jobs.start] === "{") {
     const { list, strays } = flatten(text, jobs);
@@ -239,7 +242,7 @@ function locateRecords(text: string, from: number): JobsFile {
   const records: Span[] = [];
   const strays: string[] = [];
   if (jobs !== null && text[jobs.start] === "[") {
-    for (const [index, item] of itemsOf(text, jobs.start).entries()) {
+    for (const [index, item] of (itemsAt.get(jobs.start) ?? []).entries()) {
       if (text[item.start] === "{") records.push(item);
       else strays.push(`Entry ${index + 1} of "jobs" is ${kindOf(text, item)}, expected an object`);
     }
@@ -407,7 +410,7 @@ function idFault(value: unknown, id: string): string | null {
 
 function readSchedule(
   value: unknown,
-  readInstant: ReadInstant,
+  naiveZone: Zone,
 ): { readonly schedule: Schedule | null; readonly fault: string | null } {
   const faulty = (fault: string) => ({ schedule: null, fault });
   if (!isObject<{ kind?: unknown; expr?: unknown; minutes?: unknown; run_at?: unknown }>(value))
@@ -430,7 +433,7 @@ function readSchedule(
     case "once": {
       const runAt = value.run_at;
       return {
-        schedule: { kind: "once", runAtMs: typeof runAt === "string" ? readInstant(runAt) : null },
+        schedule: { kind: "once", runAtMs: typeof runAt === "string" ? parseInstant(runAt, naiveZone) : null },
         fault: null,
       };
     }
@@ -457,21 +460,26 @@ function readRepeat(value: unknown): {
   return { times: Number(times) > 0 ? Number(times) : null, completed, fault: null };
 }
 
-/** Hermes reads a count through Python's int(), and takes what that refuses for 0. */
+/** Hermes reads a count through Python's `int()`, and takes for 0 what that refuses. */
 function readCount(value: unknown): number {
-  const isCount = typeof value === "string" && /^\s*[-+]?[0-9]+(_[0-9]+)*\s*$/.test(value);
-  const count = isCount ? Number(value.replaceAll("_", "")) : typeof value === "string" ? 0 : Number(value ?? 0);
+  const count = typeof value === "string" ? readInteger(value) : Number(value ?? 0);
   return Number.isFinite(count) ? Math.max(Math.trunc(count), 0) : 0;
+}
+
+function readInteger(text: string): number {
+  const [, sign, digits] = /^([-+]?)(\p{Nd}+(?:_\p{Nd}+)*)$/u.exec(strip(text)) ?? [];
+  const ascii = digits === undefined ? null : toAsciiDigits(digits.replaceAll("_", ""));
+  return ascii === null ? 0 : Number(`${sign}${ascii}`);
 }
 
 /** The name that Hermes shows: its own, else the beginning of what the job does. */
 function readName(record: StoredRecord, id: string): string {
-  const name = asText(record.name).trim();
+  const name = strip(asText(record.name));
   if (name !== "") return name;
   const skills = Array.isArray(record.skills) ? record.skills : [record.skills, record.skill];
-  const sources = [record.prompt, skills.find(isTrue), asText(record.script).trim(), id];
+  const sources = [record.prompt, skills.find(isTrue), strip(asText(record.script)), id];
   const label = asText(sources.find(isTrue));
-  return Array.from(label).slice(0, 50).join("").trim() || "cron job";
+  return strip(Array.from(label).slice(0, 50).join("")) || "cron job";
 }
 
 function readScheduleText(record: StoredRecord): string {
@@ -479,25 +487,25 @@ function readScheduleText(record: StoredRecord): string {
   const sources = isObject<{ display?: unknown; value?: unknown; expr?: unknown; run_at?: unknown }>(schedule)
     ? [schedule.display, schedule.value, schedule.expr, schedule.run_at]
     : [schedule];
-  const texts = [record.schedule_display, ...sources].map((source) => asText(source).trim());
+  const texts = [record.schedule_display, ...sources].map((source) => strip(asText(source)));
   return texts.find((text) => text !== "") ?? "?";
 }
 
-function readTime(value: unknown, readInstant: ReadInstant): StoredTime | null {
+function readTime(value: unknown, naiveZone: Zone): StoredTime | null {
   if (typeof value !== "string") return null;
-  const ms = readInstant(value);
+  const ms = parseInstant(value, naiveZone);
   return ms === null ? null : { text: value, ms };
 }
 
-function readClaim(value: unknown, readInstant: ReadInstant): StoredClaim | null {
+function readClaim(value: unknown, naiveZone: Zone): StoredClaim | null {
   if (!isObject<{ at?: unknown; by?: unknown }>(value)) return null;
-  return { at: readTime(value.at, readInstant), by: asText(value.by) };
+  return { at: readTime(value.at, naiveZone), by: asText(value.by) };
 }
 
-function readPendingSlot(value: unknown, readInstant: ReadInstant): PendingSlot | null {
+function readPendingSlot(value: unknown, naiveZone: Zone): PendingSlot | null {
   if (!isObject<{ scheduled_at?: unknown }>(value)) return null;
-  const scheduledAt = readTime(value.scheduled_at, readInstant);
-  const claim = readClaim(value, readInstant);
+  const scheduledAt = readTime(value.scheduled_at, naiveZone);
+  const claim = readClaim(value, naiveZone);
   return scheduledAt === null || claim === null ? null : { ...claim, scheduledAt };
 }
 
