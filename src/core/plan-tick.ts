@@ -378,7 +378,7 @@ function claim(draft: Draft, candidate: Candidate, gate: Gate): void {
     claimOnce(draft, candidate, gate, cursor, patch);
   } else if (isManual) {
     const restoredMs = trueNext(job, schedule, cursor, nowMs, zone);
-    patch.nextRunAt = restoredMs === null ? null : toStoredTime(schedule, restoredMs, zone).text;
+    patch.nextRunAt = restoredMs === null ? null : toStoredTime(schedule, restoredMs, nowMs, zone).text;
     skipOverlapped(draft, job, schedule, cursor);
     draft.cursors.set(job.id, draft.cursors.get(job.id) ?? newCursor(job, schedule, restoredMs));
     if (restoredMs !== null) wakeAt(draft, restoredMs);
@@ -417,7 +417,7 @@ function claimOnce(
   const { nowMs, zone } = draft.input;
   const runAtMs = schedule.kind === "once" ? schedule.runAtMs : null;
   if (isManual && runAtMs !== null && runAtMs > nowMs) {
-    patch.nextRunAt = toStoredTime(schedule, runAtMs, zone).text;
+    patch.nextRunAt = toStoredTime(schedule, runAtMs, nowMs, zone).text;
     remember(draft, job, schedule, cursor, runAtMs);
     wakeAt(draft, runAtMs);
     return;
@@ -486,7 +486,7 @@ function advance(
 ): void {
   const { nowMs, zone } = draft.input;
   const aheadMs = nextAhead(schedule, next.ms, nowMs, zone);
-  patch.nextRunAt = aheadMs === null ? null : toStoredTime(schedule, aheadMs, zone).text;
+  patch.nextRunAt = aheadMs === null ? null : toStoredTime(schedule, aheadMs, nowMs, zone).text;
   if (restFromMs === null) {
     draft.cursors.set(job.id, newCursor(job, schedule, aheadMs));
     if (aheadMs !== null) wakeAt(draft, aheadMs);
@@ -522,7 +522,7 @@ function skipOverlapped(draft: Draft, job: Job, schedule: Schedule, cursor: Slot
   const { nowMs, zone } = draft.input;
   const awaitedMs = cursor?.nextAtMs ?? null;
   if (awaitedMs === null || awaitedMs > nowMs || cursor?.scheduleText !== formatScheduleKey(schedule)) return;
-  const next = toStoredTime(schedule, awaitedMs, zone);
+  const next = toStoredTime(schedule, awaitedMs, nowMs, zone);
   // The record keeps the request, so only the cursor moves.
   passOver({ ...draft, patches: new Map() }, job, schedule, cursor, next, { decision: "skip", reason: "overlap" }, {});
 }
@@ -537,7 +537,7 @@ function moveOn(
   patch: Writable<JobPatch>,
 ): void {
   if (toMs !== null) {
-    patch.nextRunAt = toStoredTime(schedule, toMs, draft.input.zone).text;
+    patch.nextRunAt = toStoredTime(schedule, toMs, draft.input.nowMs, draft.input.zone).text;
     wakeAt(draft, toMs);
   }
   remember(draft, job, schedule, cursor, toMs);
@@ -549,11 +549,11 @@ function skipServed(draft: Draft, job: Job, schedule: Schedule, next: StoredTime
   const { nowMs, zone } = draft.input;
   if (!draft.view.ranElsewhere(job.id, next.ms)) return next;
   for (const atMs of passedInstants(schedule, next.ms, nowMs, zone).instants) {
-    if (!draft.view.ranElsewhere(job.id, atMs)) return toStoredTime(schedule, atMs, zone);
+    if (!draft.view.ranElsewhere(job.id, atMs)) return toStoredTime(schedule, atMs, nowMs, zone);
     draft.lines.push(slotLine(job, atMs, { decision: "run", reason: "elsewhere" }, nowMs));
   }
   const aheadMs = schedule.kind === "once" ? null : nextAhead(schedule, next.ms, nowMs, zone);
-  return aheadMs === null ? null : toStoredTime(schedule, aheadMs, zone);
+  return aheadMs === null ? null : toStoredTime(schedule, aheadMs, nowMs, zone);
 }
 
 function wait(

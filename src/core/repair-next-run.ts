@@ -6,19 +6,19 @@ import { computeNextRun, formatOccurrence, isOccurrence, nextOccurrence, onceGra
 import type { Schedule } from "./schedule.ts";
 import { createZone, wallOfInstant, type Zone } from "./zone.ts";
 
-/** An instant of the schedule as Hermes would write it. */
-export function toStoredTime(schedule: Schedule, ms: number, zone: Zone): StoredTime {
-  return { text: formatOccurrence(schedule, ms, zone), ms };
+/** The schedule's next instant after `afterMs`, as Hermes would write it. */
+export function toStoredTime(schedule: Schedule, ms: number, afterMs: number, zone: Zone): StoredTime {
+  return { text: formatOccurrence(schedule, ms, afterMs, zone), ms };
 }
 
 /** A `next_run_at` for a record that has none, or null where there is nothing left to come. */
 export function recoverNextRun(job: Job, schedule: Schedule, nowMs: number, zone: Zone): StoredTime | null {
   if (schedule.kind === "once") {
     if (job.lastRunAt !== null || schedule.runAtMs === null) return null;
-    return nowMs - schedule.runAtMs <= onceGraceMs ? toStoredTime(schedule, schedule.runAtMs, zone) : null;
+    return nowMs - schedule.runAtMs <= onceGraceMs ? toStoredTime(schedule, schedule.runAtMs, nowMs, zone) : null;
   }
   const ms = computeNextRun(schedule, nowMs, nowMs, zone);
-  return ms === null ? null : toStoredTime(schedule, ms, zone);
+  return ms === null ? null : toStoredTime(schedule, ms, nowMs, zone);
 }
 
 /**
@@ -65,7 +65,7 @@ export function rearmAfterError(
   if (ageMs <= (periodMs ?? graceMs) + graceMs) return null;
   if (claimEndsAtMs(job.fireClaim, fireClaimLifeMs, nowMs, ownerState) !== null) return null;
   const ms = schedule.kind === "interval" ? nowMs : computeNextRun(schedule, nowMs, nowMs, zone);
-  return ms === null || ms >= next.ms ? null : toStoredTime(schedule, ms, zone);
+  return ms === null || ms >= next.ms ? null : toStoredTime(schedule, ms, nowMs, zone);
 }
 
 function periodOf(schedule: Schedule, nowMs: number, zone: Zone): number | null {

@@ -85,7 +85,7 @@ function restoredNextRun(
   if (trigger === "manual") return job.manualRunAt === null ? {} : { nextRunAt: job.manualRunAt };
   if (scheduledAtMs === null || job.schedule === null) return {};
   if (job.nextRunAt !== null && job.nextRunAt.ms <= scheduledAtMs) return {};
-  return { nextRunAt: toStoredTime(job.schedule, scheduledAtMs, zone).text };
+  return { nextRunAt: toStoredTime(job.schedule, scheduledAtMs, scheduledAtMs - hourMs, zone).text };
 }
 
 function settledStatus(
@@ -120,10 +120,13 @@ function settledSchedule(
   const isServed = job.nextRunAt !== null && job.nextRunAt.ms === ended.scheduledAtMs && !isRequestedAgain(job);
   if (job.nextRunAt !== null && !isServed) return { ...count, ...state };
   const nextMs = nextAfter(schedule, ended.scheduledAtMs ?? ended.endedAtMs, ended);
-  if (nextMs !== null) return { ...count, ...state, nextRunAt: toStoredTime(schedule, nextMs, ended.zone).text };
+  if (nextMs !== null) return { ...count, ...state, nextRunAt: toStoredTime(schedule, nextMs, ended.endedAtMs, ended.zone).text };
   const isErrorTold = !outcome.success && outcome.error !== null && outcome.error !== "";
   return { ...count, nextRunAt: null, state: "error", ...(isErrorTold ? {} : { lastError: noNextRunText }) };
 }
+
+// A slot in the hour that the spring change leaves out is written as its expression names it, counted from before the change.
+const hourMs = 3_600_000;
 
 const completion: JobPatch = { enabled: false, state: "completed", nextRunAt: null };
 
