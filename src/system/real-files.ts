@@ -30,7 +30,7 @@ const createNew = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | co
 export function createFiles(): Files {
   return {
     stat: (path) => toFileStat(statSync(path, { bigint: true, throwIfNoEntry: false })),
-    statLink: (path) => toFileStat(lstatSync(path, { bigint: true, throwIfNoEntry: false })),
+    statLink,
     realPath: (path) => realpathSync(path),
     list: (folder) => readdirSync(folder).sort(),
     read: (path) => readFileSync(path),
@@ -45,6 +45,16 @@ export function createFiles(): Files {
     removeFolder: (path) => rmSync(path, { recursive: true }),
     freeBytes,
   };
+}
+
+function statLink(path: string): FileStat | null {
+  try {
+    return toFileStat(lstatSync(path, { bigint: true, throwIfNoEntry: false }));
+  } catch (error) {
+    // `statSync` takes a file in the place of a folder for nothing there, `lstatSync` does not.
+    if (hasCode(error, "ENOTDIR")) return null;
+    throw error;
+  }
 }
 
 function toFileStat(stat: BigIntStats | undefined): FileStat | null {
@@ -115,7 +125,8 @@ function replace(path: string, temporaryName: string, bytes: Uint8Array | string
       renameSync(temporary, target);
       named = false;
     } catch (error) {
-      if (!isBusyTarget(error)) throw error;
+      // A file that is a mount of its own can be written, but nothing can be renamed onto it.
+      if (!hasCode(error, "EBUSY", "EXDEV")) throw error;
       return overwrite(target, bytes);
     }
     syncFolder(folder);
@@ -126,9 +137,8 @@ function replace(path: string, temporaryName: string, bytes: Uint8Array | string
   }
 }
 
-/** A file that is a mount point of its own can be written, but nothing can be renamed onto it. */
-function isBusyTarget(error: unknown): boolean {
-  return error instanceof Error && "code" in error && (error.code === "EBUSY" || error.code === "EXDEV");
+function hasCode(error: unknown, ...codes: readonly string[]): boolean {
+  return error instanceof Error && "code" in error && codes.includes(String(error.code));
 }
 
 /** Until this is done the temporary file is the one whole copy, so it is removed only afterwards. */

@@ -1,0 +1,226 @@
+import { basename, dirname, join, resolve } from "node:path";
+import type { FileIdentity, FileStat, Files } from "../../src/system/files.ts";
+
+interface Entry {
+  inode: bigint;
+  mode: number;
+  uid: number;
+  gid: number;
+  modifiedNs: bigint;
+  changedNs: bigint;
+  content: Buffer | Map<string, Entry> | { readonly target: string };
+}
+
+/** Something that changes what is on disk, just before it happens. What it throws is thrown instead of the change. */
+export type BeforeChange = (change: string, path: string) => void;
+
+export interface FakeFiles extends Files {
+  /** Called before every change; a simulation stops the program here, or fills the disk. */
+  beforeChange: BeforeChange;
+  /** Makes a link that points at `target`. */
+  link(path: string, target: string): void;
+  /** Gives a file to someone, and the rights that go with it. */
+  own(path: string, uid: number, gid: number, mode: number): void;
+  freeBytesLeft: number;
+}
+
+/** A file system in memory, with one root user. Its clock steps by one millisecond with every change. */
+export function createFakeFiles(): FakeFiles {
+  let clockNs = 1_700_000_000_000_000_000n;
+  let lastInode = 1n;
+  const root = newEntry(new Map(), 0o755);
+
+  function newEntry(content: Entry["content"], mode: number): Entry {
+    clockNs += 1_000_000n;
+    lastInode += 1n;
+    return { inode: lastInode, mode, uid: 0, gid: 0, modifiedNs: clockNs, changedNs: clockNs, content };
+  }
+
+  function touch(entry: Entry, contentChanged: boolean): void {
+    clockNs += 1_000_000n;
+    entry.changedNs = clockNs;
+    if (contentChanged) entry.modifiedNs = clockNs;
+  }
+
+  /** The real path, with the last part left as it is unless `followLast`; every folder on the way must exist. */
+  function realPath(path: string, followLast: boolean, call: string, depth = 0): string {
+    if (depth > 40) throw failure("ELOOP", call, path);
+    const absolute = resolve(path);
+    if (absolute === "/") return "/";
+    const folder = realPath(dirname(absolute), true, call, depth + 1);
+    if (!(lookUp(folder)?.content instanceof Map)) throw failure(lookUp(folder) ? "ENOTDIR" : "ENOENT", call, path);
+    const own = join(folder, basename(absolute));
+    const content = lookUp(own)?.content;
+    if (!followLast || content === undefined || !("target" in content)) return own;
+    return realPath(resolve(folder, content.target), true, call, depth + 1);
+  }
+
+  function lookUp(real: string): Entry | undefined {
+    if (real === "/") return root;
+    const folder = lookUp(dirname(real))?.content;
+    return folder instanceof Map ? folder.get(basename(real)) : undefined;
+  }
+
+  function find(path: string, followLast: boolean, call: string): Entry {
+    const entry = lookUp(realPath(path, followLast, call));
+    if (entry === undefined) throw failure("ENOENT", call, path);
+    return entry;
+  }
+
+  function folderOf(real: string): { readonly entry: Entry; readonly names: Map<string, Entry> } {
+    const entry = find(dirname(real), true, "open");
+    if (!(entry.content instanceof Map)) throw failure("ENOTDIR", "open", real);
+    return { entry, names: entry.content };
+  }
+
+  function put(real: string, entry: Entry): void {
+    const folder = folderOf(real);
+    folder.names.set(basename(real), entry);
+    touch(folder.entry, true);
+  }
+
+  function drop(real: string): void {
+    const folder = folderOf(real);
+    folder.names.delete(basename(real));
+    touch(folder.entry, true);
+  }
+
+  function bytesOf(path: string, call: string): Buffer {
+    const { content } = find(path, true, call);
+    if (content instanceof Buffer) return content;
+    throw failure("EISDIR", call, path);
+  }
+
+  function statOf(path: string, followLast: boolean): FileStat | null {
+    try {
+      return toStat(find(path, followLast, "stat"));
+    } catch (error) {
+      if (isMissing(error)) return null;
+      throw error;
+    }
+  }
+
+  const files: FakeFiles = {
+    beforeChange: () => undefined,
+    freeBytesLeft: 1e12,
+    stat: (path) => statOf(path, true),
+    statLink: (path) => statOf(path, false),
+    realPath(path) {
+      find(path, true, "realpath");
+      return realPath(path, true, "realpath");
+    },
+    list(folder) {
+      const { content } = find(folder, true, "scandir");
+      if (!(content instanceof Map)) throw failure("ENOTDIR", "scandir", folder);
+      return [...content.keys()].sort();
+    },
+    read: (path) => Buffer.from(bytesOf(path, "open")),
+    readText: (path) => bytesOf(path, "open").toString("utf8"),
+    readPart: (path, offsetBytes, lengthBytes) =>
+      Buffer.from(bytesOf(path, "open").subarray(offsetBytes, offsetBytes + lengthBytes)),
+    create(path, bytes, mode) {
+      const real = realPath(path, false, "open");
+      if (lookUp(real) !== undefined) throw failure("EEXIST", "open", path);
+      files.beforeChange("create", real);
+      put(real, newEntry(Buffer.from(bytes), mode));
+    },
+    replace(path, temporaryName, bytes, mode): FileIdentity {
+      const real = realPath(path, true, "realpath");
+      const isLink = statOf(path, false)?.kind === "symlink";
+      const old = lookUp(real);
+      if (isLink && old === undefined) throw failure("ENOENT", "realpath", path);
+      const temporary = join(dirname(real), temporaryName);
+      if (lookUp(temporary) !== undefined) throw failure("EEXIST", "open", temporary);
+      files.beforeChange("create", temporary);
+      const entry = newEntry(Buffer.from(bytes), old?.mode ?? mode);
+      const owner = old ?? folderOf(real).entry;
+      entry.uid = owner.uid;
+      entry.gid = owner.gid;
+      put(temporary, entry);
+      files.beforeChange("rename", temporary);
+      if (old?.content instanceof Map) {
+        drop(temporary);
+        throw failure("EISDIR", "rename", real);
+      }
+      drop(temporary);
+      put(real, entry);
+      touch(entry, false);
+      return toStat(entry);
+    },
+    append(path, bytes, mode) {
+      const real = realPath(path, true, "open");
+      files.beforeChange("append", real);
+      const entry = lookUp(real);
+      if (entry === undefined) return put(real, newEntry(Buffer.from(bytes), mode));
+      entry.content = Buffer.concat([bytesOf(real, "open"), Buffer.from(bytes)]);
+      touch(entry, true);
+    },
+    makeFolder(path, mode, parents) {
+      const absolute = resolve(path);
+      if (parents && statOf(dirname(absolute), true) === null) files.makeFolder(dirname(absolute), mode, true);
+      const found = statOf(absolute, true);
+      if (found?.kind === "folder") return;
+      if (found !== null) throw failure("EEXIST", "mkdir", path);
+      const real = realPath(absolute, false, "mkdir");
+      files.beforeChange("makeFolder", real);
+      put(real, newEntry(new Map(), mode));
+    },
+    rename(from, to) {
+      const source = realPath(from, false, "rename");
+      const entry = find(from, false, "rename");
+      const target = realPath(to, false, "rename");
+      files.beforeChange("rename", source);
+      drop(source);
+      put(target, entry);
+      touch(entry, false);
+    },
+    remove(path) {
+      const real = realPath(path, false, "unlink");
+      if (find(path, false, "unlink").content instanceof Map) throw failure("EISDIR", "unlink", path);
+      files.beforeChange("remove", real);
+      drop(real);
+    },
+    removeFolder(path) {
+      const real = realPath(path, false, "rm");
+      find(path, false, "rm");
+      files.beforeChange("removeFolder", real);
+      drop(real);
+    },
+    freeBytes(path) {
+      find(path, true, "statfs");
+      return files.freeBytesLeft;
+    },
+    link: (path, target) => put(realPath(path, false, "symlink"), newEntry({ target }, 0o777)),
+    own(path, uid, gid, mode) {
+      const entry = find(path, true, "chown");
+      Object.assign(entry, { uid, gid, mode });
+      touch(entry, false);
+    },
+  };
+  files.makeFolder("/tmp", 0o777, false);
+  return files;
+}
+
+function toStat(entry: Entry): FileStat {
+  const { content } = entry;
+  const kind = content instanceof Map ? "folder" : content instanceof Buffer ? "file" : "symlink";
+  return {
+    device: 1n,
+    inode: entry.inode,
+    sizeBytes: content instanceof Buffer ? content.length : 0,
+    modifiedNs: entry.modifiedNs,
+    changedNs: entry.changedNs,
+    kind,
+    mode: entry.mode,
+    uid: entry.uid,
+    gid: entry.gid,
+  };
+}
+
+function failure(code: string, call: string, path: string): Error {
+  return Object.assign(new Error(`${code}: ${call} '${path}'`), { code, syscall: call, path });
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR");
+}
