@@ -32,6 +32,9 @@ export interface StoreSnapshot {
 /** Says what to write, by job id, from what the store holds at this very moment. An id that the store does not have is an error. */
 export type DecidePatches = (snapshot: StoreSnapshot) => ReadonlyMap<string, JobPatch>;
 
+/** Of the outside world, what a store needs. */
+type StoreSystem = Pick<System, "clock" | "files" | "locks" | "random">;
+
 export interface JobStore {
   readonly path: string;
   /** Takes no lock and waits for nothing. Throws CorruptStoreError, or Node's own error when the file cannot be read. */
@@ -70,7 +73,7 @@ const clockStepMs = 20;
 const readsMax = 5;
 const pollMs = 20;
 
-export function createJobStore(system: System, cronFolder: string, options: JobStoreOptions): JobStore {
+export function createJobStore(system: StoreSystem, cronFolder: string, options: JobStoreOptions): JobStore {
   const path = join(cronFolder, "jobs.json");
   const lockPath = join(cronFolder, ".jobs.lock");
   let loaded: LoadedStore | null = null;
@@ -130,7 +133,7 @@ export function createJobStore(system: System, cronFolder: string, options: JobS
   };
 }
 
-function identify(system: System, path: string): FileIdentity | null {
+function identify(system: StoreSystem, path: string): FileIdentity | null {
   const stat = system.files.stat(path);
   if (stat === null) return null;
   if (stat.kind !== "file") {
@@ -222,7 +225,7 @@ function recordText(file: JobsFile, index: number): string {
   return span === undefined ? "" : file.text.slice(span.start, span.end);
 }
 
-async function lockWhenFree(system: System, path: string, waitMs: number): Promise<HeldLock> {
+async function lockWhenFree(system: StoreSystem, path: string, waitMs: number): Promise<HeldLock> {
   const startedMs = system.clock.monotonicMs();
   for (;;) {
     const lock = system.locks.tryLock(path);
