@@ -1,0 +1,121 @@
+import type { LatenessResult } from "./lateness.ts";
+import type { ManyHomesResult } from "./many-homes.ts";
+import type { ProgramStart } from "./program-start.ts";
+import { percentile, type Ratio, ratioByRound, summarize } from "./statistics.ts";
+import { formatNumber, type Table } from "./table.ts";
+import type { TickLockResult } from "./tick-lock.ts";
+
+const mebibyte = 1024 ** 2;
+
+/** The first result is ours; the others are compared with it. */
+export function latenessTable(title: string, results: readonly LatenessResult[], notes: readonly string[]): Table {
+  const ours = results[0];
+  return {
+    title,
+    columns: ["ms", "p50", "p99", "max", "starts", "missed", "twice", "ours ÷ this, p50", "ours ÷ this, p99"],
+    rows: results.map((result) => {
+      const samples = result.rounds.flat();
+      const counts = [String(samples.length), String(result.missed), String(result.repeated)];
+      if (samples.length === 0) return [result.contender, "–", "–", "–", ...counts, "–", "–"];
+      const { p50, p99, max } = summarize(samples);
+      const ratios =
+        ours === undefined || result === ours
+          ? ["", ""]
+          : [0.5, 0.99].map((share) => formatRatio(ratioByRound(ours.rounds, result.rounds, share)));
+      return [result.contender, ...[p50, p99, max].map(formatNumber), ...counts, ...ratios];
+    }),
+    notes,
+  };
+}
+
+function formatRatio(ratio: Ratio | null): string {
+  if (ratio === null) return "–";
+  return `${formatNumber(ratio.median)} (${formatNumber(ratio.min)}–${formatNumber(ratio.max)})`;
+}
+
+export function tickLockTable(results: readonly TickLockResult[], notes: readonly string[]): Table {
+  return {
+    title: "How long the tick lock is held, seen from another process",
+    columns: ["ms", "p50", "p99", "max", "ticks seen", "÷ rewriting the file"],
+    rows: results.flatMap((result) => {
+      const size = `${formatNumber(result.fileBytes / mebibyte)} MiB`;
+      const name = `${result.jobs} jobs in one home (${size})`;
+      const seen = `${result.holds.length} of ${result.due}`;
+      if (result.holds.length === 0) return [[name, "–", "–", "–", seen, ""]];
+      const atMost = result.holds.map((hold) => hold.atMostMs);
+      const { p50, p99, max } = summarize(atMost);
+      const rewriteP50 = result.rewriteMs.length === 0 ? null : percentile(result.rewriteMs, 0.5);
+      const ratio = rewriteP50 === null ? "" : formatNumber(p50 / rewriteP50);
+      const row = [name, ...[p50, p99, max].map(formatNumber), seen, ratio];
+      if (rewriteP50 === null) return [row];
+      const floor = summarize(result.rewriteMs);
+      const label = "  read, parse, print, write and sync of that file";
+      return [row, [label, ...[floor.p50, floor.p99, floor.max].map(formatNumber), String(floor.count), "1"]];
+    }),
+    notes,
+  };
+}
+
+export function startTable(
+  title: string,
+  { firstStart, laterStarts }: ManyHomesResult,
+  notes: readonly string[],
+): Table {
+  const middle = (figures: readonly number[]): string =>
+    figures.length === 0 ? "–" : formatNumber(percentile(figures, 0.5));
+  const most = (figures: readonly number[]): string =>
+    figures.length === 0 ? "–" : formatNumber(Math.max(...figures));
+  const ready = laterStarts.map((start) => start.readyMs);
+  const first = laterStarts.map((start) => start.firstJobMs);
+  return {
+    title,
+    columns: ["ms", "first start ever", "later starts, p50", "max", "starts"],
+    rows: [
+      [
+        "until the control socket answers",
+        formatNumber(firstStart.readyMs),
+        middle(ready),
+        most(ready),
+        String(ready.length),
+      ],
+      [
+        "until an overdue job's first instruction",
+        formatNumber(firstStart.firstJobMs),
+        middle(first),
+        most(first),
+        String(first.length),
+      ],
+    ],
+    notes,
+  };
+}
+
+export function idleTable(title: string, { idle }: ManyHomesResult, notes: readonly string[]): Table {
+  return {
+    title,
+    columns: ["", "RSS, MiB", "PSS, MiB", "one core, %", "wake-ups a second"],
+    rows: idle.map((figures) => [
+      figures.contender,
+      formatNumber(figures.rssBytes / mebibyte),
+      formatNumber(figures.pssBytes / mebibyte),
+      (figures.cpuShare * 100).toFixed(3),
+      formatNumber(figures.wakeUpsPerSecond),
+    ]),
+    notes,
+  };
+}
+
+export function programStartTable(results: readonly ProgramStart[], notes: readonly string[]): Table {
+  const floor = results.at(-1);
+  return {
+    title: "From the shell to the answer",
+    columns: ["ms", "p50", "p99", "max", "starts", "÷ node -e 0"],
+    rows: results.map((result) => {
+      const { count, p50, p99, max } = summarize(result.rounds.flat());
+      const ratio =
+        floor === undefined || result === floor ? "" : formatRatio(ratioByRound(result.rounds, floor.rounds, 0.5));
+      return [result.command, ...[p50, p99, max].map(formatNumber), String(count), ratio];
+    }),
+    notes,
+  };
+}
