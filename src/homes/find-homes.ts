@@ -19,7 +19,14 @@ export interface FoundHomes {
 
 const profileName = /^[a-z0-9][a-z0-9_-]{0,63}$/;
 /** A folder without any of these is what a cache or a heartbeat left behind, and no profile. */
-const identityMarkers = ["config.yaml", ".env", "SOUL.md", "profile.yaml", "auth.json", "state.db"];
+export const identityMarkers: readonly string[] = [
+  "config.yaml",
+  ".env",
+  "SOUL.md",
+  "profile.yaml",
+  "auth.json",
+  "state.db",
+];
 
 /**
  * The root home: `flag` if given, else `HERMES_HOME`, else `~/.hermes`. A profile's home stands for the root it belongs to.
@@ -90,11 +97,16 @@ export function findHomes(system: Pick<System, "files">, rootHome: string): Foun
     };
   }
   for (const name of [...names].sort()) {
-    if (name === "default" || !profileName.test(name)) continue;
+    if (!isProfileName(name)) continue;
     const home = inspectProfile(files, profiles, name);
     if (home !== null) homes.push(home);
   }
   return { homes, error: null };
+}
+
+/** Whether a folder below `profiles/` may be a profile by its name. */
+export function isProfileName(name: string): boolean {
+  return name !== "default" && profileName.test(name);
 }
 
 function inspectProfile(files: Files, profiles: string, name: string): FoundHome | null {

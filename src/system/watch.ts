@@ -85,7 +85,7 @@ export function createWatch(clock: Clock, log: Logger): Watch {
 
   function startNext(): void {
     for (const folder of waiting) {
-      if (starting >= startedAtOnce) return;
+      if (closed || starting >= startedAtOnce) return;
       waiting.delete(folder);
       startWatcher(folder);
     }
