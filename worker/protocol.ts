@@ -7,7 +7,10 @@ export const runFiles = {
   /** Made as the first act behind the opened gate. */
   started: "started",
   spec: "spec.json",
+  /** Standard output while the run lives; once it has ended, its standard error follows. */
   output: "output.log",
+  /** Standard error, apart while the run lives: Hermes' documents want the one without the other. */
+  errors: "errors.log",
   /** What the launcher's shell itself says: the only place where a death by signal differs from an exit code above 128. */
   launcher: "launcher.log",
   result: "result.json",
@@ -16,7 +19,34 @@ export const runFiles = {
 } as const;
 
 /** Descriptors of the launcher. */
-export const descriptors = { gate: 3, lifeline: 4 } as const;
+export const descriptors = { gate: 3, lifeline: 4, errors: 5 } as const;
+
+/** What opens a gate: one line each, and none of them may hold a newline. */
+export interface GateOrder {
+  readonly jobId: string;
+  readonly attempt: number;
+  /** ISO 8601 UTC, or empty for a manual run. */
+  readonly scheduledAt: string;
+  readonly folder: string;
+  readonly program: string;
+  readonly argument: string;
+}
+
+export function formatGateOrder(order: GateOrder): string {
+  const lines = [
+    order.jobId,
+    String(order.attempt),
+    order.scheduledAt,
+    order.folder,
+    order.program,
+    order.argument,
+    "go",
+  ];
+  const broken = lines.find((line) => /[\n\0]/u.test(line));
+  if (broken !== undefined)
+    throw new TypeError(`Cannot open a gate with ${JSON.stringify(broken)}: a line break or NUL in it`);
+  return `${lines.join("\n")}\n`;
+}
 
 export const runVariables = {
   runId: "HERMES_SUPERVISOR_RUN_ID",

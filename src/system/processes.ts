@@ -5,8 +5,12 @@ export interface SpawnRequest {
   readonly arguments: readonly string[];
   readonly cwd: string;
   readonly environment: Readonly<Record<string, string>>;
-  /** Standard output and standard error go here, appended. */
+  /** Descriptor 1, appended. */
   readonly outputPath: string;
+  /** Descriptor 5: the standard error of the job, apart because Hermes keeps only standard output of a success. */
+  readonly errorPath: string;
+  /** Descriptor 2: what the launcher itself says. */
+  readonly launcherPath: string;
   /** Inherited as descriptor 4 with an exclusive flock; our own copy is closed once the child has it. */
   readonly lifelinePath: string;
 }
@@ -20,8 +24,8 @@ export interface ChildExit {
 /** A launcher at its gate. */
 export interface GatedChild {
   readonly fingerprint: Fingerprint;
-  /** Writes `line` to descriptor 3 of the child and closes it: the gate opens. */
-  open(line: string): void;
+  /** Writes `text` to descriptor 3 of the child and closes it: the gate opens. */
+  open(text: string): void;
   /** Closes descriptor 3 with nothing written: the child leaves without having run anything. */
   discard(): void;
   /** Settles when the child itself has ended; never rejects. */

@@ -1,0 +1,40 @@
+import type { Fingerprint } from "../core/fingerprint.ts";
+import type { RunReason } from "../core/run.ts";
+import type { Timer } from "../system/clock.ts";
+import type { ChildExit } from "../system/processes.ts";
+
+/** A run whose process we watch. */
+export interface Child {
+  readonly runId: string;
+  readonly home: string;
+  readonly jobId: string;
+  readonly fingerprint: Fingerprint;
+  /** Settles when the launcher has ended; null for a run that an earlier daemon started. */
+  readonly ended: Promise<ChildExit> | null;
+  readonly startedAtMs: number;
+  /** Why we are ending it: the first cause stays. */
+  cause: { readonly reason: RunReason; readonly text: string } | null;
+  timeout: Timer | null;
+}
+
+export interface ChildTable {
+  add(child: Child): void;
+  remove(runId: string): void;
+  get(runId: string): Child | null;
+  all(): readonly Child[];
+  inHome(home: string): readonly Child[];
+}
+
+export function createChildTable(): ChildTable {
+  const children = new Map<string, Child>();
+  return {
+    add: (child) => void children.set(child.runId, child),
+    remove(runId) {
+      children.get(runId)?.timeout?.cancel();
+      children.delete(runId);
+    },
+    get: (runId) => children.get(runId) ?? null,
+    all: () => [...children.values()],
+    inHome: (home) => [...children.values()].filter((child) => child.home === home),
+  };
+}

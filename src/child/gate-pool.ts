@@ -1,0 +1,108 @@
+import { formatGateOrder, type GateOrder, runFiles, runVariables } from "../../worker/protocol.ts";
+import type { Gate } from "../core/plan-tick.ts";
+import type { ChildExit, GatedChild } from "../system/processes.ts";
+import type { System } from "../system/system.ts";
+
+/** A launcher at its closed gate, with the folder of the run that it will become. */
+export interface ReadyGate extends Gate {
+  readonly child: GatedChild;
+  readonly folder: string;
+  readonly madeAtMonotonicMs: number;
+}
+
+/** What the launchers of one home start with. `id` changes when anything in `variables` does. */
+export interface GateEnvironment {
+  readonly id: string;
+  readonly variables: Readonly<Record<string, string>>;
+}
+
+export interface GatePool {
+  /** The gates that can be given to claims now, oldest first. */
+  ready(): readonly ReadyGate[];
+  /** Starts launchers until `count` are ready. Throws what the system says when it refuses. */
+  fill(count: number, environment: GateEnvironment): void;
+  /** Takes a gate out of the pool for the run that it now belongs to. */
+  take(runId: string): ReadyGate;
+  /** Lets go those made with another environment, and those unused for `unusedMsMax`. */
+  discardStale(environmentId: string, unusedMsMax: number): void;
+  discardAll(): void;
+}
+
+/** A pool of launchers for one home: starting a process is then over before a job is due, and a claim can name it. */
+export function createGatePool(system: System, runsFolder: string, launcherPath: string): GatePool {
+  let gates: (ReadyGate & { readonly environmentId: string })[] = [];
+
+  const letGo = (gate: ReadyGate): void => {
+    gate.child.discard();
+    // Nothing ran in it, so the folder says nothing. It goes when the launcher is gone, as that still holds the lifeline.
+    void gate.child.ended.then(() => system.files.removeFolder(gate.folder));
+  };
+
+  const make = (environment: GateEnvironment): void => {
+    const runId = system.random.token(12);
+    const folder = `${runsFolder}/${runId}`;
+    system.files.makeFolder(folder, 0o700, true);
+    const child = system.processes.spawnGated({
+      file: "/bin/sh",
+      arguments: [launcherPath, folder],
+      cwd: folder,
+      environment: {
+        ...environment.variables,
+        [runVariables.runId]: runId,
+        [runVariables.runFolder]: folder,
+      },
+      outputPath: `${folder}/${runFiles.output}`,
+      errorPath: `${folder}/${runFiles.errors}`,
+      launcherPath: `${folder}/${runFiles.launcher}`,
+      lifelinePath: `${folder}/${runFiles.alive}`,
+    });
+    const gate = {
+      runId,
+      owner: `${system.processes.hostname}:${child.fingerprint.pid}:${system.random.uuidHex()}`,
+      child,
+      folder,
+      madeAtMonotonicMs: system.clock.monotonicMs(),
+      environmentId: environment.id,
+    };
+    gates.push(gate);
+    void child.ended.then((exit) => forget(gate, exit));
+  };
+
+  const forget = (gate: ReadyGate, exit: ChildExit): void => {
+    if (!gates.some((other) => other.runId === gate.runId)) return;
+    gates = gates.filter((other) => other.runId !== gate.runId);
+    system.files.removeFolder(gate.folder);
+    system.log.warn("a launcher left before its gate opened", { run_id: gate.runId, ...exit });
+  };
+
+  return {
+    ready: () => gates,
+    fill(count, environment) {
+      while (gates.length < count) make(environment);
+    },
+    take(runId) {
+      const gate = gates.find((other) => other.runId === runId);
+      if (gate === undefined) throw new Error(`Cannot take gate "${runId}": it is not in the pool`);
+      gates = gates.filter((other) => other !== gate);
+      return gate;
+    },
+    discardStale(environmentId, unusedMsMax) {
+      const oldest = system.clock.monotonicMs() - unusedMsMax;
+      const isStale = (gate: (typeof gates)[number]): boolean =>
+        gate.environmentId !== environmentId || gate.madeAtMonotonicMs < oldest;
+      const stale = gates.filter(isStale);
+      gates = gates.filter((gate) => !isStale(gate));
+      for (const gate of stale) letGo(gate);
+    },
+    discardAll() {
+      const all = gates;
+      gates = [];
+      for (const gate of all) letGo(gate);
+    },
+  };
+}
+
+/** Opens a gate that its claim stands behind: from here on the job runs. */
+export function openGate(gate: ReadyGate, order: GateOrder): void {
+  gate.child.open(formatGateOrder(order));
+}

@@ -1,0 +1,193 @@
+import { formatInstant } from "../core/instant.ts";
+import type { JobPatch } from "../core/job.ts";
+import type { Run, RunReason } from "../core/run.ts";
+import { documentHead, type ScriptEnd, type ScriptResult, scriptResult } from "../core/script-outcome.ts";
+import { settleJob } from "../core/settle-job.ts";
+import { redactSecrets } from "../homes/script-environment.ts";
+import { saveOutputDocument } from "../output/output-document.ts";
+import {
+  joinOutput,
+  type RunFolder,
+  type RunResult,
+  readEnds,
+  readRunResult,
+  runFolder,
+  writeRunResult,
+} from "../output/run-folder.ts";
+import { takeFireFences } from "../store/fire-fence.ts";
+import { LockHeldError } from "../system/lock.ts";
+import type { DaemonParts } from "./daemon-parts.ts";
+import type { HomeRuntime } from "./home-runtime.ts";
+import { lockWaitMs } from "./tick.ts";
+
+/** Of each stream, what a document may hold; beyond it both ends are kept. */
+const documentStreamBytesMax = 1 << 20;
+
+/** A run that is over, with all that is known of its end. */
+export interface EndedRun {
+  readonly run: Run;
+  readonly end: ScriptEnd;
+  readonly endedAtMs: number;
+}
+
+interface Closing {
+  readonly ended: EndedRun;
+  readonly result: ScriptResult;
+  readonly folder: RunFolder;
+  readonly stdoutBytes: number;
+  readonly documentPath: string | null;
+  readonly outputBytes: number;
+}
+
+/**
+ * Records the ends of runs of one home (steps 10 to 13): result file, output document, ledger, and last the job's record.
+ * Each step can be done again with the same effect, so a crash between two of them only repeats some.
+ * Returns the runs whose job was being closed by somebody else at that moment: their records are still to be settled.
+ */
+export function closeRuns(parts: DaemonParts, home: HomeRuntime, endedRuns: readonly EndedRun[]): readonly EndedRun[] {
+  const closings = endedRuns.map((ended) => writeDown(parts, home, ended));
+  parts.fault("documents-saved");
+  parts.ledger.transaction(() => {
+    for (const { ended, result, folder, documentPath, outputBytes } of closings) {
+      parts.ledger.close(ended.run.id, {
+        state: result.outcome.success ? "completed" : "failed",
+        reason: result.outcome.reason,
+        exitCode: result.outcome.exitCode,
+        signal: result.outcome.signal,
+        error: result.outcome.error === null ? null : redactSecrets(result.outcome.error, home.settings.secrets),
+        endedAtMs: ended.endedAtMs,
+        outputBytes,
+        outputPath: folder.output,
+        documentPath,
+      });
+    }
+  });
+  parts.fault("ledger-closed");
+  for (const { ended } of closings) parts.children.remove(ended.run.id);
+  return settle(parts, home, closings);
+}
+
+/** Writes the result down before anything is made of it, then the document. */
+function writeDown(parts: DaemonParts, home: HomeRuntime, ended: EndedRun): Closing {
+  const { system } = parts;
+  const folder = runFolder(parts.stateFolder, ended.run.id);
+  const known = readRunResult(system, folder);
+  const written: RunResult = known ?? {
+    end: ended.end,
+    endedAtMs: ended.endedAtMs,
+    stdoutBytes: system.files.stat(folder.output)?.sizeBytes ?? 0,
+    documentName: formatInstant(ended.endedAtMs, home.settings.zone)
+      .slice(0, 19)
+      .replace("T", "_")
+      .replaceAll(":", "-"),
+  };
+  if (known === null && system.files.stat(folder.path) !== null) writeRunResult(system, folder, written);
+  parts.fault("result-written");
+  const stdout = readEnds(system, folder.output, written.stdoutBytes, documentStreamBytesMax);
+  const stderr = readEnds(
+    system,
+    folder.errors,
+    system.files.stat(folder.errors)?.sizeBytes ?? 0,
+    documentStreamBytesMax,
+  );
+  const clockText = formatInstant(written.endedAtMs, home.settings.zone).slice(0, 19).replace("T", " ");
+  const redact = (text: string): string => redactSecrets(text, home.settings.secrets);
+  const result = scriptResult(ended.run.jobName, written.end, redact(stdout), redact(stderr), clockText);
+  const document = documentHead(ended.run.jobName, ended.run.jobId, clockText) + result.documentBody;
+  return {
+    ended: { ...ended, end: written.end, endedAtMs: written.endedAtMs },
+    result,
+    folder,
+    stdoutBytes: written.stdoutBytes,
+    documentPath: saveDocument(parts, home, ended.run, written.documentName, document),
+    outputBytes: joinOutput(system, folder, written.stdoutBytes),
+  };
+}
+
+/** A document that cannot be written loses nothing that the ledger does not have, so it does not keep the run open. */
+function saveDocument(parts: DaemonParts, home: HomeRuntime, run: Run, name: string, text: string): string | null {
+  try {
+    return saveOutputDocument(parts.system, home.cronFolder, run.jobId, name, text, home.settings.outputKeepMax);
+  } catch (error) {
+    parts.system.log.error("an output document could not be saved", {
+      home: home.name,
+      job_id: run.jobId,
+      run_id: run.id,
+      error: error instanceof Error ? error.message : String(error),
+    });
+    return null;
+  }
+}
+
+function settle(parts: DaemonParts, home: HomeRuntime, closings: readonly Closing[]): readonly EndedRun[] {
+  const fences = takeFireFences(
+    parts.system,
+    home.cronFolder,
+    closings.map(({ ended }) => ended.run.jobId),
+  );
+  try {
+    const free = closings.filter(({ ended }) => !fences.busy.has(ended.run.jobId));
+    if (free.length > 0) {
+      home.store.update((snapshot) => {
+        const patches = new Map<string, JobPatch>();
+        for (const closing of free) {
+          const { run, endedAtMs } = closing.ended;
+          const job = snapshot.jobs.find((one) => one.id === run.jobId);
+          const patch =
+            job === undefined
+              ? "superseded"
+              : settleJob(
+                  job,
+                  {
+                    success: closing.result.outcome.success,
+                    error: closing.result.jobError,
+                    reason: closing.result.outcome.reason,
+                  },
+                  {
+                    owner: run.owner,
+                    endedAtMs,
+                    trigger: run.trigger,
+                    scheduledAtMs: run.scheduledAtMs,
+                    zone: home.settings.zone,
+                  },
+                );
+          if (patch === "superseded") noteSuperseded(parts, home, run);
+          else patches.set(run.jobId, patch);
+        }
+        return patches;
+      }, lockWaitMs);
+    }
+    return closings.filter(({ ended }) => fences.busy.has(ended.run.jobId)).map(({ ended }) => ended);
+  } catch (error) {
+    if (!(error instanceof LockHeldError)) throw error;
+    return closings.map(({ ended }) => ended);
+  } finally {
+    fences.release();
+  }
+}
+
+/** Settles the records of runs that the ledger has closed already. */
+export function settleLater(
+  parts: DaemonParts,
+  home: HomeRuntime,
+  endedRuns: readonly EndedRun[],
+): readonly EndedRun[] {
+  return settle(
+    parts,
+    home,
+    endedRuns.map((ended) => writeDown(parts, home, ended)),
+  );
+}
+
+function noteSuperseded(parts: DaemonParts, home: HomeRuntime, run: Run): void {
+  parts.system.log.warn("the job's record was left as it is: it is gone, or claimed by another run", {
+    home: home.name,
+    job_id: run.jobId,
+    run_id: run.id,
+  });
+}
+
+/** An end that we decide ourselves instead of reading it from the launcher. */
+export function decidedEnd(reason: RunReason, text: string): ScriptEnd {
+  return { exitCode: null, signal: null, signalNumber: null, cause: reason, causeText: text };
+}

@@ -1,0 +1,243 @@
+import { nextOccurrence } from "../core/next-occurrence.ts";
+import type { RunState } from "../core/run.ts";
+import { type Answer, type ControlActions, problem } from "../status/control-server.ts";
+import { isoTime, jobJson, runJson, slotJson } from "../status/json.ts";
+import { type HomeView, type StatusView, statusSnapshot } from "../status/snapshot.ts";
+import type { Daemon } from "./daemon.ts";
+import type { DaemonParts } from "./daemon-parts.ts";
+import type { HomeRuntime } from "./home-runtime.ts";
+import type { HomeTable } from "./home-table.ts";
+import { claimManual } from "./manual-run.ts";
+
+/** What only `main.ts` knows. */
+export interface DaemonFacts {
+  readonly version: string;
+  readonly startedAtMs: number;
+  readonly hostError: string | null;
+  /** The latest holds of the tick lock, in milliseconds. */
+  readonly lockHolds: readonly number[];
+}
+
+/** How long a request for a run waits for room before it answers that the run will come later. */
+const manualWaitMs = 2000;
+const manualTryMs = 50;
+/** How far back failures and missed slots are looked for. */
+const recentMs = 86_400_000;
+
+export function createControlActions(
+  parts: DaemonParts,
+  table: HomeTable,
+  daemon: Daemon,
+  facts: () => DaemonFacts,
+): ControlActions {
+  const { system, ledger } = parts;
+
+  function statusView(): StatusView {
+    const nowMs = system.clock.nowMs();
+    const { version, startedAtMs, hostError } = facts();
+    const since = { sinceMs: nowMs - recentMs, limit: 500 };
+    return {
+      nowMs,
+      daemon: { running: true, pid: system.processes.ownPid, version, startedAtMs, ready: true },
+      homes: [...table.homes().values()].map(homeView),
+      openRuns: ledger.openRuns(),
+      failedRuns: ledger.runs({ state: "failed", ...since }),
+      missedSlots: ledger.slots(since).filter((slot) => slot.decision === "miss"),
+      hostConfigError: hostError,
+    };
+  }
+
+  function jobsOf(home: HomeRuntime): ReturnType<HomeRuntime["store"]["read"]>["jobs"] {
+    try {
+      return home.store.read().jobs;
+    } catch {
+      // The home's state says what is wrong with it.
+      return [];
+    }
+  }
+
+  function homeView(home: HomeRuntime): HomeView {
+    const hold = home.state.kind === "active" ? home.hold() : null;
+    const { lockBusy } = home;
+    return {
+      name: home.name,
+      path: home.path,
+      state: hold === null ? home.state.kind : "paused",
+      reason: hold ?? (home.state.kind === "active" ? null : home.state.reason),
+      jobs: jobsOf(home),
+      waiting: home.waiting,
+      runsMax: Math.min(home.settings.parallelJobsMax, parts.settings.openRunsMax),
+      tickLock: {
+        held: lockBusy !== null,
+        holderPid: lockBusy?.holderPid ?? null,
+        sinceMs: lockBusy?.sinceMs ?? null,
+      },
+      configError: home.settings.error,
+    };
+  }
+
+  function wanted(query: URLSearchParams): readonly HomeRuntime[] {
+    const name = query.get("home");
+    return [...table.homes().values()].filter((home) => name === null || home.name === name);
+  }
+
+  const readers: Readonly<Record<string, (query: URLSearchParams) => Answer>> = {
+    status: () => ok(statusSnapshot(statusView())),
+    homes: () => ok({ homes: statusSnapshot(statusView()).homes }),
+    jobs(query) {
+      const open = new Map(ledger.openRuns().map((run) => [`${run.home}/${run.jobId}`, run.id]));
+      const job = query.get("job");
+      const jobs = wanted(query).flatMap((home) =>
+        jobsOf(home)
+          .filter((one) => job === null || one.id === job)
+          .map((one) => jobJson(home.name, one, open.get(`${home.name}/${one.id}`) ?? null)),
+      );
+      return ok({ jobs });
+    },
+    runs(query) {
+      const state = query.get("state");
+      if (state !== null && !isRunState(state))
+        return problem(400, `state is "${state}", expected claimed, running, completed, failed or void`);
+      const filter = commonFilter(query, 50);
+      if (typeof filter === "string") return problem(400, filter);
+      return ok({ runs: ledger.runs({ ...filter, ...(state === null ? {} : { state }) }).map(runJson) });
+    },
+    slots(query) {
+      const filter = commonFilter(query, 200);
+      if (typeof filter === "string") return problem(400, filter);
+      return ok({ slots: ledger.slots(filter).map(slotJson) });
+    },
+    next(query) {
+      const count = wholeNumber(query.get("count"), 1, 1000);
+      const at = instant(query.get("at"), system.clock.nowMs());
+      if (count === null) return problem(400, "count is not a number, expected 1 to 1000");
+      if (at === null) return problem(400, "at is not a time, expected ISO 8601");
+      return ok(nextRuns(wanted(query), query.get("job"), count, at));
+    },
+  };
+
+  function nextRuns(homes: readonly HomeRuntime[], jobId: string | null, count: number, atMs: number): unknown {
+    const occurrences: {
+      readonly home: string;
+      readonly job_id: string;
+      readonly job_name: string;
+      readonly at: string | null;
+    }[] = [];
+    const errors: { readonly home: string; readonly job_id: string; readonly message: string }[] = [];
+    for (const home of homes) {
+      for (const job of jobsOf(home)) {
+        if (jobId !== null && job.id !== jobId) continue;
+        if (!job.enabled) continue;
+        if (job.schedule === null) {
+          errors.push({ home: home.name, job_id: job.id, message: job.fault ?? "It has no schedule" });
+          continue;
+        }
+        let ms: number | null = atMs;
+        for (let left = count; left > 0 && ms !== null; left--) {
+          ms = nextOccurrence(job.schedule, ms, home.settings.zone);
+          if (ms !== null) occurrences.push({ home: home.name, job_id: job.id, job_name: job.name, at: isoTime(ms) });
+          else if (left === count)
+            errors.push({ home: home.name, job_id: job.id, message: "Its schedule never comes again" });
+        }
+      }
+    }
+    return { occurrences: occurrences.sort((a, b) => ((a.at ?? "") < (b.at ?? "") ? -1 : 1)), errors };
+  }
+
+  async function runJob(homeName: string, jobId: string): Promise<Answer> {
+    const home = table.homes().get(homeName);
+    if (home === undefined) return problem(404, `There is no home "${homeName}"`);
+    if (parts.draining) return problem(503, "The supervisor is ending and starts nothing more");
+    if (home.state.kind !== "active")
+      return problem(503, `Home "${homeName}" is ${home.state.kind}: ${home.state.reason}`);
+    if (!jobsOf(home).some((job) => job.id === jobId))
+      return problem(404, `There is no job "${jobId}" in home "${homeName}"`);
+    const requestId = ledger.addRequest({
+      kind: "run",
+      home: homeName,
+      jobId,
+      runId: null,
+      requestedAtMs: system.clock.nowMs(),
+    });
+    const untilMs = system.clock.monotonicMs() + manualWaitMs;
+    for (;;) {
+      const made = claimManual(parts, home, jobId);
+      if (made.kind === "claimed") {
+        ledger.closeRequest(requestId, system.clock.nowMs(), made.claim.run.id);
+        daemon.launch(home, [made.claim]);
+        return { status: 201, body: { run: runJson(ledger.run(made.claim.run.id) ?? made.claim.run) } };
+      }
+      if (made.kind === "refused" || system.clock.monotonicMs() >= untilMs) {
+        ledger.closeRequest(requestId, system.clock.nowMs(), null);
+        return problem(made.kind === "refused" ? 409 : 503, `Cannot run job "${jobId}": ${made.why}`);
+      }
+      await new Promise<void>((resolve) => system.clock.after(manualTryMs, resolve));
+    }
+  }
+
+  return {
+    health() {
+      const status = statusSnapshot(statusView());
+      const reasons = status.alerts
+        .filter((alert) => ["job_overdue", "home_degraded", "lock_stuck"].includes(alert.kind))
+        .map((alert) => alert.message);
+      return { status: reasons.length === 0 ? 200 : 503, body: { ok: reasons.length === 0, reasons } };
+    },
+    read: (name, query) => (Object.hasOwn(readers, name) ? (readers[name]?.(query) ?? null) : null),
+    run(runId) {
+      const run = ledger.run(runId);
+      return run === null ? problem(404, `There is no run "${runId}"`) : ok({ run: runJson(run) });
+    },
+    runJob,
+    stopRun(runId, now) {
+      const run = ledger.run(runId);
+      if (run === null) return problem(404, `There is no run "${runId}"`);
+      if (run.state !== "claimed" && run.state !== "running") return ok({ run: runJson(run) });
+      daemon.stop(run, { reason: "stopped", text: "Stopped because a person asked for it" }, now);
+      return { status: 202, body: { run: runJson(run) } };
+    },
+  };
+}
+
+function ok(body: unknown): Answer {
+  return { status: 200, body };
+}
+
+function isRunState(text: string): text is RunState {
+  return ["claimed", "running", "completed", "failed", "void"].includes(text);
+}
+
+interface CommonFilter {
+  readonly home?: string;
+  readonly jobId?: string;
+  readonly sinceMs?: number;
+  readonly limit: number;
+}
+
+/** The filter that a query asks for, or a sentence about what is wrong with it. */
+function commonFilter(query: URLSearchParams, limitUsual: number): CommonFilter | string {
+  const limit = wholeNumber(query.get("limit"), limitUsual, 1_000_000);
+  if (limit === null) return "limit is not a whole number from 0";
+  const home = query.get("home");
+  const jobId = query.get("job");
+  const since = query.get("since");
+  const sinceMs = since === null ? null : instant(since, 0);
+  if (since !== null && sinceMs === null) return "since is not a time, expected ISO 8601";
+  return {
+    limit,
+    ...(home === null ? {} : { home }),
+    ...(jobId === null ? {} : { jobId }),
+    ...(sinceMs === null ? {} : { sinceMs }),
+  };
+}
+
+function wholeNumber(text: string | null, usual: number, max: number): number | null {
+  if (text === null) return usual;
+  return /^\d{1,7}$/u.test(text) && Number(text) <= max ? Number(text) : null;
+}
+
+function instant(text: string | null, usual: number): number | null {
+  if (text === null) return usual;
+  const ms = Date.parse(text);
+  return Number.isNaN(ms) ? null : ms;
+}

@@ -1,0 +1,29 @@
+import type { ChildTable } from "../child/child-table.ts";
+import type { RunLedger } from "../ledger/run-ledger.ts";
+import type { System } from "../system/system.ts";
+
+/** Host-wide settings in force. */
+export interface HostSettings {
+  readonly openRunsMax: number;
+  readonly onSigterm: "hand_over" | "drain" | "stop";
+  readonly orphans: "fail" | "adopt";
+}
+
+/** Figures that the daemon collects about itself. */
+export interface Measure {
+  lockHeldMs(ms: number): void;
+}
+
+/** What every step of the daemon is handed. */
+export interface DaemonParts {
+  readonly system: System;
+  readonly ledger: RunLedger;
+  readonly children: ChildTable;
+  readonly stateFolder: string;
+  readonly measure: Measure;
+  settings: HostSettings;
+  /** Claims nothing more; set once, when the daemon is to end. */
+  draining: boolean;
+  /** Ends the daemon at a named point when a test asks for it; does nothing otherwise. */
+  readonly fault: (point: string) => void;
+}

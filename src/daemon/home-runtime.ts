@@ -1,0 +1,66 @@
+import type { GateEnvironment, GatePool } from "../child/gate-pool.ts";
+import type { Job } from "../core/job.ts";
+import type { SlotCursor } from "../core/plan-tick.ts";
+import type { Zone } from "../core/zone.ts";
+import type { JobStore } from "../store/job-store.ts";
+
+/** What a home's settings and environment come to, renewed as a whole when one of their sources changes. */
+export interface HomeSettings {
+  readonly zone: Zone;
+  readonly parallelJobsMax: number;
+  readonly timeoutMs: (job: Job) => number | null;
+  /** Whether this profile asks to be left to a gateway of its own. */
+  readonly standalone: boolean;
+  readonly outputKeepMax: number;
+  readonly stopGraceMs: number;
+  readonly runClaimLifeMs: number;
+  readonly catchUpMissed: boolean;
+  readonly environment: GateEnvironment;
+  /** Values that must not reach a document. */
+  readonly secrets: readonly string[];
+  readonly userHome: string | null;
+  readonly python: string | null;
+  readonly bash: string | null;
+  /** Why the home's `config.yaml` or `.env` is not in force as it stands; the last good one is. */
+  readonly error: string | null;
+}
+
+/** What forbids starting anything in a home now. */
+export type HomeHold = "estop" | "drain" | "parked" | "disk";
+
+export type HomeState =
+  | { readonly kind: "active" }
+  | { readonly kind: "degraded" | "unsupported"; readonly reason: string };
+
+/** One home as the daemon keeps it. Everything in it can be made again from files. */
+export interface HomeRuntime {
+  readonly name: string;
+  readonly path: string;
+  readonly cronFolder: string;
+  readonly store: JobStore;
+  readonly pool: GatePool;
+  /** Looks at the markers; cheap enough for every tick. */
+  hold(): HomeHold | null;
+  settings: HomeSettings;
+  state: HomeState;
+  readonly cursors: Map<string, SlotCursor>;
+  /** By job, the instant of a void claim, to be served again by the next tick. */
+  readonly restored: Map<string, number>;
+  /** When the next tick has something to do (Unix ms), or null. */
+  wakeAtMs: number | null;
+  /** Set by a change, an exit or a request: tick as soon as possible. */
+  dirty: boolean;
+  /** Due jobs that wait for room, a gate, a hold or somebody else's claim. */
+  waiting: number;
+  /** Runs of this home that an earlier daemon left and that are not decided yet: nothing is claimed before. */
+  recovering: number;
+  /** Not to be ticked before this moment (monotonic ms): a lock was busy, or the home could not be read. */
+  retryAtMonotonicMs: number | null;
+  /** Since when somebody else has held the tick lock against us (monotonic ms), or null. */
+  lockBusy: {
+    readonly sinceMonotonicMs: number;
+    readonly sinceMs: number;
+    holderPid: number | null;
+    said: boolean;
+  } | null;
+}

@@ -1,0 +1,66 @@
+import type { SlotCursor } from "../core/plan-tick.ts";
+import type { FoundHomes } from "../homes/find-homes.ts";
+import type { HomeRuntime } from "./home-runtime.ts";
+import { type HomeSources, type OpenHome, openHome } from "./open-home.ts";
+
+/** The homes that this daemon serves, by name. */
+export interface HomeTable {
+  readonly homes: () => ReadonlyMap<string, HomeRuntime>;
+  /** Takes in homes that came, lets go those that went, and reads settings again where their files changed. */
+  refresh(): void;
+}
+
+export function createHomeTable(
+  sources: HomeSources,
+  find: () => FoundHomes,
+  cursors: (home: string) => ReadonlyMap<string, SlotCursor>,
+): HomeTable {
+  const { log } = sources.system;
+  const open = new Map<string, OpenHome>();
+  const homes = new Map<string, HomeRuntime>();
+  let lastError: string | null = null;
+
+  return {
+    homes: () => homes,
+    refresh() {
+      const found = find();
+      if (found.error !== null && found.error !== lastError)
+        log.error("homes could not be listed", { error: found.error });
+      lastError = found.error;
+      for (const home of found.homes) {
+        let known = open.get(home.name);
+        if (known === undefined) {
+          known = openHome(sources, home);
+          for (const [jobId, cursor] of cursors(home.name)) known.runtime.cursors.set(jobId, cursor);
+          open.set(home.name, known);
+          homes.set(home.name, known.runtime);
+          log.info("serving a home", { home: home.name, path: home.path });
+        }
+        if (known.reload()) known.runtime.dirty = true;
+        takeState(known.runtime, home.state, home.reason ?? "");
+      }
+      // When the list could not be made, those known before must not be taken for deleted.
+      if (found.error !== null) return;
+      for (const name of [...open.keys()]) {
+        if (found.homes.some((home) => home.name === name)) continue;
+        homes.get(name)?.pool.discardAll();
+        open.delete(name);
+        homes.delete(name);
+        log.warn("a home is gone; it is served no more", { home: name });
+      }
+    },
+  };
+
+  function takeState(home: HomeRuntime, state: "active" | "unsupported" | "degraded", reason: string): void {
+    const before = home.state.kind;
+    if (state === "unsupported") {
+      if (before !== "unsupported")
+        log.error("a home has an unknown layout and is left alone", { home: home.name, reason });
+      home.state = { kind: "unsupported", reason };
+      home.pool.discardAll();
+    } else if (before === "unsupported") {
+      home.state = { kind: "active" };
+      home.dirty = true;
+    }
+  }
+}

@@ -1,0 +1,264 @@
+import { readFileSync } from "node:fs";
+import { createChildTable } from "../child/child-table.ts";
+import { type ConfigLayer, effectiveSettings, type Loaded, loadHostConfig } from "../config/load-config.ts";
+import { findHomes } from "../homes/find-homes.ts";
+import { createRunLedger } from "../ledger/run-ledger.ts";
+import { createControlServer } from "../status/control-server.ts";
+import { createFaults } from "../system/faults.ts";
+import { createLocks } from "../system/flock.ts";
+import type { HeldLock } from "../system/lock.ts";
+import { packageRoot } from "../system/package-root.ts";
+import { createLogger } from "../system/pino-logger.ts";
+import { createRandom } from "../system/random.ts";
+import { createClock } from "../system/real-clock.ts";
+import { createFiles } from "../system/real-files.ts";
+import { createProcesses } from "../system/real-processes.ts";
+import { listenOnSocket } from "../system/socket.ts";
+import type { System } from "../system/system.ts";
+import { createWatch } from "../system/watch.ts";
+import { createControlActions } from "./control-actions.ts";
+import { createDaemon, type Daemon } from "./daemon.ts";
+import type { DaemonParts } from "./daemon-parts.ts";
+import { createHomeTable, type HomeTable } from "./home-table.ts";
+import { watchHomes } from "./watch.ts";
+
+export interface DaemonOptions {
+  readonly rootHome: string;
+  readonly stateFolder: string;
+  /** One tick, its runs to their end, and out. */
+  readonly once: boolean;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly logLevel?: string;
+  readonly onReady?: () => void;
+}
+
+/** Exit statuses of the daemon, as `docs/cli.md` lists them. */
+const exits = { done: 0, failed: 1, configInvalid: 3, otherDaemon: 6 } as const;
+
+/** The gateway's plugin looks at the lock for microseconds, so one refusal proves nothing. */
+const lockTries = 25;
+const lockTryMs = 20;
+
+/** Runs the daemon until it is told to end. Resolves to the exit status. */
+export async function runDaemon(options: DaemonOptions): Promise<number> {
+  const system: System = {
+    clock: createClock(),
+    files: createFiles(),
+    locks: createLocks(),
+    processes: createProcesses(),
+    random: createRandom(),
+    log: createLogger(options.logLevel ?? "info"),
+  };
+  const { stateFolder } = options;
+  system.files.makeFolder(stateFolder, 0o700, true);
+  system.files.makeFolder(`${stateFolder}/runs`, 0o700, false);
+  const lock = await takeDaemonLock(system, `${stateFolder}/daemon.lock`);
+  if (lock === null) {
+    process.stderr.write(
+      `Cannot start in "${stateFolder}": another daemon holds this state folder; see hermes-supervisor status, or choose another --state\n`,
+    );
+    return exits.otherDaemon;
+  }
+  try {
+    return await serve(system, options);
+  } finally {
+    lock.release();
+  }
+}
+
+async function takeDaemonLock(system: System, path: string): Promise<HeldLock | null> {
+  for (let tries = 1; ; tries++) {
+    const lock = system.locks.tryLock(path);
+    if (lock !== null || tries >= lockTries) return lock;
+    await new Promise<void>((resolve) => system.clock.after(lockTryMs, resolve));
+  }
+}
+
+async function serve(system: System, options: DaemonOptions): Promise<number> {
+  const { stateFolder, rootHome } = options;
+  const hostPath = `${stateFolder}/config.yaml`;
+  let host: Loaded<ConfigLayer> = loadHostConfig(system.files, hostPath, null);
+  if (host.error !== null) {
+    process.stderr.write(`${host.error.message}\n`);
+    return exits.configInvalid;
+  }
+  const ledger = createRunLedger(system, `${stateFolder}/supervisor.db`);
+  const children = createChildTable();
+  const startedAtMs = system.clock.nowMs();
+  const version = readVersion();
+  const lockHolds: number[] = [];
+  const hostSettings = (): DaemonParts["settings"] => {
+    const inForce = effectiveSettings(host.value, null, options.environment);
+    return { openRunsMax: inForce.maxOpenRuns, onSigterm: inForce.onSigterm, orphans: inForce.orphans };
+  };
+  const parts: DaemonParts = {
+    system,
+    ledger,
+    children,
+    stateFolder,
+    settings: hostSettings(),
+    draining: false,
+    fault: createFaults(options.environment["HERMES_SUPERVISOR_FAULT"]),
+    measure: {
+      lockHeldMs: (ms) => {
+        lockHolds.push(ms);
+        if (lockHolds.length > 4096) lockHolds.splice(0, 2048);
+      },
+    },
+  };
+  let diskLow = false;
+  const table: HomeTable = createHomeTable(
+    {
+      system,
+      stateFolder,
+      rootHome,
+      launcherPath: `${packageRoot()}/worker/launch.sh`,
+      variables: options.environment,
+      hashKey: hashKey(ledger, system),
+      host: () => host.value,
+      diskLow: () => diskLow,
+    },
+    () => findHomes(system, rootHome),
+    (name) => ledger.cursors(name),
+  );
+
+  const refresh = (): void => {
+    const next = loadHostConfig(system.files, hostPath, host);
+    if (next.error !== null && next.error.message !== host.error?.message) {
+      system.log.error("the new configuration is not in force; the last good one is", { error: next.error.message });
+    }
+    host = next;
+    parts.settings = hostSettings();
+    diskLow =
+      system.files.freeBytes(stateFolder) < effectiveSettings(host.value, null, options.environment).freeBytesMin;
+    table.refresh();
+  };
+  refresh();
+
+  return await new Promise<number>((resolve) => {
+    let server: ReturnType<typeof createControlServer> | null = null;
+    let watcher: { readonly close: () => Promise<void> } | null = null as {
+      readonly close: () => Promise<void>;
+    } | null;
+    let ended = false;
+    const end = (status: number): void => {
+      if (ended) return;
+      ended = true;
+      daemon.halt();
+      server?.close();
+      server?.closeAllConnections();
+      ledger.setNote("daemon", null);
+      for (const [signal, act] of Object.entries(signals)) process.off(signal, act);
+      void (watcher?.close() ?? Promise.resolve()).then(() => {
+        ledger.dispose();
+        resolve(status);
+      });
+    };
+    const daemon: Daemon = createDaemon(parts, {
+      homes: table.homes,
+      refresh,
+      drained: () => end(exits.done),
+    });
+
+    let interrupts = 0;
+    const stopAll = (): void => {
+      for (const run of ledger.openRuns()) {
+        daemon.stop(run, { reason: "stopped", text: "Stopped because the supervisor was told to stop" }, false);
+      }
+    };
+    const drain = (): void => {
+      const open = children.all();
+      system.log.info("claiming nothing more; waiting for open runs", { open_runs: open.length });
+      for (const child of open)
+        system.log.info("still open", { run_id: child.runId, home: child.home, job_id: child.jobId });
+      daemon.drain();
+    };
+    const signals: Record<string, () => void> = {
+      SIGTERM: () => {
+        switch (parts.settings.onSigterm) {
+          case "hand_over":
+            ledger.setNote(
+              "hand_over",
+              JSON.stringify({ at_ms: system.clock.nowMs(), boot_id: system.processes.bootId(), version }),
+            );
+            system.log.info("handing over", { open_runs: children.all().length });
+            end(exits.done);
+            return;
+          case "drain":
+            drain();
+            return;
+          case "stop":
+            drain();
+            stopAll();
+            return;
+        }
+      },
+      SIGINT: () => {
+        interrupts++;
+        if (interrupts === 1) drain();
+        else stopAll();
+      },
+      SIGHUP: () => {
+        refresh();
+        daemon.nudge(null);
+      },
+    };
+    for (const [signal, act] of Object.entries(signals)) process.on(signal, act);
+
+    void (async () => {
+      const handedOver = takeHandOverNote(parts);
+      ledger.setNote("daemon", JSON.stringify({ pid: system.processes.ownPid, version, started_at_ms: startedAtMs }));
+      server = createControlServer(
+        createControlActions(parts, table, daemon, () => ({
+          version,
+          startedAtMs,
+          hostError: host.error?.message ?? null,
+          lockHolds,
+        })),
+      );
+      await listenOnSocket(server, `${stateFolder}/control.sock`);
+      if (!options.once) {
+        const watch = createWatch(system.clock, system.log);
+        watcher = watchHomes(system, watch, rootHome, stateFolder, table, refresh, (home) => daemon.nudge(home));
+      }
+      daemon.begin(handedOver);
+      system.log.info("ready", {
+        version,
+        home: rootHome,
+        state: stateFolder,
+        homes: table.homes().size,
+        pid: system.processes.ownPid,
+      });
+      options.onReady?.();
+      if (options.once) daemon.drain();
+    })().catch((error: unknown) => {
+      system.log.error("the daemon could not start", { error: error instanceof Error ? error.message : String(error) });
+      end(exits.failed);
+    });
+  });
+}
+
+/** Runs of an earlier daemon are adopted only if it left them on purpose, and on this very boot. */
+function takeHandOverNote(parts: DaemonParts): boolean {
+  const note = parts.ledger.note("hand_over");
+  if (note === null) return false;
+  parts.ledger.setNote("hand_over", null);
+  const value = JSON.parse(note) as { readonly boot_id?: string };
+  return value.boot_id === parts.system.processes.bootId();
+}
+
+function hashKey(
+  ledger: { note(key: string): string | null; setNote(key: string, value: string): void },
+  system: System,
+): string {
+  const known = ledger.note("hash_key");
+  if (known !== null) return known;
+  const made = system.random.uuidHex() + system.random.uuidHex();
+  ledger.setNote("hash_key", made);
+  return made;
+}
+
+function readVersion(): string {
+  const value = JSON.parse(readFileSync(`${packageRoot()}/package.json`, "utf8")) as { readonly version: string };
+  return value.version;
+}

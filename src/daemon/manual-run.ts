@@ -1,0 +1,65 @@
+import { claimEndsAtMs, fireClaimLifeMs } from "../core/claim-life.ts";
+import { formatInstant } from "../core/instant.ts";
+import type { JobPatch } from "../core/job.ts";
+import { takeFireFences } from "../store/fire-fence.ts";
+import { LockHeldError } from "../system/lock.ts";
+import type { DaemonParts } from "./daemon-parts.ts";
+import type { HomeRuntime } from "./home-runtime.ts";
+import { type DurableClaim, lockWaitMs, newRun, ownerState, roomIn, voidClaims } from "./tick.ts";
+
+export type ManualClaim =
+  | { readonly kind: "claimed"; readonly claim: DurableClaim }
+  /** Not now, but by itself later. */
+  | { readonly kind: "later"; readonly why: string }
+  | { readonly kind: "refused"; readonly why: string };
+
+/**
+ * Claims a job that a person asked for. It needs the job's fence and the jobs lock but not the tick lock, so it works
+ * while somebody else ticks for minutes. The schedule does not move: only the claim is written.
+ */
+export function claimManual(parts: DaemonParts, home: HomeRuntime, jobId: string): ManualClaim {
+  const { system } = parts;
+  if (parts.children.inHome(home.name).some((child) => child.jobId === jobId)) {
+    return { kind: "refused", why: "it is already running" };
+  }
+  if (roomIn(parts, home) === 0) return { kind: "later", why: "every run that may be open at once is open" };
+  const fences = takeFireFences(system, home.cronFolder, [jobId]);
+  if (fences.busy.size > 0) return { kind: "later", why: "another process is starting or closing it" };
+  let found: ManualClaim = { kind: "refused", why: "it is gone" };
+  let claimed: readonly DurableClaim[] = [];
+  try {
+    home.pool.fill(1, home.settings.environment);
+    const gate = home.pool.ready()[0];
+    if (gate === undefined) return { kind: "later", why: "no launcher could be started" };
+    home.store.update((snapshot) => {
+      const nowMs = system.clock.nowMs();
+      const job = snapshot.jobs.find((one) => one.id === jobId);
+      const patches = new Map<string, JobPatch>();
+      if (job === undefined) return patches;
+      if (job.fault !== null) {
+        found = { kind: "refused", why: job.fault };
+        return patches;
+      }
+      if (job.kind !== "script") {
+        found = { kind: "refused", why: "it is a prompt job, which the gateway runs" };
+        return patches;
+      }
+      if (claimEndsAtMs(job.fireClaim, fireClaimLifeMs, nowMs, (by) => ownerState(parts, by)) !== null) {
+        found = { kind: "refused", why: `it is already running elsewhere (${job.fireClaim?.by})` };
+        return patches;
+      }
+      const run = newRun(home, job, gate, { trigger: "manual", scheduledAtMs: nowMs, claimedAtMs: nowMs });
+      claimed = [{ run, job, gate }];
+      parts.ledger.claim([run]);
+      found = { kind: "claimed", claim: { run, job, gate } };
+      return patches.set(jobId, { fireClaim: { at: formatInstant(nowMs, home.settings.zone), by: gate.owner } });
+    }, lockWaitMs);
+    return found;
+  } catch (error) {
+    voidClaims(parts, claimed);
+    if (error instanceof LockHeldError) return { kind: "later", why: error.message };
+    throw error;
+  } finally {
+    fences.release();
+  }
+}

@@ -1,0 +1,186 @@
+import { createHash } from "node:crypto";
+import { createGatePool } from "../child/gate-pool.ts";
+import {
+  type ConfigLayer,
+  effectiveSettings,
+  type HomeConfig,
+  jobSettings,
+  type Loaded,
+  loadHomeConfig,
+} from "../config/load-config.ts";
+import { formatInstant } from "../core/instant.ts";
+import { createZone, type Zone } from "../core/zone.ts";
+import { type EnvFile, parseEnvFile, resolveEnvFile } from "../homes/env-file.ts";
+import { snapshotEnvironment } from "../homes/environment.ts";
+import { type FoundHome, readHolds } from "../homes/find-homes.ts";
+import { findOnPath, findPython } from "../homes/find-python.ts";
+import { resolveHermesSettings } from "../homes/home-config.ts";
+import { scriptEnvironment, secretsOf } from "../homes/script-environment.ts";
+import { createJobStore } from "../store/job-store.ts";
+import { type FileIdentity, sameFile } from "../system/files.ts";
+import type { System } from "../system/system.ts";
+import type { HomeRuntime, HomeSettings } from "./home-runtime.ts";
+
+/** What all homes of one daemon share. */
+export interface HomeSources {
+  readonly system: System;
+  readonly stateFolder: string;
+  readonly launcherPath: string;
+  /** The daemon's own environment, which is only read. */
+  readonly variables: Readonly<Record<string, string | undefined>>;
+  /** Keys the hashes of values. */
+  readonly hashKey: string;
+  readonly rootHome: string;
+  host(): ConfigLayer;
+  /** True when the state folder's disk is too full to record what runs. */
+  diskLow(): boolean;
+}
+
+/** A home with the reader of its settings. */
+export interface OpenHome {
+  readonly runtime: HomeRuntime;
+  /** Reads `config.yaml` and `.env` again if they changed. True when anything that counts is now different. */
+  reload(): boolean;
+}
+
+interface EnvState {
+  readonly file: EnvFile | null;
+  readonly identity: FileIdentity | null;
+  readonly error: string | null;
+}
+
+export function openHome(sources: HomeSources, found: FoundHome): OpenHome {
+  const { system } = sources;
+  let config: Loaded<HomeConfig> | null = null;
+  let environment: EnvState = { file: null, identity: null, error: null };
+  let host: ConfigLayer | null = null;
+
+  const read = (): HomeSettings | null => {
+    const nextConfig = loadHomeConfig(system.files, `${found.path}/config.yaml`, config);
+    const nextEnvironment = loadEnvFile(system, `${found.path}/.env`, environment);
+    const nextHost = sources.host();
+    if (nextConfig === config && nextEnvironment === environment && nextHost === host) return null;
+    config = nextConfig;
+    environment = nextEnvironment;
+    host = nextHost;
+    return settingsOf(sources, found, host, config, environment);
+  };
+
+  const settings = read();
+  if (settings === null) throw new Error(`Cannot open home "${found.name}": its settings were not read`);
+  // The zone may change under way, so the store asks for the one in force.
+  const zone = (): Zone => runtime.settings.zone;
+  const runtime: HomeRuntime = {
+    name: found.name,
+    path: found.path,
+    cronFolder: `${found.path}/cron`,
+    store: createJobStore(system, `${found.path}/cron`, {
+      // A stored time without an offset was written by the server's own clock, whatever zone Hermes is told to use.
+      naiveZone: createZone(null, serverOffsetMinutes(system)),
+      nowText: () => formatInstant(system.clock.nowMs(), zone()),
+    }),
+    pool: createGatePool(system, `${sources.stateFolder}/runs`, sources.launcherPath),
+    hold() {
+      const marker = readHolds(system, found, sources.rootHome, runtime.settings.standalone)[0];
+      return marker?.kind ?? (sources.diskLow() ? "disk" : null);
+    },
+    settings,
+    state: { kind: "active" },
+    cursors: new Map(),
+    restored: new Map(),
+    wakeAtMs: null,
+    dirty: true,
+    waiting: 0,
+    recovering: 0,
+    retryAtMonotonicMs: null,
+    lockBusy: null,
+  };
+  return {
+    runtime,
+    reload() {
+      const next = read();
+      if (next === null) return false;
+      runtime.settings = next;
+      return true;
+    },
+  };
+}
+
+function serverOffsetMinutes(system: System): number {
+  return -new Date(system.clock.nowMs()).getTimezoneOffset();
+}
+
+function settingsOf(
+  sources: HomeSources,
+  found: FoundHome,
+  host: ConfigLayer,
+  config: Loaded<HomeConfig>,
+  environment: EnvState,
+): HomeSettings {
+  const { system, variables } = sources;
+  const inForce = effectiveSettings(host, config.value.section, variables);
+  const snapshot = snapshotEnvironment(
+    variables,
+    inForce.environmentPass,
+    environment.file,
+    found.path,
+    sources.hashKey,
+  );
+  const hermes = resolveHermesSettings(config.value.hermes, { ...variables, ...snapshot.variables });
+  const path = snapshot.variables["PATH"] ?? "/usr/local/bin:/usr/bin:/bin";
+  const userHome = snapshot.variables["HOME"] ?? null;
+  const hermesCommand = findOnPath(system, path, "hermes");
+  const scriptVariables = scriptEnvironment(snapshot.variables, {
+    terminal: hermes.terminal,
+    scratchFolder: folderOrNull(system, `${found.path}/cache/scratch`),
+    hermesFolder: hermesCommand === null ? null : hermesCommand.slice(0, hermesCommand.lastIndexOf("/")),
+  });
+  const idle = Number(snapshot.variables["HERMES_CRON_TIMEOUT"] ?? "600");
+  const errors = [config.error?.message ?? null, environment.error].filter((text) => text !== null);
+  return {
+    zone: createZone(hermes.timezone, serverOffsetMinutes(system)),
+    parallelJobsMax: hermes.maxParallelJobs ?? Number.POSITIVE_INFINITY,
+    timeoutMs: (job) => jobSettings(inForce, hermes.scriptTimeoutMs, job).timeoutMs,
+    standalone: hermes.standalone,
+    outputKeepMax: hermes.outputRetention,
+    stopGraceMs: inForce.stopGraceMs,
+    runClaimLifeMs: Math.max(1_800_000, Number.isFinite(idle) && idle > 0 ? 3000 * idle : 0),
+    catchUpMissed: catchUpMissed(config.value.hermes),
+    environment: { id: fingerprintOf(scriptVariables), variables: scriptVariables },
+    secrets: environment.file === null ? [] : secretsOf(resolveEnvFile(environment.file, {})),
+    userHome,
+    python: inForce.hermesPython ?? findPython(system, path, userHome),
+    bash: findOnPath(system, path, "bash") ?? (system.files.stat("/bin/bash") === null ? null : "/bin/bash"),
+    error: errors.length === 0 ? null : errors.join("; "),
+  };
+}
+
+function catchUpMissed(hermes: unknown): boolean {
+  const cron = typeof hermes === "object" && hermes !== null && "cron" in hermes ? hermes.cron : null;
+  return !(typeof cron === "object" && cron !== null && "catch_up_missed" in cron && cron.catch_up_missed === false);
+}
+
+function folderOrNull(system: System, path: string): string | null {
+  return system.files.stat(path)?.kind === "folder" ? path : null;
+}
+
+/** Tells one set of variables from another without keeping a value. */
+function fingerprintOf(variables: Readonly<Record<string, string>>): string {
+  const hash = createHash("sha256");
+  for (const name of Object.keys(variables).sort()) hash.update(`${name}\0${variables[name]}\0`);
+  return hash.digest("hex").slice(0, 16);
+}
+
+/** A file that cannot be used leaves the last good one in force, and says so. */
+function loadEnvFile(system: System, path: string, last: EnvState): EnvState {
+  let identity: FileIdentity | null = null;
+  try {
+    identity = system.files.stat(path);
+    if (sameFile(identity, last.identity) && (identity !== null || last.file === null)) return last;
+    if (identity === null) return { file: null, identity, error: null };
+    return { file: parseEnvFile(system.files.read(path), path), identity, error: null };
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    return { file: last.file, identity, error: text };
+  }
+}

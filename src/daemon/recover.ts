@@ -1,0 +1,89 @@
+import type { Child } from "../child/child-table.ts";
+import { stopRun } from "../child/stop-run.ts";
+import { isSameProcess } from "../core/fingerprint.ts";
+import type { Run } from "../core/run.ts";
+import type { ScriptEnd } from "../core/script-outcome.ts";
+import { readExit, readRunResult, runFolder } from "../output/run-folder.ts";
+import { decidedEnd, type EndedRun } from "./close-run.ts";
+import type { DaemonParts } from "./daemon-parts.ts";
+
+/** What is known of a run that an earlier daemon left open. `docs/recovery.md` has a row for each. */
+export type Recovered =
+  | { readonly kind: "ended"; readonly ended: EndedRun }
+  /** Its gate never opened: nothing ran. */
+  | { readonly kind: "void"; readonly run: Run }
+  /** It lives, and its daemon meant it to. */
+  | { readonly kind: "adopt"; readonly run: Run }
+  /** It lives, but nobody was watching it: it is stopped and counts as a failed attempt. */
+  | { readonly kind: "stop"; readonly run: Run }
+  /** Its launcher has not left yet: look again. */
+  | { readonly kind: "wait"; readonly run: Run };
+
+const orphanText = "The supervisor died while this run was open and nobody saw how it ended";
+
+/** Looks at one open run of an earlier daemon. Never guesses: an end that nobody saw is a failed attempt. */
+export function recoverRun(parts: DaemonParts, run: Run, handedOver: boolean): Recovered {
+  const { system } = parts;
+  const folder = runFolder(parts.stateFolder, run.id);
+  const seen = knownEnd(parts, run);
+  if (seen !== null) return { kind: "ended", ended: seen };
+  const sameBoot = run.fingerprint.bootId === system.processes.bootId();
+  const held = sameBoot && isLifelineHeld(parts, run.id);
+  const started = system.files.stat(folder.started) !== null;
+  if (sameBoot && !started) return { kind: held ? "wait" : "void", run };
+  if (!held) {
+    // The launcher may have written its exit file between the two looks.
+    const late = knownEnd(parts, run);
+    return late !== null ? { kind: "ended", ended: late } : { kind: "ended", ended: orphanEnd(parts, run) };
+  }
+  return { kind: handedOver || parts.settings.orphans === "adopt" ? "adopt" : "stop", run };
+}
+
+export function orphanEnd(parts: DaemonParts, run: Run): EndedRun {
+  return { run, end: decidedEnd("orphaned", orphanText), endedAtMs: parts.system.clock.nowMs() };
+}
+
+/** The end that is on disk: our own result file first, then the launcher's exit file. */
+export function knownEnd(parts: DaemonParts, run: Run): EndedRun | null {
+  const folder = runFolder(parts.stateFolder, run.id);
+  const result = readRunResult(parts.system, folder);
+  if (result !== null) return { run, end: result.end, endedAtMs: result.endedAtMs };
+  const end: ScriptEnd | null = readExit(parts.system, folder);
+  if (end === null) return null;
+  const writtenNs = parts.system.files.stat(folder.exit)?.modifiedNs;
+  return {
+    run,
+    end,
+    endedAtMs: writtenNs === undefined ? parts.system.clock.nowMs() : Number(writtenNs / 1000n) / 1000,
+  };
+}
+
+/** Whether any process of the run is alive that kept the lifeline. */
+export function isLifelineHeld(parts: DaemonParts, runId: string): boolean {
+  const { alive } = runFolder(parts.stateFolder, runId);
+  if (parts.system.files.stat(alive) === null) return false;
+  const lock = parts.system.locks.tryLock(alive);
+  lock?.release();
+  return lock === null;
+}
+
+/** A child that an earlier daemon started: its end is found by looking, as only a parent is told. */
+export function adoptedChild(run: Run): Child {
+  return {
+    runId: run.id,
+    home: run.home,
+    jobId: run.jobId,
+    fingerprint: run.fingerprint,
+    ended: null,
+    startedAtMs: run.startedAtMs ?? run.claimedAtMs,
+    cause: null,
+    timeout: null,
+  };
+}
+
+/** Stops what is left of a run whose daemon died. Nothing is signalled unless the leader is still that very process. */
+export async function stopOrphan(parts: DaemonParts, child: Child, graceMs: number): Promise<void> {
+  const seen = parts.system.processes.fingerprint(child.fingerprint.pid);
+  if (seen === null || !isSameProcess(child.fingerprint, seen)) return;
+  await stopRun(parts.system, child, { reason: "orphaned", text: orphanText }, graceMs);
+}

@@ -1,0 +1,224 @@
+import type { ReadyGate } from "../child/gate-pool.ts";
+import type { Job } from "../core/job.ts";
+import { type PlannedClaim, planTick, type TickInput, type TickPlan } from "../core/plan-tick.ts";
+import type { Run } from "../core/run.ts";
+import { takeFireFences } from "../store/fire-fence.ts";
+import { LockHeldError } from "../system/lock.ts";
+import type { DaemonParts } from "./daemon-parts.ts";
+import type { HomeRuntime } from "./home-runtime.ts";
+
+/** How long a claim waits for `.jobs.lock` without yielding: its holders need milliseconds. */
+export const lockWaitMs = 15;
+
+/** A claim that is on disk, with the gate that now may open for it. */
+export interface DurableClaim {
+  readonly run: Run;
+  readonly job: Job;
+  readonly gate: ReadyGate;
+}
+
+export type TickReport =
+  /** Nothing to do until `home.wakeAtMs`. */
+  | { readonly kind: "idle" }
+  /** Somebody else holds the tick lock. */
+  | { readonly kind: "locked" }
+  | { readonly kind: "claimed"; readonly claims: readonly DurableClaim[]; readonly lockHeldMs: number };
+
+/**
+ * One pass over a home (steps 1 to 7 of a run). Looks without a lock first: most wakes end there. Then, under the tick
+ * lock, looks again, writes the ledger, writes `jobs.json` and lets go. What it returns may be started.
+ */
+export function tick(parts: DaemonParts, home: HomeRuntime): TickReport {
+  const look = planTick(tickInput(parts, home, home.store.read().jobs));
+  if (isIdle(look)) {
+    home.wakeAtMs = look.wakeAtMs;
+    home.waiting = look.waiting;
+    return { kind: "idle" };
+  }
+  if (look.gatesMissing > 0) {
+    home.pool.fill(home.pool.ready().length + look.gatesMissing, home.settings.environment);
+  }
+  const lock = parts.system.locks.tryLock(`${home.cronFolder}/.tick.lock`);
+  if (lock === null) {
+    return { kind: "locked" };
+  }
+  const lockedAtMs = parts.system.clock.monotonicMs();
+  let claims: readonly DurableClaim[] | null;
+  try {
+    parts.fault("locked");
+    claims = claimDue(parts, home);
+  } finally {
+    lock.release();
+  }
+  const lockHeldMs = parts.system.clock.monotonicMs() - lockedAtMs;
+  parts.measure.lockHeldMs(lockHeldMs);
+  parts.fault("released");
+  if (claims === null) return { kind: "locked" };
+  return { kind: "claimed", claims, lockHeldMs };
+}
+
+/** Null when the jobs lock was busy for longer than a claim waits: nothing was written, and the next try is soon. */
+function claimDue(parts: DaemonParts, home: HomeRuntime): readonly DurableClaim[] | null {
+  const wanted = planTick(tickInput(parts, home, home.store.read().jobs)).claims;
+  const fences = takeFireFences(
+    parts.system,
+    home.cronFolder,
+    wanted.map((claim) => claim.jobId),
+  );
+  let made: TickPlan | null = null;
+  let claimed: readonly DurableClaim[] = [];
+  try {
+    home.store.update((snapshot) => {
+      // The jobs lock is held from here on: this plan is made of what nobody else can change any more.
+      const input = { ...tickInput(parts, home, snapshot.jobs), busyJobs: fences.busy };
+      let plan = planTick(input);
+      const unfenced = plan.claims.map((claim) => claim.jobId).filter((jobId) => !fences.held.has(jobId));
+      if (unfenced.length > 0) plan = planTick({ ...input, busyJobs: new Set([...fences.busy, ...unfenced]) });
+      claimed = durableClaims(home, plan, snapshot.jobs);
+      writeLedger(parts, home, plan, claimed);
+      made = plan;
+      return plan.patches;
+    }, lockWaitMs);
+    parts.fault("store-claimed");
+  } catch (error) {
+    voidClaims(parts, claimed);
+    if (error instanceof LockHeldError) return null;
+    throw error;
+  } finally {
+    fences.release();
+  }
+  if (made !== null) takeIn(home, made);
+  return claimed;
+}
+
+function writeLedger(parts: DaemonParts, home: HomeRuntime, plan: TickPlan, claimed: readonly DurableClaim[]): void {
+  parts.fault("planned");
+  parts.ledger.transaction(() => {
+    parts.ledger.claim(claimed.map((claim) => claim.run));
+    parts.ledger.writeSlots(home.name, plan.slots);
+    parts.ledger.writeCursors(home.name, plan.cursors, plan.cursorsDropped);
+  });
+  parts.fault("ledger-claimed");
+}
+
+/** What the plan leaves for the next tick of this home. */
+function takeIn(home: HomeRuntime, plan: TickPlan): void {
+  for (const [jobId, cursor] of plan.cursors) home.cursors.set(jobId, cursor);
+  for (const jobId of plan.cursorsDropped) home.cursors.delete(jobId);
+  home.restored.clear();
+  home.wakeAtMs = plan.wakeAtMs;
+  home.waiting = plan.waiting;
+  if (plan.gatesMissing > 0) home.dirty = true;
+}
+
+function isIdle(plan: TickPlan): boolean {
+  return (
+    plan.claims.length === 0 &&
+    plan.patches.size === 0 &&
+    plan.slots.length === 0 &&
+    plan.cursors.size === 0 &&
+    plan.cursorsDropped.length === 0 &&
+    plan.gatesMissing === 0
+  );
+}
+
+/** How many more runs this home may have open now. */
+export function roomIn(parts: DaemonParts, home: HomeRuntime): number {
+  if (parts.draining) return 0;
+  const inHome = parts.children.inHome(home.name).length;
+  const inHost = parts.children.all().length;
+  return Math.max(0, Math.min(home.settings.parallelJobsMax - inHome, parts.settings.openRunsMax - inHost));
+}
+
+function tickInput(parts: DaemonParts, home: HomeRuntime, jobs: readonly Job[]): TickInput {
+  const inHome = parts.children.inHome(home.name);
+  return {
+    nowMs: parts.system.clock.nowMs(),
+    zone: home.settings.zone,
+    jobs,
+    cursors: home.cursors,
+    openRuns: inHome.map((child) => ({ id: child.runId, jobId: child.jobId })),
+    gates: home.pool.ready(),
+    capacity: roomIn(parts, home),
+    ownerState: (by) => ownerState(parts, by),
+    canRun: (job) => job.kind === "script",
+    hold: home.hold(),
+    runClaimLifeMs: home.settings.runClaimLifeMs,
+    catchUpMissed: home.settings.catchUpMissed,
+    restored: home.restored,
+  };
+}
+
+/** A claim names `host:pid[:token]`. Only a PID of this very host can be proven dead; all else is decided by its age. */
+export function ownerState(parts: DaemonParts, by: string): "alive" | "dead" | "unknown" {
+  const [host, pidText] = by.split(":");
+  const pid = Number(pidText);
+  if (host !== parts.system.processes.hostname || !Number.isSafeInteger(pid) || pid <= 0) return "unknown";
+  return parts.system.processes.fingerprint(pid) === null ? "dead" : "alive";
+}
+
+function durableClaims(home: HomeRuntime, plan: TickPlan, jobs: readonly Job[]): readonly DurableClaim[] {
+  const byId = new Map(jobs.map((job) => [job.id, job]));
+  const gates = new Map(home.pool.ready().map((gate) => [gate.runId, gate]));
+  return plan.claims.map((claim) => {
+    const job = byId.get(claim.jobId);
+    const gate = gates.get(claim.gate.runId);
+    if (job === undefined || gate === undefined) {
+      throw new Error(`Cannot claim job "${claim.jobId}": the plan names a job or gate that is not there`);
+    }
+    return { job, gate, run: newRun(home, job, gate, claim) };
+  });
+}
+
+export function newRun(
+  home: HomeRuntime,
+  job: Job,
+  gate: ReadyGate,
+  claim: Pick<PlannedClaim, "trigger" | "scheduledAtMs" | "claimedAtMs">,
+): Run {
+  return {
+    id: gate.runId,
+    home: home.name,
+    jobId: job.id,
+    jobName: job.name,
+    kind: job.kind,
+    trigger: claim.trigger,
+    scheduledAtMs: claim.trigger === "manual" ? null : claim.scheduledAtMs,
+    claimedAtMs: claim.claimedAtMs,
+    startedAtMs: null,
+    endedAtMs: null,
+    attempt: 1,
+    state: "claimed",
+    reason: null,
+    exitCode: null,
+    signal: null,
+    fingerprint: gate.child.fingerprint,
+    owner: gate.owner,
+    adopted: false,
+    error: null,
+    outputBytes: null,
+    outputPath: `${gate.folder}/output.log`,
+    documentPath: null,
+  };
+}
+
+/** The store could not be written, so these gates will never open: their rows must not look like runs whose end was missed. */
+export function voidClaims(parts: DaemonParts, claims: readonly DurableClaim[]): void {
+  if (claims.length === 0) return;
+  parts.ledger.transaction(() => {
+    for (const { run } of claims) {
+      if (parts.ledger.run(run.id) === null) continue;
+      parts.ledger.close(run.id, {
+        state: "void",
+        reason: "not_started",
+        exitCode: null,
+        signal: null,
+        error: "The claim could not be written to jobs.json, so nothing was started",
+        endedAtMs: parts.system.clock.nowMs(),
+        outputBytes: null,
+        outputPath: null,
+        documentPath: null,
+      });
+    }
+  });
+}

@@ -1,0 +1,21 @@
+import { destination, pino } from "pino";
+import type { Logger } from "./logger.ts";
+
+/** JSON lines on standard error, written at once: a line that is still in a buffer is lost with a killed process. */
+export function createLogger(level: string): Logger {
+  const log = pino(
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    destination({ fd: 2, sync: true }),
+  );
+  return {
+    debug: (message, fields = {}) => log.debug(fields, message),
+    info: (message, fields = {}) => log.info(fields, message),
+    warn: (message, fields = {}) => log.warn(fields, message),
+    error: (message, fields = {}) => log.error(fields, message),
+  };
+}

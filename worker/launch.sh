@@ -1,0 +1,26 @@
+#!/bin/sh
+# The first process of every run and the leader of its session: launch.sh <run folder>
+#
+# Descriptors: 1 the run's standard output, 2 what this shell itself has to say, 3 the gate, 4 the lifeline (a lock that
+# lasts as long as any process of the run keeps it open), 5 the run's standard error.
+#
+# The gate brings one line each: job id, attempt, scheduled instant, folder, program, argument, and last "go". It is
+# written only after the claim is durable. If it ends before that line the daemon is gone, and nothing may run.
+#
+# Descriptor 2 is apart because shells report a death by signal there and only there: the status 137 alone may also
+# be an exit code. The exit file is one short write that ends in a newline, so a reader can tell a torn one.
+run=$1
+job() {
+  IFS= read -r HERMES_SUPERVISOR_JOB_ID && IFS= read -r HERMES_SUPERVISOR_ATTEMPT &&
+    IFS= read -r HERMES_SUPERVISOR_SCHEDULED_AT && IFS= read -r folder && IFS= read -r program &&
+    IFS= read -r argument && IFS= read -r go && [ "$go" = go ]
+}
+job <&3 || exit 0
+: >"$run/started" || exit 0
+exec 3<&-
+export HERMES_SUPERVISOR_JOB_ID HERMES_SUPERVISOR_ATTEMPT HERMES_SUPERVISOR_SCHEDULED_AT
+trap : TERM INT HUP
+(cd -- "$folder" && exec "$program" "$argument" 2>&5 5>&- </dev/null)
+status=$?
+echo "$status" >"$run/exit"
+exit "$status"
