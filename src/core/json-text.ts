@@ -58,6 +58,7 @@ const literals: Readonly<Record<string, readonly string[]>> = {
  */
 export function outlineDocument(text: string, from: number, levels: number): Outline {
   const start = skipBlanks(text, from);
+  if (start >= text.length) throw new JsonTextError("there is no text", start);
   const scan = newScan(text, start, levels);
   const end = skipValue(scan, start, 0);
   const rest = skipBlanks(text, end);
@@ -170,22 +171,35 @@ function skipString(scan: Scan, at: number): number {
   const { text } = scan;
   let from = at + 1;
   for (;;) {
-    const quote = text.indexOf('"', from);
-    if (quote === -1) throw new JsonTextError("the string that opens here never ends", at);
-    if (scan.backslash < from) {
-      const next = text.indexOf("\\", from);
-      scan.backslash = next === -1 ? text.length : next;
+    const quote = indexOrEnd(text, '"', from);
+    if (scan.backslash < from) scan.backslash = indexOrEnd(text, "\\", from);
+    if (scan.backslash < quote) {
+      from = skipEscape(text, scan.backslash, at);
+    } else if (quote < text.length) {
+      return quote + 1;
+    } else {
+      throw unfinishedString(at);
     }
-    if (scan.backslash > quote) return quote + 1;
-    from = skipEscape(text, scan.backslash);
   }
 }
 
-function skipEscape(text: string, at: number): number {
+function indexOrEnd(text: string, sought: string, from: number): number {
+  const index = text.indexOf(sought, from);
+  return index === -1 ? text.length : index;
+}
+
+function skipEscape(text: string, at: number, stringStart: number): number {
   const letter = text.charAt(at + 1);
-  if (letter !== "" && '"\\/bfnrt'.includes(letter)) return at + 2;
-  if (letter === "u" && /^[0-9a-fA-F]{4}$/.test(text.slice(at + 2, at + 6))) return at + 6;
-  throw new JsonTextError("there is a backslash that begins no escape", at);
+  if (letter === "") throw unfinishedString(stringStart);
+  if ('"\\/bfnrt'.includes(letter)) return at + 2;
+  if (letter !== "u") throw new JsonTextError("the backslash here begins no escape that JSON has", at);
+  if (at + 6 >= text.length) throw new JsonTextError("the text ends in this escape", at + 1);
+  if (/^[0-9a-fA-F]{4}$/.test(text.slice(at + 2, at + 6))) return at + 6;
+  throw new JsonTextError("four hexadecimal digits should follow here", at + 1);
+}
+
+function unfinishedString(start: number): JsonTextError {
+  return new JsonTextError("the string that opens here never ends", start);
 }
 
 function scanObject(scan: Scan, start: number, depth: number): number {

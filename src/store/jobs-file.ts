@@ -133,6 +133,7 @@ export function readRecord(text: string, naiveZone: Zone): JobRecord | null {
     enabled: !("enabled" in record) || isTrue(record.enabled),
     state: asText(record.state) || "scheduled",
     pausedAt: textOrNull(record.paused_at),
+    pausedReason: textOrNull(record.paused_reason),
     repeatTimes: repeat.times,
     repeatCompleted: repeat.completed,
     nextRunAt: readTime(record.next_run_at, naiveZone),
@@ -145,6 +146,7 @@ export function readRecord(text: string, naiveZone: Zone): JobRecord | null {
     pendingSlot: readPendingSlot(record.pending_slot, naiveZone),
     manualRunAt: textOrNull(record.manual_run_at),
     quotaHoldUntil: readTime(record.quota_hold_until, naiveZone),
+    parkedAt: readParkedAt(record, schedule),
     fault: idFault(idValue, id) ?? scheduleFault ?? repeat.fault,
   };
   const runFields = ["failure_streak", "last_failure", "last_delivery_unverified", "last_dispatch", "pending_slot"];
@@ -176,6 +178,11 @@ export function patchRecord(text: string, patch: JobPatch, features: StoreFeatur
   }
   // The order of Hermes' own assignments, which is the order of new keys in the file.
   set("last_run_at", patch.lastRunAt);
+  set("preflight_alerted", patch.preflightAlerted);
+  set("last_fire_error", patch.lastFireError);
+  set("unreachable_retry", patch.unreachableRetry);
+  set("quota_hold_until", patch.quotaHold);
+  set("quota_hold_cron_expr", patch.quotaHold);
   set("manual_run_at", patch.manualRunAt);
   set("manual_run_prompt", patch.manualRunPrompt);
   set("last_status", patch.lastStatus);
@@ -219,9 +226,7 @@ function decode(bytes: Uint8Array, path: string): string {
     throw new CorruptStoreError(path, "this is not UTF-8 text", placeOf(good, good.length));
   }
   // Text that is all ASCII is decoded several times faster by not being told apart.
-  const text = buffer.toString(isAscii(buffer) ? "latin1" : "utf8");
-  if (/^\ufeff?[ \t\r\n]*$/.test(text)) throw new CorruptStoreError(path, "it is empty, expected a JSON object", null);
-  return text;
+  return buffer.toString(isAscii(buffer) ? "latin1" : "utf8");
 }
 
 function locateRecords(text: string, from: number): Omit<JobsFile, "source"> {
@@ -295,6 +300,7 @@ interface StoredRecord {
   readonly enabled?: unknown;
   readonly state?: unknown;
   readonly paused_at?: unknown;
+  readonly paused_reason?: unknown;
   readonly next_run_at?: unknown;
   readonly last_run_at?: unknown;
   readonly last_status?: unknown;
@@ -305,6 +311,8 @@ interface StoredRecord {
   readonly pending_slot?: unknown;
   readonly manual_run_at?: unknown;
   readonly quota_hold_until?: unknown;
+  readonly quota_hold_cron_expr?: unknown;
+  readonly unreachable_retry?: unknown;
 }
 
 type Value = string | number | boolean | null | Token | ValueObject;
@@ -442,6 +450,14 @@ function readSchedule(
   }
 }
 
+function readParkedAt(record: StoredRecord, schedule: Schedule | null): string | null {
+  if (schedule?.kind !== "cron") return null;
+  if (record.quota_hold_cron_expr === schedule.expression) return textOrNull(record.quota_hold_until);
+  const retry = record.unreachable_retry;
+  if (!isObject<{ at?: unknown; expr?: unknown }>(retry)) return null;
+  return retry.expr === schedule.expression ? textOrNull(retry.at) : null;
+}
+
 function readRepeat(value: unknown): {
   readonly times: number | null;
   readonly completed: number;
@@ -498,8 +514,9 @@ function readTime(value: unknown, naiveZone: Zone): StoredTime | null {
 }
 
 function readClaim(value: unknown, naiveZone: Zone): StoredClaim | null {
-  if (!isObject<{ at?: unknown; by?: unknown }>(value)) return null;
-  return { at: readTime(value.at, naiveZone), by: asText(value.by) };
+  if (!isObject<{ at?: unknown; by?: unknown; outage?: unknown }>(value)) return null;
+  const claim = { at: readTime(value.at, naiveZone), by: asText(value.by) };
+  return isTrue(value.outage) ? { ...claim, isOutage: true } : claim;
 }
 
 function readPendingSlot(value: unknown, naiveZone: Zone): PendingSlot | null {
