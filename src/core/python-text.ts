@@ -31,19 +31,22 @@ export function toAsciiDigits(digits: string): string | null {
   return characters.length > intDigitsMax ? null : characters.map(digitValue).join("");
 }
 
+const digitValues = new Map<string, number>();
+
 function digitValue(character: string): number {
-  // Unicode keeps every script's ten digits together and in order, so the value is the distance to the run's start.
-  const code = character.codePointAt(0) ?? 0;
+  let value = digitValues.get(character);
+  if (value === undefined) {
+    value = findDigitValue(character.codePointAt(0) ?? 0);
+    digitValues.set(character, value);
+  }
+  return value;
+}
+
+// Unicode keeps the ten digits of a script together and in order, so a digit's value is its distance to the run's start.
+function findDigitValue(code: number): number {
+  // The mathematical digits are five such runs without a gap between them.
+  if (code >= 0x1d7ce && code <= 0x1d7ff) return (code - 0x1d7ce) % 10;
   let value = 0;
   while (value < 9 && isDigits(String.fromCodePoint(code - value - 1))) value += 1;
-  return isRunOfTen(code - value) ? value : wideDigitValue(code);
-}
-
-function isRunOfTen(start: number): boolean {
-  return !isDigits(String.fromCodePoint(start - 1));
-}
-
-// The mathematical digits are five runs of ten without a gap.
-function wideDigitValue(code: number): number {
-  return (code - 0x1d7ce) % 10;
+  return value;
 }

@@ -27,6 +27,8 @@ def instant(aware):
 
 
 def hermes_next(expr, base, zone):
+    # Hermes reads its base from a text with an offset, so a time that the spring change left out has become a real one.
+    base = base.astimezone(timezone.utc)
     it = croniter(expr, base.astimezone(zone).replace(tzinfo=None))
     wall = it.get_next(datetime)
     for _ in range(2):
