@@ -17,11 +17,11 @@ export function parseTime(option: "--since" | "--at", text: string, nowMs: numbe
   throw usage(`Cannot parse ${option} "${printable(text)}": it is no time, expected something like ${example}`);
 }
 
-/** A whole number of at least `min`. */
-export function parseCount(option: string, text: string, min: number): number {
-  const count = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
-  if (count >= min) return count;
-  throw usage(`Cannot parse ${option} "${printable(text)}": expected a whole number of at least ${min}`);
+/** A whole number from `min` to `max`. */
+export function parseCount(option: string, text: string, min: number, max = 1_000_000_000): number {
+  const count = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
+  if (count >= min && count <= max) return count;
+  throw usage(`Cannot parse ${option} "${printable(text)}": expected a whole number from ${min} to ${max}`);
 }
 
 export function usage(message: string): CommandError {

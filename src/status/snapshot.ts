@@ -33,9 +33,11 @@ export interface HomeJson {
   readonly enabled_jobs: number;
   readonly open_runs: number;
   readonly waiting: number;
-  readonly capacity: { readonly limit: number; readonly in_use: number };
+  /** A limit of null is none. */
+  readonly capacity: { readonly limit: number | null; readonly in_use: number };
   readonly next_due_at: string | null;
-  readonly tick_lock: { readonly held: boolean; readonly holder: string | null; readonly since: string | null };
+  /** `holder` is the process id, where the system tells it. */
+  readonly tick_lock: { readonly held: boolean; readonly holder: number | null; readonly since: string | null };
   readonly config: { readonly state: "ok" | "invalid"; readonly error: string | null };
 }
 
@@ -69,8 +71,11 @@ export interface HomeView {
   readonly state: "active" | "paused" | "degraded" | "unsupported";
   readonly reason: string | null;
   readonly jobs: readonly Job[];
+  /** Infinite where nothing limits it. */
   readonly runsMax: number;
-  readonly tickLock: { readonly held: boolean; readonly holder: string | null; readonly sinceMs: number | null };
+  /** Jobs that are due and cannot start; null when only the records can tell. */
+  readonly waiting: number | null;
+  readonly tickLock: { readonly held: boolean; readonly holderPid: number | null; readonly sinceMs: number | null };
   /** Why the home's config is not in force as it stands, or null. */
   readonly configError: string | null;
 }
@@ -130,10 +135,10 @@ function homeJson(home: HomeView, openRuns: readonly Run[], nowMs: number): Home
     jobs: home.jobs.length,
     enabled_jobs: enabled,
     open_runs: openRuns.length,
-    waiting,
-    capacity: { limit: home.runsMax, in_use: openRuns.length },
+    waiting: home.waiting ?? waiting,
+    capacity: { limit: Number.isFinite(home.runsMax) ? home.runsMax : null, in_use: openRuns.length },
     next_due_at: isoTime(nextDueMs),
-    tick_lock: { held: home.tickLock.held, holder: home.tickLock.holder, since: isoTime(home.tickLock.sinceMs) },
+    tick_lock: { held: home.tickLock.held, holder: home.tickLock.holderPid, since: isoTime(home.tickLock.sinceMs) },
     config: { state: home.configError === null ? "ok" : "invalid", error: home.configError },
   };
 }
@@ -151,9 +156,9 @@ function findAlerts(view: StatusView): AlertJson[] {
     if (home.configError !== null) add("config_invalid", home.name, null, home.configError, null);
     if (home.state === "degraded") add("home_degraded", home.name, null, home.reason ?? "Degraded", null);
     if (home.state === "unsupported") add("home_unsupported", home.name, null, home.reason ?? "Unsupported", null);
-    const { held, holder, sinceMs } = home.tickLock;
+    const { held, holderPid, sinceMs } = home.tickLock;
     if (held && sinceMs !== null && view.nowMs - sinceMs >= lockStuckMs) {
-      const message = `The tick lock has been held by ${holder ?? "another process"} for ${Math.floor((view.nowMs - sinceMs) / 1000)} s`;
+      const message = `The tick lock has been held by ${holderPid === null ? "another process" : `process ${holderPid}`} for ${Math.floor((view.nowMs - sinceMs) / 1000)} s`;
       add("lock_stuck", home.name, null, message, sinceMs);
     }
     for (const job of home.jobs) {

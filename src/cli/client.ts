@@ -1,0 +1,50 @@
+import { request } from "node:http";
+import { join } from "node:path";
+import { CommandError, exitCodes } from "./exit-codes.ts";
+import { printable } from "./print.ts";
+
+export interface DaemonAnswer {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+const answerMsMax = 10_000;
+
+/** One request to the daemon's control socket. Throws a `CommandError` when no daemon listens there. */
+export function requestDaemon(stateFolder: string, method: "GET" | "POST", path: string): Promise<DaemonAnswer> {
+  const socketPath = join(stateFolder, "control.sock");
+  return new Promise((resolve, reject) => {
+    const sent = request({ socketPath, method, path, headers: { host: "supervisor" } }, (response) => {
+      const parts: Buffer[] = [];
+      response.on("data", (part: Buffer) => parts.push(part));
+      response.on("error", reject);
+      response.on("end", () => {
+        const text = Buffer.concat(parts).toString("utf8");
+        try {
+          resolve({ status: response.statusCode ?? 0, body: JSON.parse(text) });
+        } catch (cause) {
+          const message = `Cannot read the daemon's answer to ${method} ${path}: it is no JSON, expected this program's daemon on "${socketPath}"`;
+          reject(new CommandError(exitCodes.failed, "bad_answer", message, { cause }));
+        }
+      });
+    });
+    sent.setTimeout(answerMsMax, () => {
+      const message = `Cannot reach the daemon: "${socketPath}" did not answer within ${answerMsMax / 1000} s, see its log`;
+      sent.destroy(new CommandError(exitCodes.noDaemon, "no_daemon", message));
+    });
+    sent.on("error", (cause: NodeJS.ErrnoException) => {
+      if (cause instanceof CommandError) reject(cause);
+      else reject(noDaemon(stateFolder, cause));
+    });
+    sent.end();
+  });
+}
+
+export function noDaemon(stateFolder: string, cause?: NodeJS.ErrnoException): CommandError {
+  const why =
+    cause?.code === undefined || cause.code === "ENOENT" || cause.code === "ECONNREFUSED"
+      ? "none is running"
+      : `the socket answers ${cause.code}`;
+  const message = `Cannot reach the daemon of "${printable(stateFolder)}": ${why}, start it with hermes-supervisor start`;
+  return new CommandError(exitCodes.noDaemon, "no_daemon", message, { cause });
+}

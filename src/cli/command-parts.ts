@@ -1,0 +1,16 @@
+import type { System } from "../system/system.ts";
+import type { Terminal } from "./print.ts";
+
+/** The parts of the outside world that a reading command needs. Starting processes is not among them, which is slow to load. */
+export type ReadingSystem = Pick<System, "clock" | "files" | "locks" | "random">;
+
+/** What every command is handed. */
+export interface CommandParts {
+  readonly system: ReadingSystem;
+  readonly terminal: Terminal;
+  /** Only read, never written. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly version: string;
+  readonly rootHome: string;
+  readonly stateFolder: string;
+}

@@ -1,0 +1,71 @@
+import type { Run } from "../../core/run.ts";
+import { jobJson } from "../../status/json.ts";
+import type { CommandParts } from "../command-parts.ts";
+import { type ExitCode, exitCodes } from "../exit-codes.ts";
+import { type Cell, formatClock, formatDistance, formatJson, formatTable, paint, printable } from "../print.ts";
+import { createReader, type HomeReading } from "../reader.ts";
+
+export function jobs(parts: CommandParts, options: { readonly json?: boolean }): ExitCode {
+  const reader = createReader(parts);
+  const homes = reader.homes();
+  const openRuns = new Map(
+    reader
+      .ledger()
+      .openRuns()
+      .map((run) => [`${run.home}/${run.jobId}`, run]),
+  );
+  const { terminal } = parts;
+  if (options.json) {
+    const all = homes.flatMap((home) =>
+      home.jobs.map((job) => jobJson(home.name, job, openRuns.get(`${home.name}/${job.id}`)?.id ?? null)),
+    );
+    terminal.out(formatJson({ jobs: all }));
+    return exitCodes.done;
+  }
+  if (homes.length === 0) terminal.out(`No Hermes home at ${printable(parts.rootHome)}\n`);
+  terminal.out(homes.map((home) => formatHome(parts, home, homes.length > 1, openRuns)).join("\n"));
+  return exitCodes.done;
+}
+
+function formatHome(
+  parts: CommandParts,
+  home: HomeReading,
+  hasTitle: boolean,
+  openRuns: ReadonlyMap<string, Run>,
+): string {
+  const { terminal } = parts;
+  const nowMs = parts.system.clock.nowMs();
+  const title = hasTitle ? `${paint(terminal, "bold", printable(home.name))}  ${printable(home.path)}\n` : "";
+  const state = home.state === "active" ? "" : `The home is ${home.state}: ${printable(home.reason ?? "")}\n`;
+  if (home.jobs.length === 0) return `${title}${state === "" ? "No jobs\n" : state}`;
+  const rows = home.jobs.map((job): Cell[] => {
+    const nextMs = job.nextRunAt?.ms ?? null;
+    const next = ((): Cell => {
+      if (job.fault !== null) return { text: "cannot run", colour: "red" };
+      if (openRuns.has(`${home.name}/${job.id}`)) return { text: "running", colour: "blue" };
+      if (!job.enabled) return { text: job.state === "scheduled" ? "disabled" : job.state, colour: "dim" };
+      if (nextMs === null) return { text: "never", colour: "yellow" };
+      return `${formatClock(nextMs, nowMs, home.zone)} ${formatDistance(nextMs, nowMs)}`;
+    })();
+    const lastMs = job.lastRunAt?.ms ?? null;
+    const streak = job.failureStreak > 1 ? ` (${job.failureStreak} in a row)` : "";
+    const last = ((): Cell => {
+      if (lastMs === null) return "";
+      const when = formatDistance(lastMs, nowMs);
+      if (job.lastStatus === "error") return { text: `failed ${when}${streak}`, colour: "red" };
+      return { text: `${job.lastStatus ?? "ran"} ${when}`, colour: "green" };
+    })();
+    return [job.id, job.name, job.scheduleText, next, last];
+  });
+  const columns = [
+    { title: "JOB", shrinkTo: 8 },
+    { title: "NAME", shrinkTo: 10 },
+    { title: "SCHEDULE", shrinkTo: 11 },
+    { title: "NEXT", shrinkTo: 14 },
+    { title: "LAST", shrinkTo: 12 },
+  ];
+  const faults = home.jobs
+    .filter((job) => job.fault !== null)
+    .map((job) => `${paint(terminal, "red", `${printable(job.id)} cannot run:`)} ${printable(job.fault ?? "")}\n`);
+  return title + state + formatTable(terminal, columns, rows) + faults.join("");
+}

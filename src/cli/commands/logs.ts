@@ -1,0 +1,71 @@
+import type { Run } from "../../core/run.ts";
+import { runJson } from "../../status/json.ts";
+import type { CommandParts } from "../command-parts.ts";
+import { CommandError, type ExitCode, exitCodes } from "../exit-codes.ts";
+import { ambiguous, notFound } from "../find-job.ts";
+import { parseCount, usage } from "../parse-time.ts";
+import { formatJson, printable } from "../print.ts";
+import { createReader, type Reader } from "../reader.ts";
+import { followOutput, hasOutput, type OutputPlace, passOutput, placeOfTail } from "../run-output.ts";
+
+export interface LogsOptions {
+  readonly follow?: boolean;
+  readonly tail?: string;
+  readonly json?: boolean;
+}
+
+export async function logs(parts: CommandParts, text: string, options: LogsOptions): Promise<ExitCode> {
+  if (options.follow && options.json)
+    throw usage("Cannot use --follow with --json: a document ends, and this would not");
+  const lines = options.tail === undefined ? null : parseCount("--tail", options.tail, 0);
+  const reader = createReader(parts);
+  const run = findRun(reader, text);
+  if (!hasOutput(parts, run) && run.state !== "claimed") {
+    const message = `Cannot read the output of run "${run.id}": it is not kept any more, its document may be: ${run.documentPath ?? "none"}`;
+    throw new CommandError(exitCodes.failed, "no_output", message);
+  }
+  const place: OutputPlace = lines === null ? { outputBytes: 0, errorsBytes: 0 } : placeOfTail(parts, run, lines);
+  const out = (bytes: Uint8Array): void => parts.terminal.out(bytes);
+  if (options.follow) {
+    await followOutput(parts, reader, run.id, place, out);
+    return exitCodes.done;
+  }
+  if (options.json) {
+    const chunks: Uint8Array[] = [];
+    passOutput(parts, run, place, (bytes) => chunks.push(bytes));
+    parts.terminal.out(formatJson({ run: runJson(run), output: Buffer.concat(chunks).toString("utf8") }));
+    return exitCodes.done;
+  }
+  passOutput(parts, run, place, out);
+  return exitCodes.done;
+}
+
+/** A run by its id or a unique beginning of it, or the latest run of a job. */
+export function findRun(reader: Reader, text: string): Run {
+  const ledger = reader.ledger();
+  const exact = text === "" ? null : ledger.run(text);
+  if (exact !== null) return exact;
+  const job = ((): { readonly home: string; readonly id: string; readonly name: string } | null => {
+    try {
+      return reader.job(text);
+    } catch (error) {
+      if (error instanceof CommandError && error.code === "not_found") return null;
+      throw error;
+    }
+  })();
+  if (job !== null) {
+    const [latest] = ledger.runs({ home: job.home, jobId: job.id, limit: 1 });
+    if (latest !== undefined) return latest;
+    const message = `Cannot find a run of job "${printable(job.name)}": it has not run yet`;
+    throw new CommandError(exitCodes.notFound, "not_found", message);
+  }
+  const beginning = text === "" ? [] : ledger.runsBeginning(text, 11);
+  const [only] = beginning;
+  if (only === undefined) throw notFound("run or job", text, "see hermes-supervisor runs and hermes-supervisor jobs");
+  if (beginning.length === 1) return only;
+  throw ambiguous(
+    "run",
+    text,
+    beginning.map((run) => `${run.id} (${run.jobName})`),
+  );
+}

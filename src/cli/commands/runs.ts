@@ -1,0 +1,84 @@
+import type { Run, RunState } from "../../core/run.ts";
+import { runJson } from "../../status/json.ts";
+import type { CommandParts } from "../command-parts.ts";
+import { type ExitCode, exitCodes } from "../exit-codes.ts";
+import { parseCount, parseTime, usage } from "../parse-time.ts";
+import { type Cell, type Colour, formatClock, formatJson, formatLength, formatTable, printable } from "../print.ts";
+import { createReader } from "../reader.ts";
+import { jobLabel } from "./status.ts";
+
+export interface RunsOptions {
+  readonly limit?: string;
+  readonly state?: string;
+  readonly since?: string;
+  readonly json?: boolean;
+}
+
+const states: readonly RunState[] = ["claimed", "running", "completed", "failed", "void"];
+
+export const stateColours: Readonly<Record<RunState, Colour>> = {
+  claimed: "blue",
+  running: "blue",
+  completed: "green",
+  failed: "red",
+  void: "dim",
+};
+
+export function runs(parts: CommandParts, jobText: string | undefined, options: RunsOptions): ExitCode {
+  const reader = createReader(parts);
+  const { terminal } = parts;
+  const nowMs = parts.system.clock.nowMs();
+  const limit = parseCount("--limit", options.limit ?? "50", 0);
+  const state = states.find((known) => known === options.state);
+  if (options.state !== undefined && state === undefined) {
+    throw usage(`Cannot parse --state "${printable(options.state)}": expected one of ${states.join(", ")}`);
+  }
+  const job = jobText === undefined ? null : reader.job(jobText);
+  const found = reader.ledger().runs({
+    limit,
+    ...(job === null ? {} : { home: job.home, jobId: job.id }),
+    ...(state === undefined ? {} : { state }),
+    ...(options.since === undefined
+      ? {}
+      : { sinceMs: parseTime("--since", options.since, nowMs, reader.zone(job?.home)) }),
+  });
+  if (options.json) {
+    terminal.out(formatJson({ runs: found.map(runJson) }));
+    return exitCodes.done;
+  }
+  if (found.length === 0) {
+    terminal.out("No runs\n");
+    return exitCodes.done;
+  }
+  const zones = new Map(reader.homes().map((home) => [home.name, home.zone]));
+  const hostZone = reader.zone();
+  const rows = found.map((run): Cell[] => [
+    run.id,
+    jobLabel(run.home, run.jobName),
+    formatClock(run.startedAtMs ?? run.claimedAtMs, nowMs, zones.get(run.home) ?? hostZone),
+    formatTook(run, nowMs),
+    { text: formatEnd(run), colour: stateColours[run.state] },
+    run.error?.replace(/\s*\n\s*/g, " ") ?? "",
+  ]);
+  const columns = [
+    { title: "RUN" },
+    { title: "JOB", shrinkTo: 10 },
+    { title: "STARTED" },
+    { title: "TOOK", align: "right" as const },
+    { title: "STATE" },
+    { title: "ERROR", shrinkTo: 10 },
+  ];
+  terminal.out(formatTable(terminal, columns, rows));
+  return exitCodes.done;
+}
+
+export function formatTook(run: Run, nowMs: number): string {
+  return run.startedAtMs === null ? "" : formatLength((run.endedAtMs ?? nowMs) - run.startedAtMs);
+}
+
+/** The state, with what ended the run where it did not complete. */
+export function formatEnd(run: Run): string {
+  if (run.state !== "failed") return run.state;
+  if (run.reason === "exit") return `failed: exit ${run.exitCode}`;
+  return `failed: ${run.reason === "signal" ? run.signal : run.reason}`;
+}

@@ -1,0 +1,138 @@
+import type { HomeJson, StatusJson } from "../../status/snapshot.ts";
+import { requestDaemon } from "../client.ts";
+import type { CommandParts } from "../command-parts.ts";
+import { type ExitCode, exitCodes } from "../exit-codes.ts";
+import {
+  type Cell,
+  formatClock,
+  formatDistance,
+  formatJson,
+  formatLength,
+  formatTable,
+  paint,
+  printable,
+} from "../print.ts";
+import { createReader, type Reader } from "../reader.ts";
+
+/** From the daemon where one answers, since it knows more than the files; else from the files. */
+export async function readStatus(parts: CommandParts, reader: Reader): Promise<StatusJson> {
+  const daemon = reader.daemon();
+  if (!daemon.running) return reader.status(daemon);
+  try {
+    const answer = await requestDaemon(parts.stateFolder, "GET", "/v1/status");
+    if (answer.status === 200) return answer.body as StatusJson;
+  } catch {
+    // It holds its lock but does not answer: it is just starting or ending, and the files tell the rest.
+  }
+  return reader.status(daemon);
+}
+
+export async function status(parts: CommandParts, options: { readonly json?: boolean }): Promise<ExitCode> {
+  const reader = createReader(parts);
+  const snapshot = await readStatus(parts, reader);
+  parts.terminal.out(options.json ? formatJson(snapshot) : formatStatus(parts, reader, snapshot));
+  return exitCodes.done;
+}
+
+function formatStatus(parts: CommandParts, reader: Reader, snapshot: StatusJson): string {
+  const { terminal, system } = parts;
+  const nowMs = system.clock.nowMs();
+  const blocks = [daemonText(parts, reader, snapshot, nowMs)];
+  if (snapshot.homes.length === 0) blocks.push(`No Hermes home at ${printable(parts.rootHome)}\n`);
+  else blocks.push(homesText(parts, reader, snapshot, nowMs));
+  const waits = snapshot.homes.filter((home) => home.waiting > 0).map((home) => waitText(home, snapshot));
+  if (waits.length > 0) blocks.push(waits.map((line) => `${paint(terminal, "yellow", line)}\n`).join(""));
+  if (snapshot.open_runs.length > 0) {
+    const rows = snapshot.open_runs.map((run): Cell[] => [
+      run.id,
+      jobLabel(run.home, run.job_name),
+      run.state,
+      formatLength(nowMs - Date.parse(run.started_at ?? run.claimed_at)),
+      String(run.pid),
+    ]);
+    const columns = [
+      { title: "RUN" },
+      { title: "JOB", shrinkTo: 12 },
+      { title: "STATE" },
+      { title: "FOR", align: "right" as const },
+      { title: "PID", align: "right" as const },
+    ];
+    blocks.push(formatTable(terminal, columns, rows));
+  }
+  if (snapshot.alerts.length > 0) {
+    const rows = snapshot.alerts.map((alert): Cell[] => [
+      { text: alert.kind, colour: "red" },
+      alert.home ?? "host",
+      alert.message.replace(/\s*\n\s*/g, " "),
+      alert.since === null ? "" : formatDistance(Date.parse(alert.since), nowMs),
+    ]);
+    const columns = [{ title: "ALERT" }, { title: "HOME" }, { title: "WHAT", shrinkTo: 20 }, { title: "SINCE" }];
+    blocks.push(formatTable(terminal, columns, rows));
+  }
+  return blocks.join("\n");
+}
+
+function daemonText(parts: CommandParts, reader: Reader, { daemon }: StatusJson, nowMs: number): string {
+  const { terminal } = parts;
+  const state = `State   ${printable(parts.stateFolder)}\n`;
+  if (!daemon.running) {
+    return `Daemon  ${paint(terminal, "yellow", "not running")}, start it with hermes-supervisor start\n${state}`;
+  }
+  const facts = [
+    daemon.pid === null ? null : `process ${daemon.pid}`,
+    daemon.version === null ? null : `version ${daemon.version}`,
+    daemon.started_at === null
+      ? null
+      : `since ${formatClock(Date.parse(daemon.started_at), nowMs, reader.zone())} (${formatDistance(Date.parse(daemon.started_at), nowMs)})`,
+    daemon.ready ? null : "not ready yet",
+  ].filter((fact) => fact !== null);
+  return `Daemon  ${paint(terminal, "green", "running")}, ${facts.join(", ")}\n${state}`;
+}
+
+function homesText(parts: CommandParts, reader: Reader, snapshot: StatusJson, nowMs: number): string {
+  const rows = snapshot.homes.map((home): Cell[] => {
+    const dueMs = home.next_due_at === null ? null : Date.parse(home.next_due_at);
+    const { limit, in_use: used } = home.capacity;
+    return [
+      home.name,
+      { text: home.state, colour: home.state === "active" ? "green" : home.state === "paused" ? "yellow" : "red" },
+      `${home.enabled_jobs} of ${home.jobs}`,
+      limit === null ? String(used) : `${used} of ${limit}`,
+      String(home.waiting),
+      dueMs === null ? "" : `${formatClock(dueMs, nowMs, reader.zone(home.name))} ${formatDistance(dueMs, nowMs)}`,
+    ];
+  });
+  const columns = [
+    { title: "HOME", shrinkTo: 12 },
+    { title: "STATE" },
+    { title: "ENABLED", align: "right" as const },
+    { title: "RUNNING", align: "right" as const },
+    { title: "WAITING", align: "right" as const },
+    { title: "NEXT" },
+  ];
+  const reasons = snapshot.homes
+    .filter((home) => home.reason !== null)
+    .map((home) => `${printable(home.name)} is ${home.state}: ${printable(home.reason ?? "")}\n`);
+  return formatTable(parts.terminal, columns, rows) + reasons.join("");
+}
+
+/** Whom the due jobs of a home wait for. */
+function waitText(home: HomeJson, snapshot: StatusJson): string {
+  const jobs = home.waiting === 1 ? "1 due job waits" : `${home.waiting} due jobs wait`;
+  const { limit, in_use: used } = home.capacity;
+  const open = snapshot.open_runs.filter((run) => run.home === home.name);
+  const names = open.map((run) => printable(run.job_name)).join(", ");
+  const what = ((): string => {
+    if (home.state !== "active") return `the home is ${home.state}`;
+    if (!snapshot.daemon.running) return "no daemon is running";
+    if (home.tick_lock.held) return `process ${home.tick_lock.holder ?? "unknown"} holds the tick lock`;
+    if (limit !== null && used >= limit) return `all ${limit} places are taken by ${names}`;
+    return "the next tick takes them, or every place of the host is taken";
+  })();
+  return `${printable(home.name)}: ${jobs}: ${what}`;
+}
+
+/** A job's name with its profile before it, where it is not the root home's. */
+export function jobLabel(home: string, name: string): string {
+  return home === "default" ? name : `${home}/${name}`;
+}

@@ -1,0 +1,235 @@
+import { join } from "node:path";
+import {
+  type ConfigError,
+  type ConfigLayer,
+  effectiveSettings,
+  type HomeConfig,
+  type Loaded,
+  loadHomeConfig,
+  loadHostConfig,
+  type Settings,
+} from "../config/load-config.ts";
+import { formatInstant } from "../core/instant.ts";
+import type { Job } from "../core/job.ts";
+import { createZone, type Zone } from "../core/zone.ts";
+import { type EnvFile, parseEnvFile } from "../homes/env-file.ts";
+import { snapshotEnvironment } from "../homes/environment.ts";
+import { type FoundHome, findHomes, readHolds } from "../homes/find-homes.ts";
+import { type HermesSettings, resolveHermesSettings } from "../homes/home-config.ts";
+import { createRunLedger, type RunLedger } from "../ledger/run-ledger.ts";
+import { type DaemonView, type HomeView, type StatusJson, statusSnapshot } from "../status/snapshot.ts";
+import { createJobStore, type JobStore } from "../store/job-store.ts";
+import type { CommandParts } from "./command-parts.ts";
+import { findJob, matchJobs, type NamedJob } from "./find-job.ts";
+
+/** One home as its files tell it. */
+export interface HomeReading {
+  readonly name: string;
+  readonly path: string;
+  readonly state: HomeView["state"];
+  readonly reason: string | null;
+  readonly jobs: readonly Job[];
+  readonly zone: Zone;
+  readonly settings: Settings;
+  readonly hermes: HermesSettings;
+  readonly configPath: string;
+  readonly configError: ConfigError | null;
+}
+
+export interface JobReading extends NamedJob {
+  /** Null when only the history still knows it. */
+  readonly job: Job | null;
+}
+
+/** Reads what commands show, without the daemon and without waiting for anybody. */
+export interface Reader {
+  readonly hostConfigPath: string;
+  host(): Loaded<ConfigLayer>;
+  /** Looks at the files again, each only if it changed. */
+  homes(): readonly HomeReading[];
+  /** Why not all homes could be found, or null. */
+  homesError(): string | null;
+  ledger(): RunLedger;
+  /** The zone of times without an offset, and of what belongs to no home. */
+  zone(home?: string): Zone;
+  /** The job that `text` means, from the stores or, failing that, by its id from the history. Throws a `CommandError`. */
+  job(text: string): JobReading;
+  daemon(): DaemonView;
+  status(daemon: DaemonView): StatusJson;
+}
+
+interface OpenHome {
+  readonly store: JobStore;
+  config: Loaded<HomeConfig> | null;
+}
+
+const dayMs = 86_400_000;
+const failedRunsMax = 200;
+const missedSlotsMax = 1000;
+
+export function createReader(parts: CommandParts): Reader {
+  const { system, environment, rootHome, stateFolder } = parts;
+  const hostConfigPath = join(stateFolder, "config.yaml");
+  const opened = new Map<string, OpenHome>();
+  let host: Loaded<ConfigLayer> | null = null;
+  let ledger: RunLedger | null = null;
+  let ledgerIsThere = false;
+  let foundError: string | null = null;
+
+  function serverOffsetMinutes(): number {
+    return -new Date(system.clock.nowMs()).getTimezoneOffset();
+  }
+
+  function readHost(): Loaded<ConfigLayer> {
+    host = loadHostConfig(system.files, hostConfigPath, host);
+    return host;
+  }
+
+  function readHomes(): readonly HomeReading[] {
+    const found = findHomes(system, rootHome);
+    foundError = found.error;
+    return found.homes.map((home) => readHome(home, readHost()));
+  }
+
+  function readHome(found: FoundHome, hostConfig: Loaded<ConfigLayer>): HomeReading {
+    let open = opened.get(found.path);
+    if (open === undefined) {
+      const naiveZone = createZone(null, serverOffsetMinutes());
+      const nowText = (): string => formatInstant(system.clock.nowMs(), naiveZone);
+      open = { store: createJobStore(system, join(found.path, "cron"), { naiveZone, nowText }), config: null };
+      opened.set(found.path, open);
+    }
+    const configPath = join(found.path, "config.yaml");
+    open.config = loadHomeConfig(system.files, configPath, open.config);
+    const settings = effectiveSettings(hostConfig.value, open.config.value.section, environment);
+    // Only a few variables of the home are looked at, and none is kept, so nothing needs a secret key.
+    const { variables } = snapshotEnvironment(
+      environment,
+      settings.environmentPass,
+      readEnvFile(found),
+      found.path,
+      "",
+    );
+    const hermes = resolveHermesSettings(open.config.value.hermes, { ...environment, ...variables });
+    const shared = {
+      name: found.name,
+      path: found.path,
+      zone: createZone(hermes.timezone, serverOffsetMinutes()),
+      settings,
+      hermes,
+      configPath,
+      configError: open.config.error,
+    };
+    if (found.state !== "active") return { ...shared, state: found.state, reason: found.reason, jobs: [] };
+    try {
+      const { jobs } = open.store.read();
+      const hold = readHolds(system, found, rootHome, hermes.standalone)[0];
+      return { ...shared, state: hold === undefined ? "active" : "paused", reason: hold?.reason ?? null, jobs };
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      return { ...shared, state: "degraded", reason: error.message, jobs: [] };
+    }
+  }
+
+  function readEnvFile(found: FoundHome): EnvFile | null {
+    const path = join(found.path, ".env");
+    try {
+      return system.files.stat(path) === null ? null : parseEnvFile(system.files.read(path), path);
+    } catch {
+      // The daemon reports a file that it cannot use; what is shown here is then as if there were none.
+      return null;
+    }
+  }
+
+  function openLedger(): RunLedger {
+    const path = join(stateFolder, "supervisor.db");
+    // Where there was none, the first daemon may have made one since.
+    if (ledger !== null && !ledgerIsThere && system.files.stat(path) !== null) {
+      ledger.dispose();
+      ledger = null;
+    }
+    if (ledger === null) {
+      ledgerIsThere = (system.files.stat(path)?.sizeBytes ?? 0) > 0;
+      ledger = createRunLedger(system, path, { readOnly: true });
+    }
+    return ledger;
+  }
+
+  return {
+    hostConfigPath,
+    host: readHost,
+    homes: readHomes,
+    homesError: () => foundError,
+    ledger: openLedger,
+    zone(name) {
+      const homes = readHomes();
+      const home = homes.find((each) => each.name === (name ?? "default"));
+      return home?.zone ?? createZone(null, serverOffsetMinutes());
+    },
+    job(text) {
+      const jobs = readHomes().flatMap((home) =>
+        home.jobs.map((job): JobReading => ({ home: home.name, id: job.id, name: job.name, job })),
+      );
+      if (matchJobs(jobs, text).length > 0) return findJob(jobs, text);
+      const id = text.slice(text.indexOf("/") + 1);
+      const [run] = openLedger().runs({ jobId: id, limit: 1 });
+      if (run !== undefined && (id === text || text === `${run.home}/${id}`)) {
+        return { home: run.home, id: run.jobId, name: run.jobName, job: null };
+      }
+      return findJob(jobs, text);
+    },
+    daemon() {
+      const pid = daemonPid(system, stateFolder);
+      return { running: pid !== null, pid: pid === 0 ? null : pid, version: null, startedAtMs: null, ready: false };
+    },
+    status(daemon) {
+      const nowMs = system.clock.nowMs();
+      const runs = openLedger();
+      const homes = readHomes().map(
+        (home): HomeView => ({
+          name: home.name,
+          path: home.path,
+          state: home.state,
+          reason: home.reason,
+          jobs: home.jobs,
+          runsMax: Math.min(home.hermes.maxParallelJobs ?? Number.POSITIVE_INFINITY, home.settings.maxOpenRuns),
+          waiting: null,
+          tickLock: tickLock(system, home.path),
+          configError: home.configError?.message ?? null,
+        }),
+      );
+      return statusSnapshot({
+        nowMs,
+        daemon,
+        homes,
+        openRuns: runs.openRuns(),
+        failedRuns: runs.runs({ state: "failed", sinceMs: nowMs - dayMs, limit: failedRunsMax }),
+        missedSlots: runs
+          .slots({ sinceMs: nowMs - dayMs, limit: missedSlotsMax })
+          .filter((slot) => slot.decision === "miss"),
+        hostConfigError: readHost().error?.message ?? null,
+      });
+    },
+  };
+}
+
+function tickLock(system: CommandParts["system"], homePath: string): HomeView["tickLock"] {
+  const holderPid = system.locks.holderPid(join(homePath, "cron", ".tick.lock"));
+  return { held: holderPid !== null, holderPid, sinceMs: null };
+}
+
+/** Who holds the state folder: its process id, 0 when that cannot be told, or null when nobody does. */
+function daemonPid(system: CommandParts["system"], stateFolder: string): number | null {
+  const path = join(stateFolder, "daemon.lock");
+  if (system.files.stat(path) === null) return null;
+  const pid = system.locks.holderPid(path);
+  if (pid !== null) return pid;
+  try {
+    const lock = system.locks.tryLock(path);
+    lock?.release();
+    return lock === null ? 0 : null;
+  } catch {
+    // Another user's folder: if a daemon is there, its socket would not let us in either.
+    return null;
+  }
+}
