@@ -7,6 +7,7 @@ export interface HostSettings {
   readonly openRunsMax: number;
   readonly onSigterm: "hand_over" | "drain" | "stop";
   readonly orphans: "fail" | "adopt";
+  readonly historyAgeMaxMs: number;
 }
 
 /** Figures that the daemon collects about itself. */

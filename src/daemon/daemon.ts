@@ -7,6 +7,7 @@ import type { Timer } from "../system/clock.ts";
 import { closeRuns, decidedEnd, type EndedRun, settleLater } from "./close-run.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
+import { claimRenewalMs, removeUnusedGates, renewClaims, retire } from "./housekeeping.ts";
 import { launchRuns } from "./launch-run.ts";
 import { adoptedChild, isLifelineHeld, knownEnd, orphanEnd, recoverRun, stopOrphan } from "./recover.ts";
 import { type DurableClaim, roomIn, tick } from "./tick.ts";
@@ -60,6 +61,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
   let timerAtMonotonicMs = Number.POSITIVE_INFINITY;
   let safetyAtMonotonicMs = 0;
   let wallMinusMonotonicMs = system.clock.nowMs() - system.clock.monotonicMs();
+  let renewAtMonotonicMs = system.clock.monotonicMs() + claimRenewalMs;
   let halted = false;
   let drainReported = false;
   let adoptedTimer: Timer | null = null;
@@ -73,7 +75,9 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       safetyAtMonotonicMs = system.clock.monotonicMs() + safetyMs;
       guard(null, () => outlook.refresh());
       for (const home of outlook.homes().values()) home.dirty = true;
+      guard(null, () => retire(parts, parts.settings.historyAgeMaxMs));
     }
+    renewOpenClaims();
     tickDueHomes();
     closeSome();
     const preparing = prepareGates();
@@ -81,6 +85,18 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     if (parts.draining && !drainReported && parts.children.all().length === 0 && ended.length === 0) {
       drainReported = true;
       outlook.drained();
+    }
+  }
+
+  function renewOpenClaims(): void {
+    const now = system.clock.monotonicMs();
+    if (now < renewAtMonotonicMs) return;
+    renewAtMonotonicMs = now + claimRenewalMs;
+    for (const home of outlook.homes().values()) {
+      if (parts.children.inHome(home.name).length === 0) continue;
+      guard(home, () => {
+        if (!renewClaims(parts, home)) renewAtMonotonicMs = now + 1000;
+      });
     }
   }
 
@@ -274,7 +290,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
   function arm(soon: boolean): void {
     const nowMonotonic = system.clock.monotonicMs();
     const nowMs = system.clock.nowMs();
-    let delayMs = soon ? 0 : safetyAtMonotonicMs - nowMonotonic;
+    let delayMs = soon ? 0 : Math.min(safetyAtMonotonicMs, renewAtMonotonicMs) - nowMonotonic;
     for (const home of outlook.homes().values()) {
       if (home.state.kind === "unsupported" || home.recovering > 0) continue;
       if (home.retryAtMonotonicMs !== null) delayMs = Math.min(delayMs, home.retryAtMonotonicMs - nowMonotonic);
@@ -432,6 +448,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
   return {
     begin(handedOver) {
       recover(handedOver);
+      guard(null, () => removeUnusedGates(parts));
       turn();
     },
     nudge(name) {

@@ -89,7 +89,12 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
   const lockHolds: number[] = [];
   const hostSettings = (): DaemonParts["settings"] => {
     const inForce = effectiveSettings(host.value, null, options.environment);
-    return { openRunsMax: inForce.maxOpenRuns, onSigterm: inForce.onSigterm, orphans: inForce.orphans };
+    return {
+      openRunsMax: inForce.maxOpenRuns,
+      onSigterm: inForce.onSigterm,
+      orphans: inForce.orphans,
+      historyAgeMaxMs: inForce.retention.ageMaxMs,
+    };
   };
   const parts: DaemonParts = {
     system,

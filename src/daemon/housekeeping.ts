@@ -1,0 +1,69 @@
+import { formatInstant } from "../core/instant.ts";
+import type { Job, JobPatch, StoredClaim } from "../core/job.ts";
+import { runFolder } from "../output/run-folder.ts";
+import { LockHeldError } from "../system/lock.ts";
+import type { DaemonParts } from "./daemon-parts.ts";
+import type { HomeRuntime } from "./home-runtime.ts";
+import { lockWaitMs } from "./tick.ts";
+
+/** Hermes takes a claim for abandoned after 300 s, so ours are renewed well before. */
+export const claimRenewalMs = 120_000;
+const deletedPerRound = 200;
+
+/** Renews the claims of the open runs of a home, all in one write. False when the store was busy: try again soon. */
+export function renewClaims(parts: DaemonParts, home: HomeRuntime): boolean {
+  const owners = new Set(parts.ledger.openRuns(home.name).map((run) => run.owner));
+  if (owners.size === 0) return true;
+  const at = formatInstant(parts.system.clock.nowMs(), home.settings.zone);
+  try {
+    home.store.update(
+      (snapshot) =>
+        new Map(
+          snapshot.jobs
+            .filter((job) => job.fireClaim !== null && owners.has(job.fireClaim.by))
+            .map((job) => [job.id, renewal(job, at)]),
+        ),
+      lockWaitMs,
+    );
+    return true;
+  } catch (error) {
+    if (error instanceof LockHeldError) return false;
+    throw error;
+  }
+}
+
+function renewal(job: Job, at: string): JobPatch {
+  const renew = (claim: StoredClaim | null): { readonly at: string; readonly by: string } | undefined =>
+    claim === null ? undefined : { at, by: claim.by };
+  const fireClaim = renew(job.fireClaim);
+  const runClaim = renew(job.runClaim);
+  return { ...(fireClaim === undefined ? {} : { fireClaim }), ...(runClaim === undefined ? {} : { runClaim }) };
+}
+
+/** Deletes history and run folders that are older than they need to be. A bounded piece at a time; true while there is more. */
+export function retire(parts: DaemonParts, ageMaxMs: number): boolean {
+  const { system, ledger, stateFolder } = parts;
+  const beforeMs = system.clock.nowMs() - ageMaxMs;
+  const runIds = ledger.deleteRuns(beforeMs, deletedPerRound);
+  for (const runId of runIds) system.files.removeFolder(runFolder(stateFolder, runId).path);
+  ledger.deleteSlots(beforeMs);
+  return runIds.length === deletedPerRound;
+}
+
+/**
+ * Removes folders of gates that an earlier daemon had ready and never opened. Nothing ran in them and no row names them.
+ * One that is still held belongs to a launcher on its way out, and goes at the next start.
+ */
+export function removeUnusedGates(parts: DaemonParts): void {
+  const { system, ledger, stateFolder } = parts;
+  for (const runId of system.files.list(`${stateFolder}/runs`)) {
+    const folder = runFolder(stateFolder, runId);
+    if (ledger.run(runId) !== null || system.files.stat(folder.started) !== null) continue;
+    if (system.files.stat(folder.alive) !== null) {
+      const lock = system.locks.tryLock(folder.alive);
+      if (lock === null) continue;
+      lock.release();
+    }
+    system.files.removeFolder(folder.path);
+  }
+}
