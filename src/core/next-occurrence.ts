@@ -113,7 +113,7 @@ export function formatOccurrence(schedule: Schedule, atMs: number, afterMs: numb
 }
 
 /** Where a step arrives. */
-export interface ZonedStep {
+interface ZonedStep {
   readonly atMs: number;
   readonly wallMs: number;
 }

@@ -1,5 +1,4 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { parseCronExpression, previousWall } from "../../src/core/cron-expression.ts";
@@ -7,9 +6,9 @@ import { createZonedSteps, nextOccurrence } from "../../src/core/next-occurrence
 import { createZone, wallOfInstant } from "../../src/core/zone.ts";
 import { generateCronExpression } from "../helpers/generate-cron-expression.ts";
 import { createSeededRandom } from "../helpers/seeded-random.ts";
+import { venvPython } from "./venv.ts";
 
 const version = "6.0.0";
-const folder = join(import.meta.dirname, "..", "..", ".cache", `venv-croniter-${version}`);
 
 interface Question {
   readonly expr: string;
@@ -27,24 +26,11 @@ type Answer =
       readonly zonedPrevious: number | null;
     };
 
-/** The interpreter of a venv with the real croniter, made on first use; a half-made one is thrown away. */
-function preparePython(): string {
-  const python = join(folder, "bin", "python");
-  const marker = join(folder, "complete");
-  if (!existsSync(marker)) {
-    rmSync(folder, { recursive: true, force: true });
-    mkdirSync(join(folder, ".."), { recursive: true });
-    execFileSync("python3", ["-m", "venv", folder], { stdio: "pipe" });
-    execFileSync(python, ["-m", "pip", "install", "--quiet", `croniter==${version}`, "tzdata"], { stdio: "pipe" });
-    writeFileSync(marker, "");
-  }
-  return python;
-}
-
-function askCroniter(questions: readonly Question[]): Answer[] {
+async function askCroniter(questions: readonly Question[]): Promise<Answer[]> {
+  const python = await venvPython(`croniter-${version}`, `croniter==${version}`, "tzdata");
   const script = join(import.meta.dirname, "croniter_answers.py");
   const input = questions.map((question) => JSON.stringify(question)).join("\n");
-  const output = execFileSync(preparePython(), ["-X", "utf8", script], { input, maxBuffer: 2 ** 28 });
+  const output = execFileSync(python, ["-X", "utf8", script], { input, maxBuffer: 2 ** 28 });
   return output
     .toString()
     .trim()
@@ -105,9 +91,9 @@ function generateQuestions(count: number, seed: number): Question[] {
   return [...questions.values()];
 }
 
-test("cron expressions are refused and answered as croniter 6.0.0 does, 12,000 of them", () => {
+test("cron expressions are refused and answered as croniter 6.0.0 does, 12,000 of them", async () => {
   const questions = generateQuestions(12_000, 20_260_704);
-  const theirs = askCroniter(questions);
+  const theirs = await askCroniter(questions);
   const differences: { question: Question; theirs: Answer | undefined; ours: Answer }[] = [];
   let refused = 0;
   let never = 0;

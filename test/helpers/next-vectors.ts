@@ -14,7 +14,7 @@ interface ScheduleRecord {
 }
 
 /** One vector of `next.json`: see `test/fixtures/vectors/README.md`. */
-export interface NextVector {
+interface NextVector {
   readonly id: string;
   readonly now: string;
   readonly tz: string | null;
