@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { type FileIdentity, type Files, sameFile } from "../system/files.ts";
+import { type FileIdentity, type FileStat, type Files, sameFile } from "../system/files.ts";
 import {
   expectedAt,
   type FileSettings,
@@ -12,7 +12,7 @@ import {
   settings,
   unitProblem,
 } from "./schema.ts";
-import { ConfigError, parseYamlText, type YamlText } from "./yaml-text.ts";
+import { ConfigError, configBytesMax, parseYamlText, type YamlText } from "./yaml-text.ts";
 
 export { ConfigError } from "./yaml-text.ts";
 
@@ -116,12 +116,16 @@ function load<T>(
   parse: (content: Uint8Array, path: string) => T,
   empty: () => T,
 ): Loaded<T> {
-  let identity: FileIdentity | null = null;
+  let identity: FileStat | null = null;
   try {
     identity = files.stat(path);
     if (last !== null && sameFile(last.identity, identity)) return last;
     if (identity === null) return { value: empty(), state: "ok", error: null, identity: null };
-    return { value: parse(files.read(path), path), state: "ok", error: null, identity };
+    // Reading a pipe would wait for ever, and a huge file would fill the memory before it could be refused.
+    if (identity.kind !== "file") throw new ConfigError(path, null, `it is no plain file but a ${identity.kind}`, null);
+    const content =
+      identity.sizeBytes > configBytesMax ? files.readPart(path, 0, configBytesMax + 1) : files.read(path);
+    return { value: parse(content, path), state: "ok", error: null, identity };
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code;
     if (code === "ENOENT") return { value: empty(), state: "ok", error: null, identity: null };

@@ -55,7 +55,7 @@ export interface YamlText {
   errorAt(place: Place | null, problem: string, others?: readonly ConfigError[]): ConfigError;
 }
 
-const bytesMax = 1024 * 1024;
+export const configBytesMax = 1024 * 1024;
 const depthMax = 100;
 const nodesMax = 200_000;
 /** A line may hold a credential that somebody put there: what follows such a key is not shown. */
@@ -98,8 +98,8 @@ export function parseYamlText(content: Uint8Array | string, path: string, versio
 
 function decode(content: Uint8Array | string, path: string): string {
   const length = typeof content === "string" ? Buffer.byteLength(content) : content.byteLength;
-  if (length > bytesMax) {
-    throw new ConfigError(path, null, `it has ${length} bytes, expected at most ${bytesMax}`, null);
+  if (length > configBytesMax) {
+    throw new ConfigError(path, null, `it has more than ${configBytesMax} bytes, expected at most that`, null);
   }
   if (typeof content === "string") return content.replace(/^\uFEFF/, "");
   try {

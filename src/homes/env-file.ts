@@ -1,10 +1,12 @@
+import type { Files } from "../system/files.ts";
+
 /** A `.env` file that no process could be given. */
 export class EnvFileError extends Error {
   override readonly name = "EnvFileError";
   readonly path: string;
-  readonly line: number;
-  constructor(path: string, line: number, problem: string) {
-    super(`Cannot read variables "${path}" at line ${line}: ${problem}`);
+  readonly line: number | null;
+  constructor(path: string, line: number | null, problem: string) {
+    super(`Cannot read variables "${path}"${line === null ? "" : ` at line ${line}`}: ${problem}`);
     this.path = path;
     this.line = line;
   }
@@ -55,6 +57,26 @@ const escapes: ReadonlyMap<string, string> = new Map([
   ["t", "\t"],
   ["v", "\v"],
 ]);
+
+const bytesMax = 1024 * 1024;
+
+/** The home's `.env`, or null when there is none. Throws an `EnvFileError` when there is one that cannot be used. */
+export function readEnvFile(files: Files, path: string): EnvFile | null {
+  try {
+    const stat = files.stat(path);
+    if (stat === null) return null;
+    // Reading a pipe would wait for ever.
+    if (stat.kind !== "file") throw new EnvFileError(path, null, `it is no plain file but a ${stat.kind}`);
+    if (stat.sizeBytes > bytesMax)
+      throw new EnvFileError(path, null, `it has more than ${bytesMax} bytes, expected at most that`);
+    return parseEnvFile(files.read(path), path);
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code;
+    if (code === undefined) throw cause;
+    if (code === "ENOENT") return null;
+    throw new EnvFileError(path, null, `${code}, expected a file that this user can read`);
+  }
+}
 
 /**
  * Reads a home's `.env` as Hermes does: the bytes as UTF-8, with or without a BOM, UTF-16 with one, else Latin-1; each

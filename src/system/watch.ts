@@ -59,13 +59,13 @@ export function createWatch(clock: Clock, log: Logger): Watch {
     if (closed || folders.get(folder.path) !== folder) return;
     const identity = identityOf(folder.path);
     if (identity === folder.identity) {
-      if (identity === null) lookLater();
+      if (identity === null) lookLater(folder);
       return;
     }
     stopWatcher(folder);
     folder.identity = identity;
     tell(folder, null);
-    if (identity === null) lookLater();
+    if (identity === null) lookLater(folder);
     else waiting.add(folder);
     startNext();
   }
@@ -148,8 +148,10 @@ export function createWatch(clock: Clock, log: Logger): Watch {
     void ended.finally(() => closing.delete(ended));
   }
 
-  function lookLater(): void {
-    if (closed) return;
+  function lookLater(folder: WatchedFolder): void {
+    // Where the folder above is watched, its events tell of this one.
+    const above = folders.get(dirname(folder.path));
+    if (closed || (above !== undefined && above.identity !== null)) return;
     missingLook ??= clock.after(missingLookMs, () => {
       missingLook = null;
       for (const folder of [...folders.values()]) if (folder.identity === null) refresh(folder);
