@@ -13,4 +13,6 @@ export interface CommandParts {
   readonly version: string;
   readonly rootHome: string;
   readonly stateFolder: string;
+  /** Calls `act` at each Ctrl-C from now on, beside whatever else does. */
+  readonly onInterrupt: (act: () => void) => void;
 }

@@ -180,7 +180,14 @@ export function createReader(parts: CommandParts): Reader {
     },
     daemon() {
       const pid = daemonPid(system, stateFolder);
-      return { running: pid !== null, pid: pid === 0 ? null : pid, version: null, startedAtMs: null, ready: false };
+      const said = pid === null ? null : daemonNote(openLedger());
+      return {
+        running: pid !== null,
+        pid: pid === 0 ? (said?.pid ?? null) : pid,
+        version: said?.version ?? null,
+        startedAtMs: said?.startedAtMs ?? null,
+        ready: false,
+      };
     },
     status(daemon) {
       const nowMs = system.clock.nowMs();
@@ -216,6 +223,14 @@ export function createReader(parts: CommandParts): Reader {
 function tickLock(system: CommandParts["system"], homePath: string): HomeView["tickLock"] {
   const holderPid = system.locks.holderPid(join(homePath, "cron", ".tick.lock"));
   return { held: holderPid !== null, holderPid, sinceMs: null };
+}
+
+/** What the daemon wrote down about itself when it began. */
+function daemonNote(ledger: RunLedger): Pick<DaemonView, "pid" | "version" | "startedAtMs"> | null {
+  const text = ledger.note("daemon");
+  if (text === null) return null;
+  const note = JSON.parse(text) as { pid?: number; version?: string; started_at_ms?: number };
+  return { pid: note.pid ?? null, version: note.version ?? null, startedAtMs: note.started_at_ms ?? null };
 }
 
 /** Who holds the state folder: its process id, 0 when that cannot be told, or null when nobody does. */

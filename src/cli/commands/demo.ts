@@ -1,0 +1,27 @@
+import { join } from "node:path";
+import type { CommandParts } from "../command-parts.ts";
+import { makeDemoHome } from "../demo-home.ts";
+import { startLiveTable } from "../live-table.ts";
+import { printable } from "../print.ts";
+import { createReader } from "../reader.ts";
+import { runDaemonHere } from "./start.ts";
+
+/** Runs the daemon on a home made for it, with a table of what happens. The home stays, for the other commands to look at. */
+export async function demo(parts: CommandParts): Promise<number> {
+  const temporary = (parts.environment["TMPDIR"] ?? "/tmp").replace(/(.)\/+$/, "$1");
+  const rootHome = join(temporary, `hermes-demo-${parts.system.random.token(6)}`);
+  const stateFolder = join(rootHome, "supervisor");
+  makeDemoHome(parts.system, rootHome, stateFolder);
+  const { terminal } = parts;
+  terminal.error(`Demonstration home: ${printable(rootHome)}\n`);
+  terminal.error(`Look at it from elsewhere with: hermes-supervisor --home ${printable(rootHome)} status\n\n`);
+  const environment = { ...parts.environment, HERMES_HOME: rootHome };
+  const own: CommandParts = { ...parts, rootHome, stateFolder, environment };
+  const table = startLiveTable(own, createReader(own));
+  try {
+    // The table shows what the log would say, and lines between its lines would tear it.
+    return await runDaemonHere(own, { once: false, logLevel: terminal.isTerminal ? "silent" : "warn" });
+  } finally {
+    table.stop();
+  }
+}

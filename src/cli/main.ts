@@ -1,0 +1,66 @@
+#!/usr/bin/env node
+import module from "node:module";
+import { nodeProblem } from "./node-version.ts";
+
+// Everything else is loaded behind the check, since an older Node may not even be able to read it.
+const problem = nodeProblem(process.versions.node);
+if (problem === null) await main();
+else {
+  process.stderr.write(`${problem}\n`);
+  process.exitCode = 2;
+}
+
+async function main(): Promise<void> {
+  module.enableCompileCache?.();
+  quietSqlite();
+  // Whoever reads us may have seen enough: `runs | head` is no fault.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(0);
+    throw error;
+  });
+  const { runProgram } = await import("./program.ts");
+  const { readFileSync } = await import("node:fs");
+  const { packageRoot } = await import("../system/package-root.ts");
+  const { version } = JSON.parse(readFileSync(`${packageRoot()}/package.json`, "utf8")) as { readonly version: string };
+  const { env, stdout, stderr } = process;
+  const exitCode = await runProgram({
+    arguments: process.argv.slice(2),
+    environment: { ...env },
+    version,
+    terminal: {
+      out: (text) => stdout.write(text),
+      error: (text) => stderr.write(text),
+      isTerminal: stdout.isTTY === true,
+      hasColour: stdout.isTTY === true && (env["NO_COLOR"] ?? "") === "" && env["TERM"] !== "dumb",
+      get columns() {
+        return stdout.isTTY ? stdout.columns || 80 : null;
+      },
+      get rows() {
+        return stdout.isTTY ? stdout.rows || 24 : null;
+      },
+    },
+    onInterrupt: (act) => process.on("SIGINT", act),
+    loadSystem,
+  });
+  process.exitCode = exitCode;
+  // A pipe may still hold output, so the end waits until it has been taken.
+  stdout.write("", () => process.exit(exitCode));
+}
+
+async function loadSystem(): Promise<import("./command-parts.ts").ReadingSystem> {
+  const [{ createClock }, { createFiles }, { createLocks }, { createRandom }] = await Promise.all([
+    import("../system/real-clock.ts"),
+    import("../system/real-files.ts"),
+    import("../system/flock.ts"),
+    import("../system/random.ts"),
+  ]);
+  return { clock: createClock(), files: createFiles(), locks: createLocks(), random: createRandom() };
+}
+
+/** Node 22 calls its SQLite experimental each time it is loaded, which is nothing that a caller could act on. */
+function quietSqlite(): void {
+  const emitWarning = process.emitWarning.bind(process) as (...values: unknown[]) => void;
+  process.emitWarning = (...values: unknown[]): void => {
+    if (!String(values[0]).startsWith("SQLite is an experimental feature")) emitWarning(...values);
+  };
+}

@@ -1,0 +1,190 @@
+import { join, resolve } from "node:path";
+import { Command, CommanderError, Option } from "commander";
+import { resolveRootHome } from "../homes/find-homes.ts";
+import type { CommandParts, ReadingSystem } from "./command-parts.ts";
+import { CommandError, exitCodes } from "./exit-codes.ts";
+import type { Terminal } from "./print.ts";
+
+/** What `main.ts` found around it. */
+export interface Outside {
+  /** Without the program's own name. */
+  readonly arguments: readonly string[];
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly terminal: Terminal;
+  readonly version: string;
+  readonly onInterrupt: (act: () => void) => void;
+  /** Loaded only by commands that look at something. */
+  loadSystem(): Promise<ReadingSystem>;
+}
+
+/** Runs one command and resolves to its exit status. Writes what went wrong; throws only for a fault of this program. */
+export async function runProgram(outside: Outside): Promise<number> {
+  const { terminal } = outside;
+  const wantsJson = outside.arguments.includes("--json");
+  let exitCode: number = exitCodes.done;
+  let complaint = "";
+
+  const program = new Command("hermes-supervisor")
+    .description("Runs Hermes Agent's scheduled jobs, each in a process of its own, beside the gateway")
+    .version(outside.version, "-V, --version", "print the version")
+    .helpOption("-h, --help", "print help")
+    .option("--home <dir>", "root Hermes home (else HERMES_HOME, else ~/.hermes)")
+    .option("--state <dir>", "the supervisor's folder (else HERMES_SUPERVISOR_STATE, else <home>/supervisor)")
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => terminal.out(text),
+      writeErr: (text) => {
+        complaint += text;
+      },
+      getOutHelpWidth: () => Math.min(terminal.columns ?? 80, 100),
+    })
+    .showSuggestionAfterError();
+
+  async function openParts(): Promise<CommandParts> {
+    const options = program.opts<{ home?: string; state?: string }>();
+    const system = await outside.loadSystem();
+    const rootHome = findRootHome(system, outside.environment, options.home ?? null);
+    const state = options.state ?? (outside.environment["HERMES_SUPERVISOR_STATE"] || null);
+    const stateFolder = state === null ? join(rootHome, "supervisor") : resolve(state);
+    const { environment, version, onInterrupt } = outside;
+    return { system, terminal, environment, version, rootHome, stateFolder, onInterrupt };
+  }
+
+  const act =
+    <Arguments extends unknown[]>(command: (parts: CommandParts, ...rest: Arguments) => Promise<number>) =>
+    async (...rest: Arguments): Promise<void> => {
+      exitCode = await command(await openParts(), ...rest);
+    };
+  const json = (): Option => new Option("--json", "print one JSON document");
+  const job = "id, unique beginning of an id, or name; <profile>/ may stand before it";
+
+  program
+    .command("start")
+    .description("run the daemon in the foreground")
+    .option("--once", "one tick, wait for its runs, and end")
+    .addOption(new Option("--or-demo").hideHelp())
+    .action(act(async (parts, options) => (await import("./commands/start.ts")).start(parts, options)));
+  program
+    .command("demo")
+    .description("make a home with sample jobs and run the daemon there with a live table")
+    .action(act(async (parts) => (await import("./commands/demo.ts")).demo(parts)));
+  program
+    .command("status")
+    .description("daemon, homes, open runs, what blocks whom")
+    .addOption(json())
+    .action(act(async (parts, options) => (await import("./commands/status.ts")).status(parts, options)));
+  program
+    .command("jobs")
+    .description("every job of every home")
+    .addOption(json())
+    .action(act(async (parts, options) => (await import("./commands/jobs.ts")).jobs(parts, options)));
+  program
+    .command("next")
+    .description("the coming occurrences")
+    .argument("[job]", job)
+    .option("--count <n>", "how many for each job (1, with a job 5)")
+    .option("--at <time>", "strictly after this time, ISO 8601, or a length such as 2h from now")
+    .addOption(json())
+    .action(act(async (parts, text, options) => (await import("./commands/next.ts")).next(parts, text, options)));
+  program
+    .command("runs")
+    .description("history, newest first")
+    .argument("[job]", job)
+    .option("--limit <n>", "how many; 0 means all (50)")
+    .option("--state <state>", "claimed, running, completed, failed or void")
+    .option("--since <time>", "claimed since this time, ISO 8601, or a length such as 2h ago")
+    .addOption(json())
+    .action(act(async (parts, text, options) => (await import("./commands/runs.ts")).runs(parts, text, options)));
+  program
+    .command("slots")
+    .description("what became of each scheduled instant")
+    .argument("[job]", job)
+    .option("--limit <n>", "how many; 0 means all (200)")
+    .option("--since <time>", "scheduled since this time, ISO 8601, or a length such as 2h ago")
+    .addOption(json())
+    .action(act(async (parts, text, options) => (await import("./commands/slots.ts")).slots(parts, text, options)));
+  program
+    .command("logs")
+    .description("output of a run, or of a job's latest")
+    .argument("<run|job>", `run id or its beginning, or a job: ${job}`)
+    .option("-f, --follow", "go on until the run has ended")
+    .option("--tail <n>", "only the last lines")
+    .addOption(json())
+    .action(act(async (parts, text, options) => (await import("./commands/logs.ts")).logs(parts, text, options)));
+  program
+    .command("run")
+    .description("run a job now and follow its output")
+    .argument("<job>", job)
+    .option("--detach", "print the run's id and return")
+    .addOption(json())
+    .action(act(async (parts, text, options) => (await import("./commands/run.ts")).run(parts, text, options)));
+  const config = program.command("config").description("check, show or find the configuration");
+  config
+    .command("check")
+    .description("say what is wrong with it")
+    .addOption(json())
+    .action(act(async (parts, options) => (await import("./commands/config.ts")).configCheck(parts, options)));
+  config
+    .command("show")
+    .description("print the effective values, each with its source")
+    .addOption(json())
+    .action(act(async (parts, options) => (await import("./commands/config.ts")).configShow(parts, options)));
+  config
+    .command("path")
+    .description("print where the host's file is")
+    .addOption(json())
+    .action(act(async (parts, options) => (await import("./commands/config.ts")).configPath(parts, options)));
+
+  try {
+    await program.parseAsync([...outside.arguments], { from: "user" });
+    return exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.done;
+    const failure = describeFailure(error, complaint);
+    if (failure === null) throw error;
+    if (wantsJson) {
+      terminal.out(`${JSON.stringify({ error: { code: failure.code, message: failure.message } }, null, 2)}\n`);
+    } else terminal.error(`${failure.message}\n`);
+    return failure.exitCode;
+  }
+}
+
+function findRootHome(system: ReadingSystem, environment: Outside["environment"], flag: string | null): string {
+  try {
+    return resolveRootHome(system.files, environment, flag);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new CommandError(exitCodes.usage, "usage", error.message, { cause: error });
+  }
+}
+
+interface Failure {
+  readonly code: string;
+  readonly message: string;
+  readonly exitCode: number;
+}
+
+/** Null for what no caller can mend: its stack is worth more than a line. */
+function describeFailure(error: unknown, complaint: string): Failure | null {
+  if (error instanceof CommandError) return { code: error.code, message: error.message, exitCode: error.exitCode };
+  if (error instanceof CommanderError) {
+    // Called without a command it prints its help, which is then what the caller got wrong.
+    const message = complaint
+      .replace(/^error: /, "")
+      .replace(/\n\((.*)\)\n$/, ", $1")
+      .trimEnd();
+    return { code: "usage", message: sentence(message), exitCode: exitCodes.usage };
+  }
+  if (!(error instanceof Error)) return null;
+  if (error.name === "LedgerError") return { code: "ledger", message: error.message, exitCode: exitCodes.failed };
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code !== undefined && /^E[A-Z0-9]+$/.test(code)) {
+    return { code: "system", message: `Cannot finish: ${error.message}`, exitCode: exitCodes.failed };
+  }
+  return null;
+}
+
+function sentence(text: string): string {
+  if (text.startsWith("Usage:")) return text;
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}; see hermes-supervisor --help`;
+}
