@@ -70,6 +70,9 @@ export interface Loaded<T> {
   readonly identity: FileIdentity | null;
 }
 
+/** Finding the place of each of a hundred thousand mistakes would take minutes. */
+const problemsMax = 20;
+
 const promptTimeoutMs = 7_200_000;
 /** Hermes 0.22 alone tries an unreachable model again for five minutes. */
 const promptTimeoutMsMin = 900_000;
@@ -151,7 +154,7 @@ function layer(text: YamlText, value: unknown, root: readonly string[], scope: "
   for (const issue of (result.error?.issues ?? []).flatMap(innermost)) {
     const path = issue.path.map((part) => (typeof part === "number" ? part : String(part)));
     if (issue.code === "unrecognized_keys") {
-      for (const key of issue.keys)
+      for (const key of issue.keys.slice(0, problemsMax))
         problems.push({ path: [...path, key], part: "key", problem: unknownKey(path, key) });
     } else {
       const bound = issue.code === "custom" && issue.message !== unitProblem ? issue.message : null;
@@ -172,7 +175,7 @@ function layer(text: YamlText, value: unknown, root: readonly string[], scope: "
     for (const { key, hostOnly } of settings) {
       const path = key.split(".");
       if (hostOnly && valueAt(value, path) !== undefined) {
-        problems.push({
+        said.push({
           path,
           part: "key",
           problem: `${key} is set for one home, expected it in the host's config only`,
@@ -181,6 +184,7 @@ function layer(text: YamlText, value: unknown, root: readonly string[], scope: "
     }
   }
   const errors = said
+    .slice(0, problemsMax)
     .map(({ path, part, problem }) => {
       const place = text.placeOf([...root, ...path], part);
       return { place, error: text.errorAt(place, problem) };

@@ -83,7 +83,7 @@ export function parseYamlText(content: Uint8Array | string, path: string, versio
     lineCounter: lines,
     uniqueKeys: false,
     prettyErrors: false,
-    logLevel: "silent",
+    logLevel: "error",
   });
   const place = (offset: number): Place => {
     const { line, col } = lines.linePos(offset);
