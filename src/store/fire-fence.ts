@@ -23,7 +23,11 @@ export interface FireFences {
 }
 
 /** Takes the fences of `jobIds` in the order of their names, without waiting for any. */
-export function takeFireFences(system: System, cronFolder: string, jobIds: Iterable<string>): FireFences {
+export function takeFireFences(
+  system: Pick<System, "files" | "locks">,
+  cronFolder: string,
+  jobIds: Iterable<string>,
+): FireFences {
   const folder = system.files.realPath(cronFolder);
   const locks: HeldLock[] = [];
   const held = new Set<string>();

@@ -9,7 +9,7 @@ import { createZone } from "../../src/core/zone.ts";
 import { createJobStore } from "../../src/store/job-store.ts";
 import { CorruptStoreError, parseJobsFile, readRecord } from "../../src/store/jobs-file.ts";
 import { printAsPython } from "../helpers/python-json.ts";
-import { createTestSystem } from "../helpers/test-system.ts";
+import { createStoreSystem } from "../helpers/store-system.ts";
 
 interface Vector {
   readonly id: string;
@@ -109,7 +109,7 @@ interface Answer {
 }
 
 function answer(vector: Vector, folder: string, bytes: Uint8Array | null): Answer {
-  const store = createJobStore(createTestSystem(), folder, { naiveZone: createZone("UTC", 0), nowText: () => "" });
+  const store = createJobStore(createStoreSystem(), folder, { naiveZone: createZone("UTC", 0), nowText: () => "" });
   try {
     const { jobs } = store.read();
     const file = parseJobsFile(bytes ?? Buffer.from("{}"), store.path, null);
@@ -178,7 +178,7 @@ function isListed(difference: Difference, vector: Vector, bytes: Uint8Array | nu
       .toString("utf8")
       .replace(/^\ufeff/, "");
     const top = toValue(text, outlineDocument(text, 0, 0).root);
-    const jobs = isRecord(top) ? top["jobs"] : top;
+    const jobs = isRecord<{ jobs?: unknown }>(top) ? top.jobs : top;
     return difference.applies({ top, jobs, text, call: vector.call });
   } catch {
     // What nobody can read is refused by every release.
@@ -192,23 +192,21 @@ function bytesOf({ text, base64 }: Vector): Uint8Array | null {
 }
 
 function hasOddCount(record: unknown): boolean {
-  const repeat = isRecord(record) ? record["repeat"] : null;
-  if (!isRecord(repeat) || !("completed" in repeat)) return false;
-  const completed = repeat["completed"];
+  const repeat = isRecord<{ repeat?: unknown }>(record) ? record.repeat : null;
+  if (!isRecord<{ completed?: unknown }>(repeat) || !("completed" in repeat)) return false;
+  const { completed } = repeat;
   return !(typeof completed === "number" && Number.isInteger(completed) && completed >= 0);
 }
 
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+function isRecord<Fields = object>(value: unknown): value is Readonly<Fields> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** The vectors' way of writing numbers that JavaScript would bend, undone as our own reading bends them. */
 function plain(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(plain);
-  if (!isRecord(value)) return value;
-  if (typeof value["$int"] === "string") return Number(value["$int"]);
-  if (typeof value["$float"] === "string") {
-    return Number(value["$float"].replace("nan", "NaN").replace("inf", "Infinity"));
-  }
+  if (!isRecord<{ $int?: unknown; $float?: unknown }>(value)) return value;
+  if (typeof value.$int === "string") return Number(value.$int);
+  if (typeof value.$float === "string") return Number(value.$float.replace("nan", "NaN").replace("inf", "Infinity"));
   return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, plain(entry)]));
 }
