@@ -11,6 +11,8 @@ export interface StoredClaim {
   /** Null when the text is no time that Hermes can read. */
   readonly at: StoredTime | null;
   readonly by: string;
+  /** Set on a one-shot's run claim that was made late because its store could not be written: without a fire claim it never started. */
+  readonly isOutage?: boolean;
 }
 
 export interface PendingSlot extends StoredClaim {

@@ -185,7 +185,7 @@ function planJobSafely(draft: Draft, job: Job, cursor: SlotCursor | undefined): 
     // A cron expression that croniter refuses: the record is invalid, which whoever read it reports.
     draft.lines.length = lineCount;
     draft.patches.delete(job.id);
-    waitInvalid(draft, job, cursor);
+    waitInvalid(draft, job, draft.cursors.get(job.id) ?? cursor);
   }
 }
 
@@ -339,7 +339,8 @@ function planDue(
     return;
   }
   if (schedule.kind === "once") {
-    if (!isManual && nowMs - next.ms > onceGraceMs && (job.runClaim !== null || job.fireClaim !== null)) {
+    const mayHaveStarted = job.fireClaim !== null || (job.runClaim !== null && job.runClaim.isOutage !== true);
+    if (!isManual && nowMs - next.ms > onceGraceMs && mayHaveStarted) {
       // Somebody began it and nobody saw it end: Hermes neither runs nor removes such a record, and its own mark may still come.
       if (cursor?.nextAtMs !== null)
         draft.lines.push(slotLine(job, next.ms, { decision: "run", reason: "elsewhere" }, nowMs));
@@ -356,6 +357,8 @@ function planDue(
     passOver(draft, job, schedule, cursor, next, { decision: "miss", reason: "too_late" }, patch);
     return;
   }
+  // Throws for an expression that cannot be evaluated, while the job can still be left alone.
+  nextOccurrence(schedule, nowMs, zone);
   draft.candidates.push({ job, schedule, next, patch, isManual, once: schedule.kind === "once", dueAtMs: next.ms });
 }
 

@@ -14,6 +14,8 @@ export interface EndedClaim {
   /** The slot that the run served, if it served one. */
   readonly scheduledAtMs?: number | null;
   readonly zone: Zone;
+  /** What goes into `last_status` instead of what the outcome says, as `delivery_queued`. */
+  readonly status?: string | null;
   /** Set when the output could not be delivered; the run itself then still counts as it went. */
   readonly deliveryError?: string | null;
 }
@@ -35,7 +37,7 @@ export function settleJob(
   const deliveryError = ended.deliveryError ?? null;
   return {
     lastRunAt: at,
-    lastStatus: settledStatus(outcome, deliveryError),
+    lastStatus: ended.status ? ended.status : settledStatus(outcome, deliveryError),
     lastError: outcome.success ? null : outcome.error,
     lastDeliveryError: deliveryError,
     fireClaim: null,
@@ -111,16 +113,18 @@ function settledSchedule(
   const isCountedBefore = isOnce && hasCount(job) && job.repeatCompleted > 0;
   const completed = job.repeatCompleted + (isExtra || isCountedBefore ? 0 : 1);
   const count: JobPatch = completed === job.repeatCompleted ? {} : { repeatCompleted: completed };
+  // A record that was made unreadable while the job ran is left to whoever mends it.
+  if (schedule === null) return count;
   if (!isExtra && hasCount(job) && completed >= (job.repeatTimes ?? 0)) return { ...count, ...completion };
   if (isOnce && !isExtra) return { ...count, ...completion };
 
   const state: JobPatch = job.state === "paused" ? {} : { state: "scheduled" };
-  if (schedule === null) return { ...count, ...completion };
   // A slot that came while the job ran is for the next tick to decide, and so is a request.
   const isServed = job.nextRunAt !== null && job.nextRunAt.ms === ended.scheduledAtMs && !isRequestedAgain(job);
   if (job.nextRunAt !== null && !isServed) return { ...count, ...state };
   const nextMs = nextAfter(schedule, ended.scheduledAtMs ?? ended.endedAtMs, ended);
-  if (nextMs !== null) return { ...count, ...state, nextRunAt: toStoredTime(schedule, nextMs, ended.endedAtMs, ended.zone).text };
+  if (nextMs !== null)
+    return { ...count, ...state, nextRunAt: toStoredTime(schedule, nextMs, ended.endedAtMs, ended.zone).text };
   const isErrorTold = !outcome.success && outcome.error !== null && outcome.error !== "";
   return { ...count, nextRunAt: null, state: "error", ...(isErrorTold ? {} : { lastError: noNextRunText }) };
 }
