@@ -12,6 +12,8 @@ export interface Child {
   /** Settles when the launcher has ended; null for a run that an earlier daemon started. */
   readonly ended: Promise<ChildExit> | null;
   readonly startedAtMs: number;
+  /** The script that it runs; null where an earlier daemon started it. */
+  readonly script: string | null;
   /** Why we are ending it: the first cause stays. */
   cause: { readonly reason: RunReason; readonly text: string } | null;
   timeout: Timer | null;

@@ -173,7 +173,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     if (timeoutMs === null) return;
     const leftMs = Math.max(0, child.startedAtMs + timeoutMs - system.clock.nowMs());
     child.timeout = system.clock.after(leftMs, () => {
-      const text = `Script timed out after ${timeoutMs / 1000}s`;
+      const text = `Script timed out after ${timeoutMs / 1000}s: ${child.script ?? child.jobId}`;
       void stopRun(system, child, { reason: "timeout", text }, home.settings.stopGraceMs).then(wakeSoon);
     });
   }

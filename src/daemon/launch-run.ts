@@ -46,7 +46,7 @@ export function launchRuns(
       argument: program.argument,
     });
     started.push({ claim, startedAtMs: parts.system.clock.nowMs() });
-    watchChild(parts, home, claim.run, gate, ended);
+    watchChild(parts, home, claim.run, gate, program.argument, ended);
   }
   parts.fault("gates-open");
   if (started.length > 0) {
@@ -64,6 +64,7 @@ function watchChild(
   home: HomeRuntime,
   run: Run,
   gate: ReadyGate,
+  script: string,
   ended: (runId: string) => void,
 ): void {
   parts.children.add({
@@ -73,6 +74,7 @@ function watchChild(
     fingerprint: gate.child.fingerprint,
     ended: gate.child.ended,
     startedAtMs: parts.system.clock.nowMs(),
+    script,
     cause: null,
     timeout: null,
   });

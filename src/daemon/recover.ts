@@ -76,6 +76,7 @@ export function adoptedChild(run: Run): Child {
     fingerprint: run.fingerprint,
     ended: null,
     startedAtMs: run.startedAtMs ?? run.claimedAtMs,
+    script: null,
     cause: null,
     timeout: null,
   };

@@ -1,0 +1,245 @@
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { onTestFinished } from "vitest";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const program = join(root, "src/cli/main.ts");
+
+export interface JobRecord {
+  readonly [key: string]: unknown;
+  readonly id: string;
+}
+
+/** A home in a temporary folder, with what a test needs to put a daemon on it and to look at what became of it. */
+export interface SupervisedHome {
+  readonly path: string;
+  readonly state: string;
+  /** The path of a profile's home, made if need be. */
+  profile(name: string): string;
+  writeJobs(jobs: readonly JobRecord[], home?: string): void;
+  readJobs(home?: string): readonly Record<string, unknown>[];
+  job(id: string, home?: string): Record<string, unknown>;
+  script(name: string, text: string, home?: string): void;
+  file(name: string, text: string): void;
+  start(extra?: Readonly<Record<string, string>>, more?: readonly string[]): Daemon;
+  /** Runs a command to its end and parses what it prints with `--json`. */
+  ask(...command: readonly string[]): { readonly status: number | null; readonly json: never; readonly stderr: string };
+  runs(): readonly RunRow[];
+  slots(): readonly SlotRow[];
+}
+
+export interface RunRow {
+  readonly id: string;
+  readonly home: string;
+  readonly job_id: string;
+  readonly trigger: string;
+  readonly scheduled_at: string | null;
+  readonly started_at: string | null;
+  readonly ended_at: string | null;
+  readonly state: string;
+  readonly reason: string | null;
+  readonly exit_code: number | null;
+  readonly signal: string | null;
+  readonly pid: number;
+  readonly adopted: boolean;
+  readonly error: string | null;
+  readonly output_path: string;
+  readonly document_path: string | null;
+  readonly lateness_ms: number | null;
+}
+
+export interface SlotRow {
+  readonly home: string;
+  readonly job_id: string;
+  readonly scheduled_at: string;
+  readonly decision: string;
+  readonly reason: string;
+  readonly run_id: string | null;
+}
+
+export interface Daemon {
+  readonly process: ChildProcess;
+  readonly pid: number;
+  readonly log: () => string;
+  /** Resolves once a line of the log holds `text`. */
+  said(text: string): Promise<void>;
+  kill(signal: NodeJS.Signals): void;
+  readonly exited: Promise<{ readonly code: number | null; readonly signal: string | null }>;
+}
+
+const environment = (home: string, extra: Readonly<Record<string, string>> = {}): Record<string, string> => ({
+  PATH: process.env["PATH"] ?? "",
+  HOME: home,
+  LANG: "C.UTF-8",
+  TZ: "UTC",
+  ...extra,
+});
+
+export function makeSupervisedHome(): SupervisedHome {
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), "supervisor-test-")));
+  const path = join(folder, "hermes");
+  const state = join(folder, "state");
+  const started: Daemon[] = [];
+  mkdirSync(join(path, "cron"), { recursive: true });
+  mkdirSync(join(path, "scripts"));
+  onTestFinished(async () => {
+    for (const daemon of started) {
+      daemon.kill("SIGKILL");
+      await daemon.exited;
+    }
+    endRunsOf(state);
+    rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
+  });
+
+  const home: SupervisedHome = {
+    path,
+    state,
+    profile(name) {
+      const profile = join(path, "profiles", name);
+      mkdirSync(join(profile, "cron"), { recursive: true });
+      mkdirSync(join(profile, "scripts"), { recursive: true });
+      if (!existsSync(join(profile, "config.yaml"))) writeFileSync(join(profile, "config.yaml"), "{}\n");
+      return profile;
+    },
+    writeJobs(jobs, at = path) {
+      const text = JSON.stringify({ jobs, updated_at: "2026-01-01T00:00:00+00:00" }, null, 2);
+      writeFileSync(join(at, "cron/jobs.json"), text, { mode: 0o600 });
+    },
+    readJobs: (at = path) => JSON.parse(readFileSync(join(at, "cron/jobs.json"), "utf8")).jobs,
+    job(id, at = path) {
+      const found = home.readJobs(at).find((job) => job["id"] === id);
+      if (found === undefined) throw new Error(`No job "${id}" in "${at}"`);
+      return found;
+    },
+    script: (name, text, at = path) => writeFileSync(join(at, "scripts", name), text),
+    file(name, text) {
+      const file = join(path, name);
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, text);
+    },
+    start(extra = {}, more = []) {
+      const child = spawn(process.execPath, [program, "--home", path, "--state", state, "start", ...more], {
+        env: environment(folder, extra),
+        stdio: ["ignore", "ignore", "pipe"],
+      });
+      const daemon = watch(child);
+      started.push(daemon);
+      return daemon;
+    },
+    ask(...command) {
+      const result = spawnSync(process.execPath, [program, "--home", path, "--state", state, ...command, "--json"], {
+        env: environment(folder),
+        encoding: "utf8",
+      });
+      try {
+        return { status: result.status, json: JSON.parse(result.stdout) as never, stderr: result.stderr };
+      } catch {
+        throw new Error(`"${command.join(" ")} --json" printed no JSON: ${result.stdout}${result.stderr}`);
+      }
+    },
+    runs: () => (home.ask("runs", "--limit", "0").json as { readonly runs: readonly RunRow[] }).runs,
+    slots: () => (home.ask("slots", "--limit", "0").json as { readonly slots: readonly SlotRow[] }).slots,
+  };
+  return home;
+}
+
+function watch(child: ChildProcess): Daemon {
+  let log = "";
+  const waiting = new Set<() => void>();
+  child.stderr?.setEncoding("utf8").on("data", (part: string) => {
+    log += part;
+    for (const look of [...waiting]) look();
+  });
+  const exited = new Promise<{ code: number | null; signal: string | null }>((resolve) => {
+    child.on("exit", (code, signal) => resolve({ code, signal }));
+  });
+  return {
+    process: child,
+    pid: child.pid ?? 0,
+    log: () => log,
+    said: (text) =>
+      new Promise<void>((resolve, reject) => {
+        const look = (): void => {
+          if (!log.includes(text)) return;
+          waiting.delete(look);
+          resolve();
+        };
+        waiting.add(look);
+        void exited.then(() => reject(new Error(`The daemon ended before it said "${text}": ${log}`)));
+        look();
+      }),
+    kill: (signal) => void child.kill(signal),
+    exited,
+  };
+}
+
+/** Ends what a test's runs left alive: only sessions whose leader names this very state folder on its command line. */
+function endRunsOf(state: string): void {
+  const found = spawnSync("pgrep", ["-f", `launch.sh ${state}/runs/`], { encoding: "utf8" });
+  for (const pid of found.stdout.split("\n").filter((line) => line !== "")) {
+    try {
+      process.kill(-Number(pid), "SIGKILL");
+    } catch {
+      // It ended in between.
+    }
+  }
+}
+
+/** A script job; due at its first `next_run_at`, which is missing unless given, and then set from the schedule. */
+export function scriptJob(
+  id: string,
+  schedule: string | number,
+  script: string,
+  more: Record<string, unknown> = {},
+): JobRecord {
+  const rule =
+    typeof schedule === "number"
+      ? { kind: "interval", minutes: schedule, display: `every ${schedule}m` }
+      : { kind: "cron", expr: schedule, display: schedule };
+  return {
+    id,
+    name: `job ${id}`,
+    prompt: "",
+    script,
+    no_agent: true,
+    schedule: rule,
+    schedule_display: rule.display,
+    repeat: { times: null, completed: 0 },
+    enabled: true,
+    state: "scheduled",
+    created_at: "2026-01-01T00:00:00+00:00",
+    next_run_at: null,
+    last_run_at: null,
+    last_status: null,
+    last_error: null,
+    deliver: "local",
+    ...more,
+  };
+}
+
+export function isoIn(ms: number): string {
+  return new Date(Date.now() + ms).toISOString().replace("Z", "000+00:00");
+}
+
+/** Looks until `find` gives something. The bound is only there so that a broken program ends the test. */
+export async function until<Found>(find: () => Found | null | undefined | false, boundMs = 20_000): Promise<Found> {
+  const end = Date.now() + boundMs;
+  for (;;) {
+    const found = find();
+    if (found !== null && found !== undefined && found !== false) return found;
+    if (Date.now() > end) throw new Error("What the test waits for did not happen");
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
+
+export function isAlive(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(")") + 2));
+  } catch {
+    return false;
+  }
+}
