@@ -88,13 +88,15 @@ function tableText(parts: CommandParts, reader: Reader, frame: number, interrupt
   );
   const open = [...runs.values()].filter((run) => run.state === "claimed" || run.state === "running");
   const zone = reader.zone();
-  const rows = homes.flatMap((home) => home.jobs.map((job) => jobRow(reader, home, job, runs, open, nowMs, frame)));
+  const rows = homes.flatMap((home) =>
+    home.jobs.map((job) => jobRow(terminal, reader, home, job, runs, open, nowMs, frame)),
+  );
   const columns = [
     { title: "JOB", shrinkTo: 10 },
-    { title: "NOW", shrinkTo: 8 },
-    { title: "LAST", shrinkTo: 8 },
-    { title: "HISTORY" },
-    { title: "NEXT" },
+    { title: "NOW", shrinkTo: 8, widthMin: 24 },
+    { title: "LAST", shrinkTo: 8, widthMin: 7 },
+    { title: "HISTORY", widthMin: historyMax },
+    { title: "NEXT", widthMin: 8 },
   ];
   const ended = [...runs.values()];
   const count = (state: Run["state"]): number => ended.filter((run) => run.state === state).length;
@@ -114,9 +116,11 @@ function tableText(parts: CommandParts, reader: Reader, frame: number, interrupt
     "Ending: waiting for what still runs; Ctrl-C again stops it",
     "Ending: stopping what still runs",
   ][Math.min(interrupts, 2)];
-  const title = `${paint(terminal, "bold", "Hermes Supervisor")} ${parts.version}  ${formatDateTime(nowMs, zone).slice(11)}  ${facts}`;
+  const where = clip(printable(parts.rootHome), Math.max(10, (terminal.columns ?? 80) - 40));
+  const title = `${paint(terminal, "bold", "Hermes Supervisor")} ${parts.version}  ${formatDateTime(nowMs, zone).slice(11)}  ${where}`;
   return [
     title,
+    facts,
     "",
     formatTable(terminal, columns, rows).trimEnd(),
     "",
@@ -125,7 +129,17 @@ function tableText(parts: CommandParts, reader: Reader, frame: number, interrupt
   ].join("\n");
 }
 
+function historyCell(
+  terminal: CommandParts["terminal"],
+  slots: readonly LedgerSlot[],
+  runs: ReadonlyMap<string, Run>,
+): Cell {
+  const glyphs = slots.map((slot) => glyph(slot, runs)).reverse();
+  return { text: glyphs.join(""), painted: glyphs.map((text) => paint(terminal, glyphColours[text], text)).join("") };
+}
+
 function jobRow(
+  terminal: CommandParts["terminal"],
   reader: Reader,
   home: HomeReading,
   job: Job,
@@ -149,10 +163,7 @@ function jobRow(
           text: last.state === "completed" ? formatTook(last, nowMs) : formatEnd(last).replace("failed: ", ""),
           colour: stateColours[last.state],
         },
-    slots
-      .map((slot) => glyph(slot, runs))
-      .reverse()
-      .join(""),
+    historyCell(terminal, slots, runs),
     nextMs === null || !job.enabled ? "" : formatDistance(nextMs, nowMs),
   ];
 }
@@ -165,7 +176,19 @@ function progress(run: Run, limitMs: number | null, nowMs: number, frame: number
   return `${"█".repeat(filled)}${"░".repeat(barWidth - filled)} ${length} of ${formatLength(limitMs)}`;
 }
 
-function glyph(slot: LedgerSlot, runs: ReadonlyMap<string, Run>): string {
+const glyphColours = {
+  "✓": "green",
+  "✗": "red",
+  "▶": "blue",
+  "–": "yellow",
+  "!": "red",
+  "~": "dim",
+  "→": "dim",
+  "…": "dim",
+  "·": "dim",
+} as const;
+
+function glyph(slot: LedgerSlot, runs: ReadonlyMap<string, Run>): keyof typeof glyphColours {
   switch (slot.decision) {
     case "run": {
       const state = slot.runId === null ? undefined : runs.get(slot.runId)?.state;

@@ -79,10 +79,18 @@ export interface Column {
   readonly align?: "right";
   /** Gives way, down to this width, where a line would be longer than the terminal. */
   readonly shrinkTo?: number;
+  /** Keeps the column still in a table that is painted again and again. */
+  readonly widthMin?: number;
 }
 
-/** A cell may have a colour, which is put on after its width is known. */
-export type Cell = string | { readonly text: string; readonly colour: Colour };
+/**
+ * A cell may have a colour, which is put on after its width is known, or stand in `painted` with colours of its own, which count
+ * where the text need not be cut.
+ */
+export type Cell =
+  | string
+  | { readonly text: string; readonly colour: Colour }
+  | { readonly text: string; readonly painted: string };
 
 const gap = "  ";
 
@@ -96,7 +104,7 @@ export function formatTable(
     row.map((cell) => (typeof cell === "string" ? { text: printable(cell) } : { ...cell, text: printable(cell.text) })),
   );
   const widths = columns.map((column, index) =>
-    Math.max(textWidth(column.title), ...cells.map((row) => textWidth(row[index]?.text ?? ""))),
+    Math.max(column.widthMin ?? 0, textWidth(column.title), ...cells.map((row) => textWidth(row[index]?.text ?? ""))),
   );
   if (terminal.columns !== null) {
     let excess = widths.reduce((sum, width) => sum + width, 0) + gap.length * (columns.length - 1) - terminal.columns;
@@ -111,14 +119,17 @@ export function formatTable(
       excess -= 1;
     }
   }
-  const line = (parts: readonly { readonly text: string; readonly colour?: Colour }[]): string =>
+  const line = (
+    parts: readonly { readonly text: string; readonly colour?: Colour; readonly painted?: string }[],
+  ): string =>
     columns
       .map((column, index) => {
         const part = parts[index] ?? { text: "" };
         const width = widths[index] ?? 0;
         const text = clip(part.text, width);
         const padding = " ".repeat(Math.max(0, width - textWidth(text)));
-        const painted = part.colour === undefined ? text : paint(terminal, part.colour, text);
+        const whole = text === part.text ? part.painted : undefined;
+        const painted = whole ?? (part.colour === undefined ? text : paint(terminal, part.colour, text));
         return column.align === "right" ? padding + painted : painted + padding;
       })
       .join(gap)

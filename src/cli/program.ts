@@ -171,7 +171,7 @@ function describeFailure(error: unknown, complaint: string): Failure | null {
     // Called without a command it prints its help, which is then what the caller got wrong.
     const message = complaint
       .replace(/^error: /, "")
-      .replace(/\n\((.*)\)\n$/, ", $1")
+      .replace(/\n\(Did (.*)\)\n$/, ", did $1")
       .trimEnd();
     return { code: "usage", message: sentence(message), exitCode: exitCodes.usage };
   }
@@ -186,5 +186,5 @@ function describeFailure(error: unknown, complaint: string): Failure | null {
 
 function sentence(text: string): string {
   if (text.startsWith("Usage:")) return text;
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}; see hermes-supervisor --help`;
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith("?") ? " See" : "; see"} hermes-supervisor --help`;
 }
