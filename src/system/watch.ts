@@ -73,7 +73,9 @@ export function createWatch(clock: Clock, log: Logger): Watch {
   function restart(folder: WatchedFolder): void {
     stopWatcher(folder);
     folder.identity = null;
+    tell(folder, null);
     refresh(folder);
+    refreshInside(folder, null);
   }
 
   /** A folder that we watch may have come or gone in another one. */

@@ -77,7 +77,7 @@ const refusals: readonly (readonly [content: string, message: string])[] = [
   ],
   [
     "limits:\n  max_open_runs:\n",
-    "at line 2, column 3: limits.max_open_runs is empty, expected a whole number from 1 to 10000",
+    "at line 2, column 17: limits.max_open_runs is empty, expected a whole number from 1 to 10000",
   ],
   [
     "stop:\n  grace: 10\n",
