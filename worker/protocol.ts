@@ -18,9 +18,6 @@ export const runFiles = {
   exit: "exit",
 } as const;
 
-/** Descriptors of the launcher. */
-export const descriptors = { gate: 3, lifeline: 4, errors: 5 } as const;
-
 /** What opens a gate: one line each, and none of them may hold a newline. */
 export interface GateOrder {
   readonly jobId: string;

@@ -1,4 +1,5 @@
 import type { Outcome } from "./outcome.ts";
+import { strip } from "./python-text.ts";
 import type { RunReason } from "./run.ts";
 
 /** How the process of a script job ended, as the launcher's exit file and the daemon's own stops tell it. */
@@ -33,8 +34,8 @@ export function scriptResult(
   stderr: string,
   clockText: string,
 ): ScriptResult {
-  const printed = stripAsPython(stdout);
-  const complained = stripAsPython(stderr);
+  const printed = strip(stdout);
+  const complained = strip(stderr);
   const failure = failureOf(end, printed, complained);
   if (failure !== null) {
     return {
@@ -54,12 +55,6 @@ export function scriptResult(
   if (!wakesAgent(printed)) return silent(outcome, "wakeAgent=false");
   if (printed === "") return silent(outcome, "empty output");
   return { outcome, jobError: null, documentBody: `\n---\n\n${printed}\n`, message: printed };
-}
-
-/** A run that never got as far as a process: its script is missing, blocked or has no interpreter. */
-export function refusedScriptResult(jobName: string, reason: RunReason, text: string, clockText: string): ScriptResult {
-  const end: ScriptEnd = { exitCode: null, signal: null, signalNumber: null, cause: reason, causeText: text };
-  return scriptResult(jobName, end, "", "", clockText);
 }
 
 export function documentHead(jobName: string, jobId: string, clockText: string): string {
@@ -112,17 +107,7 @@ function firstLine(text: string): string {
 function lastLine(text: string): string {
   const lines = text
     .split(/\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]/u)
-    .map(stripAsPython)
+    .map(strip)
     .filter((line) => line !== "");
   return lines.at(-1) ?? "";
 }
-
-/** Python's `str.strip()`: unlike `trim()` it takes the separators U+001C to U+001F and U+0085, and leaves U+FEFF. */
-export function stripAsPython(text: string): string {
-  return text.replace(/^[\s\x1c-\x1f\x85]+/u, stripHead).replace(/[\s\x1c-\x1f\x85]+$/u, stripTail);
-}
-
-// `\s` counts U+FEFF as a blank, Python does not.
-const stripHead = (blanks: string): string => (blanks.includes("\ufeff") ? blanks.slice(blanks.indexOf("\ufeff")) : "");
-const stripTail = (blanks: string): string =>
-  blanks.includes("\ufeff") ? blanks.slice(0, blanks.lastIndexOf("\ufeff") + 1) : "";

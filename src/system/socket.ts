@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, rmSync } from "node:fs";
 import type { Server } from "node:http";
 
 /** What `listen` may use at most: the address of a unix socket is a fixed field of the system's. */
-export const socketPathBytesMax = process.platform === "darwin" ? 103 : 107;
+const socketPathBytesMax = process.platform === "darwin" ? 103 : 107;
 
 /**
  * Listens on a unix socket that only this user can open. What a dead daemon left at `path` goes first; the caller holds
