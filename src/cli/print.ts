@@ -159,10 +159,13 @@ export function formatDistance(atMs: number, nowMs: number): string {
   return distance > 0 ? `in ${size}` : `${size} ago`;
 }
 
+const noDate = "beyond all dates";
+
 /** Wall clock time in the zone: the time alone today, with the day in this year, else the date and the minute. */
 export function formatClock(atMs: number, nowMs: number, zone: Zone): string {
   const text = formatDateTime(atMs, zone);
   const now = formatDateTime(nowMs, zone);
+  if (text === noDate) return text;
   if (text.slice(0, 10) === now.slice(0, 10)) return text.slice(11);
   return text.slice(0, 4) === now.slice(0, 4) ? text.slice(5, 16) : text.slice(0, 16);
 }
@@ -170,18 +173,7 @@ export function formatClock(atMs: number, nowMs: number, zone: Zone): string {
 /** `2026-01-05 03:00:00` in the zone. */
 export function formatDateTime(atMs: number, zone: Zone): string {
   const wallMs = wallOfInstant(atMs, zone);
-  return Math.abs(wallMs) <= 8.64e15
-    ? new Date(wallMs).toISOString().slice(0, 19).replace("T", " ")
-    : "beyond all dates";
-}
-
-export function formatBytes(bytes: number): string {
-  let size = bytes;
-  for (const unit of ["B", "KiB", "MiB", "GiB"]) {
-    if (size < 1024 || unit === "GiB") return `${unit === "B" ? size : size.toFixed(size < 10 ? 1 : 0)} ${unit}`;
-    size /= 1024;
-  }
-  return `${bytes} B`;
+  return Math.abs(wallMs) <= 8.64e15 ? new Date(wallMs).toISOString().slice(0, 19).replace("T", " ") : noDate;
 }
 
 export function formatJson(value: unknown): string {

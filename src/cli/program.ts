@@ -38,13 +38,17 @@ export async function runProgram(outside: Outside): Promise<number> {
       },
       getOutHelpWidth: () => Math.min(terminal.columns ?? 80, 100),
     })
-    .showSuggestionAfterError();
+    .showSuggestionAfterError()
+    // `runs --state` is not the program's --state.
+    .enablePositionalOptions();
 
-  async function openParts(): Promise<CommandParts> {
-    const options = program.opts<{ home?: string; state?: string }>();
+  async function openParts(command: Command): Promise<CommandParts> {
+    const before = program.opts<Folders>();
+    const behind = command.opts<Folders>();
     const system = await outside.loadSystem();
-    const rootHome = findRootHome(system, outside.environment, options.home ?? null);
-    const state = options.state ?? (outside.environment["HERMES_SUPERVISOR_STATE"] || null);
+    const rootHome = findRootHome(system, outside.environment, behind.home ?? before.home ?? null);
+    const stateBehind = takesStateFolder(command) ? behind.state : undefined;
+    const state = stateBehind ?? before.state ?? (outside.environment["HERMES_SUPERVISOR_STATE"] || null);
     const stateFolder = state === null ? join(rootHome, "supervisor") : resolve(state);
     const { environment, version, onInterrupt } = outside;
     return { system, terminal, environment, version, rootHome, stateFolder, onInterrupt };
@@ -52,8 +56,8 @@ export async function runProgram(outside: Outside): Promise<number> {
 
   const act =
     <Arguments extends unknown[]>(command: (parts: CommandParts, ...rest: Arguments) => Promise<number>) =>
-    async (...rest: Arguments): Promise<void> => {
-      exitCode = await command(await openParts(), ...rest);
+    async (...rest: [...Arguments, Command]): Promise<void> => {
+      exitCode = await command(await openParts(rest.at(-1) as Command), ...(rest.slice(0, -1) as Arguments));
     };
   const json = (): Option => new Option("--json", "print one JSON document");
   const job = "id, unique beginning of an id, or name; <profile>/ may stand before it";
@@ -135,6 +139,12 @@ export async function runProgram(outside: Outside): Promise<number> {
     .addOption(json())
     .action(act(async (parts, options) => (await import("./commands/config.ts")).configPath(parts, options)));
 
+  for (const command of [...program.commands, ...config.commands]) {
+    if (command === config) continue;
+    command.addOption(new Option("--home <dir>").hideHelp());
+    if (takesStateFolder(command)) command.addOption(new Option("--state <dir>").hideHelp());
+  }
+
   try {
     await program.parseAsync([...outside.arguments], { from: "user" });
     return exitCode;
@@ -147,6 +157,16 @@ export async function runProgram(outside: Outside): Promise<number> {
     } else terminal.error(`${failure.message}\n`);
     return failure.exitCode;
   }
+}
+
+interface Folders {
+  readonly home?: string;
+  readonly state?: string;
+}
+
+/** The folders may stand behind the command too, but for `runs` that word asks for runs in a state. */
+function takesStateFolder(command: Command): boolean {
+  return command.name() !== "runs";
 }
 
 function findRootHome(system: ReadingSystem, environment: Outside["environment"], flag: string | null): string {

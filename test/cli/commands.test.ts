@@ -1,0 +1,686 @@
+import { createServer, type Server } from "node:http";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { createLocks } from "../../src/system/flock.ts";
+import { type CliHome, claimedRun, completed, createCliHome, nowMs, record, slot } from "./cli-home.ts";
+
+let home: CliHome;
+let server: Server | null = null;
+
+beforeEach(() => {
+  home = createCliHome();
+});
+
+afterEach(async () => {
+  await new Promise<void>((resolve) => (server === null ? resolve() : server.close(() => resolve())));
+  server = null;
+  home.remove();
+});
+
+/** Two homes: jobs of every kind of state, runs that ended in every way, slots. */
+function prepare(): void {
+  home.jobs([
+    record("aaaa11112222", "nightly", { last_run_at: "2026-01-05T11:30:00+00:00", last_status: "ok" }),
+    record("bbbb11112222", "backup 🚀", {
+      last_run_at: "2026-01-05T11:30:00+00:00",
+      last_status: "error",
+      last_error: "disk full",
+      failure_streak: 3,
+    }),
+    record("cccc11112222", "paused one", { enabled: false, state: "paused", next_run_at: null }),
+    record("dddd11112222", "never", {
+      schedule: { kind: "cron", expr: "0 0 30 2 *", display: "0 0 30 2 *" },
+      schedule_display: "0 0 30 2 *",
+      next_run_at: null,
+    }),
+  ]);
+  home.jobs(
+    [
+      record("eeee11112222", "hourly", {
+        schedule: { kind: "interval", minutes: 45, display: "every 45m" },
+        schedule_display: "every 45m",
+        next_run_at: "2026-01-05T12:10:00+00:00",
+      }),
+    ],
+    "work",
+  );
+  home.ledger((ledger) => {
+    ledger.claim([
+      claimedRun("run000000001", "aaaa11112222", "nightly", {
+        claimedAtMs: nowMs - 3_600_000,
+        scheduledAtMs: nowMs - 3_600_001,
+      }),
+      claimedRun("run000000002", "bbbb11112222", "backup 🚀", { claimedAtMs: nowMs - 120_000 }),
+      claimedRun("run000000003", "eeee11112222", "hourly", { home: "work" }),
+      claimedRun("gone00000001", "ffff11112222", "deleted job", {
+        trigger: "manual",
+        scheduledAtMs: null,
+        claimedAtMs: nowMs - 7_200_000,
+      }),
+    ]);
+    ledger.start("run000000001", nowMs - 3_600_000 + 2.25);
+    ledger.close("run000000001", completed({ endedAtMs: nowMs - 3_598_000, outputPath: "/x/output.log" }));
+    ledger.start("run000000002", nowMs - 119_000);
+    ledger.close(
+      "run000000002",
+      completed({
+        state: "failed",
+        reason: "exit",
+        exitCode: 3,
+        error: "Script exited with code 3\nno space",
+        endedAtMs: nowMs - 110_000,
+      }),
+    );
+    ledger.start("run000000003", nowMs - 30_000);
+    ledger.close(
+      "gone00000001",
+      completed({ state: "void", reason: "not_started", error: "The gate never opened", exitCode: null }),
+    );
+    ledger.writeSlots("default", [
+      slot("aaaa11112222", { decision: "run", reason: "on_time" }, { runId: "run000000001", latenessMs: 2.5 }),
+      slot("bbbb11112222", { decision: "skip", reason: "overlap" }, { scheduledAtMs: nowMs - 30_000 }),
+      slot("bbbb11112222", { decision: "miss", reason: "too_late" }, { scheduledAtMs: nowMs - 7_200_000 }),
+    ]);
+    ledger.writeSlots("work", [
+      slot("eeee11112222", { decision: "run", reason: "late" }, { runId: "run000000003", latenessMs: 30_000 }),
+    ]);
+  });
+}
+
+const nightly = {
+  id: "run000000001",
+  home: "default",
+  job_id: "aaaa11112222",
+  job_name: "nightly",
+  kind: "script",
+  trigger: "schedule",
+  scheduled_at: "2026-01-05T10:59:59.999Z",
+  claimed_at: "2026-01-05T11:00:00.000Z",
+  started_at: "2026-01-05T11:00:00.002Z",
+  ended_at: "2026-01-05T11:00:02.000Z",
+  lateness_ms: 3.25,
+  attempt: 1,
+  state: "completed",
+  reason: null,
+  exit_code: 0,
+  signal: null,
+  pid: 4242,
+  fingerprint: { pid: 4242, start_ticks: 99, boot_id: "boot", pid_namespace: null },
+  adopted: false,
+  error: null,
+  output_bytes: 3,
+  output_path: "/x/output.log",
+  document_path: null,
+  delivery: null,
+};
+
+test("status --json tells everything without a daemon", async () => {
+  prepare();
+  const { out, exitCode, error } = await home.run("status", "--json");
+  const status = JSON.parse(out);
+  expect({ exitCode, error }).toEqual({ exitCode: 0, error: "" });
+  expect(status.daemon).toEqual({ running: false, pid: null, version: null, started_at: null, ready: false });
+  expect(status.homes).toEqual([
+    {
+      name: "default",
+      path: home.root,
+      state: "active",
+      reason: null,
+      jobs: 4,
+      enabled_jobs: 3,
+      open_runs: 0,
+      waiting: 0,
+      capacity: { limit: 4, in_use: 0 },
+      next_due_at: "2026-01-05T12:30:00.000Z",
+      tick_lock: { held: false, holder: null, since: null },
+      config: { state: "ok", error: null },
+    },
+    {
+      name: "work",
+      path: join(home.root, "profiles/work"),
+      state: "active",
+      reason: null,
+      jobs: 1,
+      enabled_jobs: 1,
+      open_runs: 1,
+      waiting: 0,
+      capacity: { limit: 4, in_use: 1 },
+      next_due_at: "2026-01-05T12:10:00.000Z",
+      tick_lock: { held: false, holder: null, since: null },
+      config: { state: "ok", error: null },
+    },
+  ]);
+  expect(status.open_runs.map((run: { id: string }) => run.id)).toEqual(["run000000003"]);
+  expect(status.alerts).toEqual([
+    {
+      kind: "run_failed",
+      home: "default",
+      job_id: "bbbb11112222",
+      message: 'Job "backup 🚀" failed: disk full',
+      since: "2026-01-05T11:30:00.000Z",
+    },
+    {
+      kind: "slot_missed",
+      home: "default",
+      job_id: "bbbb11112222",
+      message: "The slot of 2026-01-05T10:00:00.000Z was missed",
+      since: "2026-01-05T10:00:00.000Z",
+    },
+  ]);
+});
+
+test("status prints the daemon, homes, open runs and alerts", async () => {
+  prepare();
+  expect((await home.run("status")).out).toBe(
+    `Daemon  not running, start it with hermes-supervisor start
+State   ${home.state}
+
+HOME     STATE   ENABLED  RUNNING  WAITING  NEXT
+default  active   3 of 4   0 of 4        0  12:30:00 in 30 min
+work     active   1 of 1   1 of 4        0  12:10:00 in 10 min
+
+RUN           JOB          STATE     FOR   PID
+run000000003  work/hourly  running  30 s  4242
+
+ALERT        HOME     WHAT                                             SINCE
+run_failed   default  Job "backup 🚀" failed: disk full                30 min ago
+slot_missed  default  The slot of 2026-01-05T10:00:00.000Z was missed  2 h ago
+`,
+  );
+});
+
+test("status says whom due jobs wait for", async () => {
+  home.jobs([record("aaaa11112222", "late", { next_run_at: "2026-01-05T11:59:30+00:00" })]);
+  expect((await home.run("status")).out).toContain("default: 1 due job waits: no daemon is running\n");
+  home.write("ESTOP", "");
+  const { out } = await home.run("status", "--json");
+  expect(JSON.parse(out).homes[0]).toMatchObject({
+    state: "paused",
+    reason: `${join(home.root, "ESTOP")} exists: hermes resume removes it`,
+    waiting: 1,
+  });
+});
+
+test("status shows a home that cannot be read and leaves the others alone", async () => {
+  prepare();
+  home.write("cron/jobs.json", '{"jobs": [');
+  const status = JSON.parse((await home.run("status", "--json")).out);
+  expect(status.homes.map((each: { name: string; state: string }) => [each.name, each.state])).toEqual([
+    ["default", "degraded"],
+    ["work", "active"],
+  ]);
+  expect(status.alerts[0]).toMatchObject({ kind: "home_degraded", home: "default" });
+  home.write("cron/runtime.db", "");
+  expect(JSON.parse((await home.run("status", "--json")).out).homes[0]).toMatchObject({
+    state: "unsupported",
+    reason: "cron/runtime.db belongs to a newer Hermes than this program knows",
+  });
+});
+
+test("status takes the word of a daemon that answers, and of its lock while it does not", async () => {
+  prepare();
+  const lock = createLocks().tryLock(join(home.state, "daemon.lock"));
+  const silent = JSON.parse((await home.run("status", "--json")).out);
+  expect(silent.daemon).toMatchObject({ running: true, pid: process.pid, ready: false });
+  const told = {
+    daemon: { running: true, pid: 7, version: "1", started_at: null, ready: true },
+    homes: [],
+    open_runs: [],
+    alerts: [],
+  };
+  const asked = await serve(200, told);
+  expect(JSON.parse((await home.run("status", "--json")).out)).toEqual(told);
+  expect(asked).toEqual(["GET /v1/status"]);
+  lock?.release();
+});
+
+test("jobs prints every job of every home", async () => {
+  prepare();
+  expect((await home.run("jobs")).out).toBe(`default  ${home.root}
+JOB           NAME        SCHEDULE    NEXT                LAST
+aaaa11112222  nightly     30 * * * *  12:30:00 in 30 min  ok 30 min ago
+bbbb11112222  backup 🚀   30 * * * *  12:30:00 in 30 min  failed 30 min ago (3 in a row)
+cccc11112222  paused one  30 * * * *  paused
+dddd11112222  never       0 0 30 2 *  never
+
+work  ${join(home.root, "profiles/work")}
+JOB           NAME    SCHEDULE   NEXT     LAST
+eeee11112222  hourly  every 45m  running
+`);
+  const { jobs } = JSON.parse((await home.run("jobs", "--json")).out);
+  expect(jobs).toHaveLength(5);
+  expect(jobs[1]).toEqual({
+    home: "default",
+    id: "bbbb11112222",
+    name: "backup 🚀",
+    kind: "script",
+    schedule: "30 * * * *",
+    enabled: true,
+    state: "scheduled",
+    next_run_at: "2026-01-05T12:30:00.000Z",
+    last_run_at: "2026-01-05T11:30:00.000Z",
+    last_status: "error",
+    last_error: "disk full",
+    failure_streak: 3,
+    repeat: { times: null, completed: 0 },
+    open_run_id: null,
+    fault: null,
+  });
+  expect(jobs[4]).toMatchObject({ home: "work", open_run_id: "run000000003" });
+});
+
+test("every table fits a terminal of 80 columns and shows no control characters", async () => {
+  const name = `\x1b[2J\x07${"a very long name ".repeat(10)}🚀日本語\u202e`;
+  home.jobs([
+    record("aaaa11112222", name, {
+      last_status: "error",
+      last_error: `\x1b[31m${"why ".repeat(60)}`,
+      last_run_at: "2026-01-05T11:00:00+00:00",
+      failure_streak: 12,
+    }),
+  ]);
+  home.ledger((ledger) => {
+    ledger.claim([claimedRun("run000000001", "aaaa11112222", name)]);
+    ledger.close(
+      "run000000001",
+      completed({ state: "failed", reason: "not_started", error: `\x1b[31m${"why ".repeat(60)}` }),
+    );
+    ledger.claim([claimedRun("run000000002", "aaaa11112222", name)]);
+    ledger.writeSlots("default", [
+      slot("aaaa11112222", { decision: "coalesce", reason: "missed" }, { runId: "run000000001", latenessMs: 1 }),
+    ]);
+  });
+  for (const command of [["jobs"], ["runs"], ["slots"], ["next"], ["status"]]) {
+    const { out, exitCode } = await home.runOnTerminal(...command);
+    const bare = out.replaceAll(/\x1b\[\d+m/g, "");
+    expect(exitCode).toBe(0);
+    expect(bare, command[0]).not.toMatch(/[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]/);
+    const long = bare.split("\n").filter((line) => line.length > 80 && !line.startsWith("State"));
+    expect(long, command[0]).toEqual([]);
+  }
+});
+
+test("next prints the coming occurrence of each job, in order", async () => {
+  prepare();
+  const { out, error, exitCode } = await home.run("next");
+  expect(exitCode).toBe(0);
+  expect(out).toBe(`AT                   IN         JOB           NAME
+2026-01-05 12:10:00  in 10 min  eeee11112222  work/hourly
+2026-01-05 12:30:00  in 30 min  aaaa11112222  nightly
+2026-01-05 12:30:00  in 30 min  bbbb11112222  backup 🚀
+`);
+  expect(error).toBe('dddd11112222: Cannot find a next time of "never" (0 0 30 2 *): its schedule never comes\n');
+});
+
+test("next --json gives occurrences and errors, strictly after --at", async () => {
+  prepare();
+  const at = async (...commandLine: string[]): Promise<unknown> => {
+    const document = JSON.parse((await home.run("next", ...commandLine, "--json")).out);
+    return document.occurrences.map((each: { at: string }) => each.at);
+  };
+  expect(await at("nightly", "--count", "2")).toEqual(["2026-01-05T12:30:00.000Z", "2026-01-05T13:30:00.000Z"]);
+  expect(await at("nightly")).toHaveLength(5);
+  expect(await at("nightly", "--at", "2026-01-05T13:30:00Z", "--count", "1")).toEqual(["2026-01-05T14:30:00.000Z"]);
+  expect(await at("nightly", "--at", "2026-01-05T13:29:59.999+00:00", "--count", "1")).toEqual([
+    "2026-01-05T13:30:00.000Z",
+  ]);
+  expect(await at("nightly", "--at", "2h", "--count", "1")).toEqual(["2026-01-05T14:30:00.000Z"]);
+  // An interval keeps the cadence of its stored time.
+  expect(await at("work/hourly", "--count", "2")).toEqual(["2026-01-05T12:10:00.000Z", "2026-01-05T12:55:00.000Z"]);
+  expect(await at("hourly", "--at", "2026-01-05T12:10", "--count", "1")).toEqual(["2026-01-05T12:55:00.000Z"]);
+  const document = JSON.parse((await home.run("next", "--json")).out);
+  expect(document.occurrences[0]).toEqual({
+    home: "work",
+    job_id: "eeee11112222",
+    job_name: "hourly",
+    at: "2026-01-05T12:10:00.000Z",
+  });
+  expect(document.errors).toEqual([
+    {
+      home: "default",
+      job_id: "dddd11112222",
+      message: 'Cannot find a next time of "never" (0 0 30 2 *): its schedule never comes',
+    },
+  ]);
+  expect(JSON.parse((await home.run("next", "paused one", "--json")).out)).toEqual({
+    occurrences: [],
+    errors: [
+      { home: "default", job_id: "cccc11112222", message: 'Cannot find a next time of "paused one": it is paused' },
+    ],
+  });
+});
+
+test("next says why a schedule is refused", async () => {
+  home.jobs([
+    record("aaaa11112222", "odd", { schedule: { kind: "cron", expr: "61 * * * *", display: "61 * * * *" } }),
+    record("bbbb11112222", "five", { schedule: 5 }),
+    record("cccc11112222", "used up", { repeat: { times: 2, completed: 2 } }),
+    record("dddd11112222", "last", { repeat: { times: 3, completed: 2 } }),
+  ]);
+  const { occurrences, errors } = JSON.parse((await home.run("next", "--count", "4", "--json")).out);
+  expect(occurrences.map((each: { job_id: string }) => each.job_id)).toEqual(["dddd11112222"]);
+  expect(errors.map((each: { job_id: string }) => each.job_id)).toEqual([
+    "aaaa11112222",
+    "bbbb11112222",
+    "cccc11112222",
+  ]);
+  expect(errors[0].message).toContain("61");
+  expect(errors[2].message).toBe('Cannot find a next time of "used up": it has had its 2 runs');
+});
+
+test("runs prints the history, newest first", async () => {
+  prepare();
+  expect((await home.run("runs")).out).toBe(`RUN           JOB          STARTED    TOOK  STATE           ERROR
+run000000003  work/hourly  11:59:30   30 s  running
+run000000002  backup 🚀    11:58:01  9.0 s  failed: exit 3  Script exited with code 3 no space
+run000000001  nightly      11:00:00  2.0 s  completed
+gone00000001  deleted job  10:00:00         void            The gate never opened
+`);
+});
+
+test("runs --json filters by job, state, time and number", async () => {
+  prepare();
+  const ids = async (...commandLine: string[]): Promise<unknown> =>
+    JSON.parse((await home.run("runs", ...commandLine, "--json")).out).runs.map((run: { id: string }) => run.id);
+  expect(await ids()).toEqual(["run000000003", "run000000002", "run000000001", "gone00000001"]);
+  expect(await ids("--limit", "1")).toEqual(["run000000003"]);
+  expect(await ids("--limit", "0")).toHaveLength(4);
+  expect(await ids("nightly")).toEqual(["run000000001"]);
+  expect(await ids("bbbb")).toEqual(["run000000002"]);
+  expect(await ids("work/hourly")).toEqual(["run000000003"]);
+  expect(await ids("ffff11112222")).toEqual(["gone00000001"]);
+  expect(await ids("--state", "failed")).toEqual(["run000000002"]);
+  expect(await ids("--since", "10m")).toEqual(["run000000003", "run000000002"]);
+  expect(await ids("--since", "2026-01-05T11:58")).toEqual(["run000000003", "run000000002"]);
+  expect(JSON.parse((await home.run("runs", "nightly", "--json")).out)).toEqual({ runs: [nightly] });
+});
+
+test("slots prints and gives what became of each instant", async () => {
+  prepare();
+  expect((await home.run("slots")).out).toBe(`SCHEDULED  JOB          DECISION  REASON      LATE  RUN
+11:59:30   backup 🚀    skip      overlap
+11:59:00   work/hourly  run       late        30 s  run000000003
+11:59:00   nightly      run       on_time   2.5 ms  run000000001
+10:00:00   backup 🚀    miss      too_late
+`);
+  expect(JSON.parse((await home.run("slots", "nightly", "--since", "1h", "--json")).out)).toEqual({
+    slots: [
+      {
+        home: "default",
+        job_id: "aaaa11112222",
+        scheduled_at: "2026-01-05T11:59:00.000Z",
+        decision: "run",
+        reason: "on_time",
+        run_id: "run000000001",
+        decided_at: "2026-01-05T11:59:00.001Z",
+        lateness_ms: 2.5,
+      },
+    ],
+  });
+  expect(JSON.parse((await home.run("slots", "--limit", "1", "--json")).out).slots).toHaveLength(1);
+});
+
+test("a home that never ran anything has an empty history", async () => {
+  home.jobs([record("aaaa11112222", "nightly")]);
+  expect((await home.run("runs")).out).toBe("No runs\n");
+  expect((await home.run("slots")).out).toBe("No slots\n");
+  expect(JSON.parse((await home.run("runs", "--json")).out)).toEqual({ runs: [] });
+  expect(await home.run("logs", "nightly")).toEqual({
+    exitCode: 4,
+    out: "",
+    error: 'Cannot find a run of job "nightly": it has not run yet\n',
+  });
+});
+
+test("logs prints the output of a run, and of a job's latest", async () => {
+  prepare();
+  home.write("supervisor/runs/run000000001/output.log", "one\ntwo\nthree\nfour\n");
+  const all = "one\ntwo\nthree\nfour\n";
+  expect(await home.run("logs", "run000000001")).toEqual({ exitCode: 0, out: all, error: "" });
+  expect((await home.run("logs", "nightly")).out).toBe(all);
+  expect((await home.run("logs", "run000000001", "-f")).out).toBe(all);
+  const tails: readonly (readonly [string, string])[] = [
+    ["0", ""],
+    ["1", "four\n"],
+    ["3", "two\nthree\nfour\n"],
+    ["4", all],
+    ["99", all],
+  ];
+  for (const [lines, text] of tails) expect((await home.run("logs", "nightly", "--tail", lines)).out).toBe(text);
+  const document = JSON.parse((await home.run("logs", "nightly", "--tail", "1", "--json")).out);
+  expect(document).toEqual({ run: nightly, output: "four\n" });
+});
+
+test("logs prints both streams of a run once, before and after they are joined", async () => {
+  prepare();
+  const folder = "supervisor/runs/run000000003";
+  home.write(`${folder}/output.log`, "out\n");
+  home.write(`${folder}/errors.log`, "err\n");
+  expect((await home.run("logs", "hourly")).out).toBe("out\nerr\n");
+  home.write(`${folder}/result.json`, JSON.stringify({ stdoutBytes: 4 }));
+  expect((await home.run("logs", "hourly")).out).toBe("out\nerr\n");
+  home.write(`${folder}/output.log`, "out\nerr\n");
+  expect((await home.run("logs", "hourly")).out).toBe("out\nerr\n");
+  expect((await home.run("logs", "hourly", "--tail", "1")).out).toBe("err\n");
+});
+
+test("logs -f ends with its run and leaves nothing out", async () => {
+  prepare();
+  const folder = "supervisor/runs/run000000003";
+  home.write(`${folder}/output.log`, "first\n");
+  const following = home.run("logs", "-f", "hourly");
+  home.write(`${folder}/output.log`, "first\nsecond\n");
+  home.write(`${folder}/errors.log`, "oh\n");
+  home.write(`${folder}/result.json`, JSON.stringify({ stdoutBytes: 13 }));
+  home.write(`${folder}/output.log`, "first\nsecond\noh\n");
+  home.ledger((ledger) => {
+    ledger.close("run000000003", completed());
+  });
+  expect((await following).out).toBe("first\nsecond\noh\n");
+});
+
+test("logs says what it cannot find", async () => {
+  prepare();
+  const cases: readonly (readonly [readonly string[], number, string])[] = [
+    [["logs", "zzz"], 4, 'Cannot find run or job "zzz": see hermes-supervisor runs and hermes-supervisor jobs\n'],
+    [
+      ["logs", "run00000000"],
+      4,
+      'Cannot tell which run is "run00000000": 3 fit\n  run000000001 (nightly)\n  run000000002 (backup 🚀)\n  run000000003 (hourly)\n',
+    ],
+    [
+      ["logs", "run000000002"],
+      1,
+      'Cannot read the output of run "run000000002": it is not kept any more, its document may be: none\n',
+    ],
+    [["logs", "nightly", "-f", "--json"], 2, ""],
+    [["logs", "nightly", "--tail", "x"], 2, 'Cannot parse --tail "x": expected a whole number from 0 to 1000000000\n'],
+  ];
+  for (const [commandLine, exitCode, error] of cases) {
+    const told = await home.run(...commandLine);
+    expect(told.exitCode, commandLine.join(" ")).toBe(exitCode);
+    if (commandLine.includes("--json")) {
+      expect(JSON.parse(told.out).error).toEqual({
+        code: "usage",
+        message: "Cannot use --follow with --json: a document ends, and this would not",
+      });
+    } else expect(told.error).toBe(error);
+  }
+});
+
+async function serve(status: number, body: unknown): Promise<string[]> {
+  const asked: string[] = [];
+  const listening = createServer((request, response) => {
+    asked.push(`${request.method} ${request.url}`);
+    response.writeHead(status, { "content-type": "application/json" });
+    response.end(JSON.stringify(body));
+  });
+  server = listening;
+  await new Promise<void>((resolve) => listening.listen(join(home.state, "control.sock"), resolve));
+  return asked;
+}
+
+test("run asks the daemon, follows the output and ends as the run did", async () => {
+  prepare();
+  home.write("supervisor/runs/run000000001/output.log", "hello\n");
+  const asked = await serve(201, { run: nightly });
+  expect(await home.run("run", "nightly")).toEqual({
+    exitCode: 0,
+    out: "hello\n",
+    error: "Run run000000001 completed in 2.0 s\n",
+  });
+  expect(asked).toEqual(["POST /v1/jobs/default/aaaa11112222/run"]);
+  expect(JSON.parse((await home.run("run", "nightly", "--json")).out)).toEqual({ run: nightly });
+  expect((await home.run("run", "nightly", "--detach")).out).toBe("run000000001\n");
+  expect(JSON.parse((await home.run("run", "nightly", "--detach", "--json")).out)).toEqual({ run: nightly });
+});
+
+test("run ends with 1 when the run failed", async () => {
+  prepare();
+  await serve(201, { run: { ...nightly, id: "run000000002" } });
+  expect(await home.run("run", "backup 🚀")).toEqual({
+    exitCode: 1,
+    out: "",
+    error: 'Run run000000002 of job "backup 🚀" failed after 9.0 s: Script exited with code 3\\x0ano space\n',
+  });
+});
+
+test("run passes on why the daemon refuses", async () => {
+  prepare();
+  await serve(409, { title: "Conflict", status: 409, detail: "it is already running" });
+  expect(await home.run("run", "nightly")).toEqual({
+    exitCode: 1,
+    out: "",
+    error: 'Cannot run job "nightly": it is already running\n',
+  });
+});
+
+test("run needs the daemon", async () => {
+  prepare();
+  const message = `Cannot reach the daemon of "${home.state}": none is running, start it with hermes-supervisor start`;
+  expect(await home.run("run", "nightly")).toEqual({ exitCode: 5, out: "", error: `${message}\n` });
+  const told = await home.run("run", "nightly", "--json");
+  expect(told).toMatchObject({ exitCode: 5, error: "" });
+  expect(JSON.parse(told.out)).toEqual({ error: { code: "no_daemon", message } });
+});
+
+test("config check names every mistake and ends with 3", async () => {
+  prepare();
+  expect(await home.run("config", "check")).toEqual({
+    exitCode: 0,
+    out: `ok       ${home.state}/config.yaml (no such file: the defaults count)
+ok       ${home.root}/config.yaml (no such file: the defaults count)
+ok       ${home.root}/profiles/work/config.yaml
+`,
+    error: "",
+  });
+  home.write("supervisor/config.yaml", "limits:\n  max_open_runs: many\n");
+  const told = await home.run("config", "check");
+  expect(told.exitCode).toBe(3);
+  expect(told.out.split("\n")[0]).toBe(`invalid  ${home.state}/config.yaml`);
+  expect(told.error.split("\n")[0]).toBe(
+    `Cannot read config "${home.state}/config.yaml" at line 2, column 18: limits.max_open_runs is "many", expected a whole number from 1 to 10000`,
+  );
+  const document = await home.run("config", "check", "--json");
+  expect(document.exitCode).toBe(3);
+  expect(JSON.parse(document.out)).toMatchObject({
+    ok: false,
+    files: [
+      { home: null, state: "invalid", errors: [{ line: 2, column: 18 }] },
+      { home: "default", state: "ok" },
+      { home: "work", state: "ok" },
+    ],
+    error: { code: "config_invalid" },
+  });
+  expect((await home.run("config", "show")).exitCode).toBe(3);
+  const { alerts } = JSON.parse((await home.run("status", "--json")).out);
+  expect(alerts[0]).toMatchObject({ kind: "config_invalid", home: null });
+});
+
+test("config show gives each value with its source", async () => {
+  prepare();
+  home.write("supervisor/config.yaml", "limits:\n  max_open_runs: 3\n");
+  home.write("profiles/work/config.yaml", "cron:\n  max_parallel_jobs: 2\nsupervisor:\n  stop:\n    grace: 5 s\n");
+  const { out, exitCode } = await home.run("config", "show");
+  expect(exitCode).toBe(0);
+  expect(out).toMatch(new RegExp(`^limits\\.max_open_runs +3 +${home.state}/config\\.yaml:2$`, "m"));
+  expect(out).toMatch(/^stop\.grace +10 s +default$/m);
+  expect(out).toMatch(/^cron\.max_parallel_jobs +2 +cron\.max_parallel_jobs$/m);
+  expect(out).toMatch(new RegExp(`^stop\\.grace +5 s +${home.root}/profiles/work/config\\.yaml:5$`, "m"));
+  const document = JSON.parse((await home.run("config", "show", "--json")).out);
+  expect(document.settings).toContainEqual({
+    key: "limits.max_open_runs",
+    value: 3,
+    source: `${home.state}/config.yaml:2`,
+  });
+  expect(document.homes.map((each: { name: string }) => each.name)).toEqual(["default", "work"]);
+});
+
+test("config path prints where the host's file is", async () => {
+  expect((await home.run("config", "path")).out).toBe(`${home.state}/config.yaml\n`);
+  expect((await home.run("--state", "/elsewhere", "config", "path")).out).toBe("/elsewhere/config.yaml\n");
+  expect((await home.run("config", "path", "--home", "/other")).out).toBe("/other/supervisor/config.yaml\n");
+  expect((await home.run("config", "path", "--state", "/behind")).out).toBe("/behind/config.yaml\n");
+});
+
+test("wrong usage ends with 2 and one line", async () => {
+  const cases: readonly (readonly [readonly string[], string])[] = [
+    [["stat"], "Unknown command 'stat', did you mean start? See hermes-supervisor --help"],
+    [["runs", "--xyzzy"], "Unknown option '--xyzzy'; see hermes-supervisor --help"],
+    [["runs", "--limit", "-1"], 'Cannot parse --limit "-1": expected a whole number from 0 to 1000000000'],
+    [
+      ["runs", "--state", "odd"],
+      'Cannot parse --state "odd": expected one of claimed, running, completed, failed, void',
+    ],
+    [
+      ["runs", "--since", "soon"],
+      'Cannot parse --since "soon": it is no time, expected something like 2026-01-31T08:00 or 2h',
+    ],
+    [["next", "--count", "0"], 'Cannot parse --count "0": expected a whole number from 1 to 100000'],
+    [["logs"], "Missing required argument 'run|job'; see hermes-supervisor --help"],
+  ];
+  for (const [commandLine, message] of cases) {
+    expect(await home.run(...commandLine)).toEqual({ exitCode: 2, out: "", error: `${message}\n` });
+    const json = await home.run(...commandLine, "--json");
+    expect({ ...json, out: JSON.parse(json.out) }).toEqual({
+      exitCode: 2,
+      out: { error: { code: "usage", message } },
+      error: "",
+    });
+  }
+  const nothing = await home.run();
+  expect(nothing).toMatchObject({ exitCode: 2, out: "" });
+  expect(nothing.error.split("\n")[0]).toBe("Usage: hermes-supervisor [options] [command]");
+});
+
+test("a job that is not there ends with 4", async () => {
+  prepare();
+  for (const command of ["runs", "slots", "next", "run"]) {
+    expect(await home.run(command, "nobody")).toEqual({
+      exitCode: 4,
+      out: "",
+      error: 'Cannot find job "nobody": see `hermes-supervisor jobs`\n',
+    });
+    expect(JSON.parse((await home.run(command, "nobody", "--json")).out)).toEqual({
+      error: { code: "not_found", message: 'Cannot find job "nobody": see `hermes-supervisor jobs`' },
+    });
+  }
+});
+
+test("a ledger of a newer version ends with 1 and is left alone", async () => {
+  home.write("supervisor/supervisor.db", "this is no database".repeat(40));
+  const told = await home.run("runs");
+  expect(told).toMatchObject({ exitCode: 1, out: "" });
+  expect(told.error).toBe(
+    `Cannot open ledger "${home.state}/supervisor.db": file is not a database, expected the SQLite database of this program\n`,
+  );
+});
+
+test("--version and --help go to standard output", async () => {
+  expect(await home.run("--version")).toEqual({ exitCode: 0, out: "9.9.9\n", error: "" });
+  for (const commandLine of [["--help"], ["help"], ["runs", "--help"], ["help", "runs"]]) {
+    const { exitCode, out, error } = await home.run(...commandLine);
+    expect({ exitCode, error }).toEqual({ exitCode: 0, error: "" });
+    expect(out).toMatch(/^Usage: hermes-supervisor /);
+  }
+});
