@@ -1,5 +1,5 @@
 import { roundToMicrosecond } from "./instant.ts";
-import { nextOccurrence } from "./next-occurrence.ts";
+import { nextInterval, nextOccurrence } from "./next-occurrence.ts";
 import type { Schedule } from "./schedule.ts";
 import type { Zone } from "./zone.ts";
 
@@ -22,6 +22,26 @@ export function passedInstants(schedule: Schedule, firstMs: number, lastMs: numb
     atMs = instantAfter(schedule, atMs, zone);
   }
   return { instants, restFromMs: null };
+}
+
+/** Like `passedInstants`, for a job that kept `firstMs` over a pause: what its rule named during the pause is left out. */
+export function passedSincePause(
+  schedule: Schedule,
+  firstMs: number,
+  lastMs: number,
+  resumedAtMs: number,
+  zone: Zone,
+): PassedInstants {
+  const againMs = nextAhead(schedule, firstMs, Math.max(firstMs, resumedAtMs), zone);
+  const passed =
+    againMs === null ? { instants: [], restFromMs: null } : passedInstants(schedule, againMs, lastMs, zone);
+  return { ...passed, instants: firstMs <= lastMs ? [firstMs, ...passed.instants] : [] };
+}
+
+/** The first instant after `nowMs`: a cron's next, or the interval's own pace counted from the instant it was at. */
+export function nextAhead(schedule: Schedule, fromMs: number, nowMs: number, zone: Zone): number | null {
+  if (schedule.kind === "interval") return nextInterval(fromMs, schedule.minutes, nowMs);
+  return nextOccurrence(schedule, nowMs, zone);
 }
 
 /** The instant that follows `atMs` at the schedule's own pace. */

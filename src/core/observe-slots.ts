@@ -1,6 +1,6 @@
 import { claimEndsAtMs, fireClaimLifeMs, type OwnerState } from "./claim-life.ts";
 import type { Job, StoredTime } from "./job.ts";
-import { passedInstants } from "./missed-occurrence.ts";
+import { type PassedInstants, passedInstants, passedSincePause } from "./missed-occurrence.ts";
 import { isOccurrence } from "./next-occurrence.ts";
 import type { Schedule } from "./schedule.ts";
 import type { PendingReason, SlotCursor, SlotDecision, SlotLine } from "./slot.ts";
@@ -132,12 +132,12 @@ function observeTaken(
   view: SlotView,
 ): Observation {
   const { nowMs } = view;
+  const claimEndsMs = claimEndsAtMs(job.fireClaim, fireClaimLifeMs, nowMs, view.ownerState);
+  const isServedStill = claimEndsMs !== null && job.fireClaim?.by === cursor.servedBy;
   if (isOpen) return decideAll({ decision: "skip", reason: "overlap" });
   const slotEndsAtMs = claimEndsAtMs(job.pendingSlot, fireClaimLifeMs, nowMs, view.ownerState);
   if (slotEndsAtMs !== null) return wait(slotEndsAtMs);
 
-  const claimEndsMs = claimEndsAtMs(job.fireClaim, fireClaimLifeMs, nowMs, view.ownerState);
-  const isServedStill = claimEndsMs !== null && job.fireClaim?.by === cursor.servedBy;
   const claimedAtMs = job.fireClaim?.by === cursor.servedBy ? null : (job.fireClaim?.at?.ms ?? null);
   const isClaimed = claimedAtMs !== null && claimedAtMs >= awaitedMs - claimSkewMs;
   const lastRunAtMs = job.lastRunAt?.ms ?? null;
@@ -154,8 +154,16 @@ function observeTaken(
   if (isOnSchedule && nowMs < waitsUntilMs) return wait(waitsUntilMs);
   return decideAll({ decision: "move", reason: "reanchored" });
 
+  function passedUpToNext(): PassedInstants {
+    // Hermes counts an interval from the end of its run, so ours may name instants that never were any.
+    if (schedule.kind === "interval" && !isNamedSince(schedule, awaitedMs, next.ms, view.zone)) {
+      return { instants: [awaitedMs], restFromMs: null };
+    }
+    return passedInstants(schedule, awaitedMs, Math.min(nowMs, next.ms - sameInstantMs), view.zone);
+  }
+
   function decideServed(): Observation {
-    const passed = passedInstants(schedule, awaitedMs, Math.min(nowMs, next.ms - sameInstantMs), view.zone);
+    const passed = passedUpToNext();
     const lines = passed.instants.map((atMs) => {
       const isRun = atMs === awaitedMs || view.ranElsewhere(job.id, atMs);
       const decision: SlotDecision = isRun
@@ -168,7 +176,7 @@ function observeTaken(
   }
 
   function decideAll(decision: SlotDecision): Observation {
-    const passed = passedInstants(schedule, awaitedMs, Math.min(nowMs, next.ms - sameInstantMs), view.zone);
+    const passed = passedUpToNext();
     const lines = passed.instants.map((atMs) => slotLine(job, atMs, decision, nowMs));
     const by = isServedStill ? (cursor.servedBy ?? null) : null;
     return afterLines(lines, passed.restFromMs, decision, by);
@@ -187,7 +195,7 @@ function observeTaken(
   }
 
   function wait(untilMs: number): Observation {
-    const { lines, pending } = waitingLines(job, schedule, cursor.pending, awaitedMs, "lock", view);
+    const { lines, pending } = waitingLines(job, schedule, cursor, awaitedMs, "lock", view);
     return { lines, unsettled: { ...cursor, pending }, servedBy: null, wakeAtMs: untilMs };
   }
 }
@@ -196,7 +204,7 @@ function observeTaken(
 export function waitingLines(
   job: { readonly id: string },
   schedule: Schedule,
-  known: SlotCursor["pending"],
+  cursor: Pick<SlotCursor, "pending" | "resumedAtMs"> | undefined,
   firstMs: number,
   reason: PendingReason,
   view: SlotView,
@@ -204,9 +212,15 @@ export function waitingLines(
   readonly lines: readonly SlotLine[];
   readonly pending: { readonly throughMs: number; readonly reason: PendingReason };
 } {
+  const known = cursor?.pending;
   const doneMs = known?.reason === reason && known.throughMs >= firstMs ? known.throughMs : null;
-  const passed = passedInstants(schedule, doneMs ?? firstMs, view.nowMs, view.zone).instants;
-  const fresh = doneMs === null ? passed : passed.slice(1);
+  const fromMs = doneMs ?? firstMs;
+  const resumedAtMs = cursor?.resumedAtMs;
+  const passed =
+    resumedAtMs === undefined
+      ? passedInstants(schedule, fromMs, view.nowMs, view.zone)
+      : passedSincePause(schedule, fromMs, view.nowMs, resumedAtMs, view.zone);
+  const fresh = doneMs === null ? passed.instants : passed.instants.slice(1);
   return {
     lines: fresh.map((atMs) => slotLine(job, atMs, { decision: "pending", reason }, view.nowMs)),
     pending: { throughMs: fresh.at(-1) ?? doneMs ?? firstMs, reason },

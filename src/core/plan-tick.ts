@@ -4,8 +4,8 @@ import { classifyLateness, latenessSeconds } from "./dispatch-lateness.ts";
 import { lateGraceMs } from "./grace.ts";
 import { formatInstant, parseInstant } from "./instant.ts";
 import type { Job, JobPatch, StoredTime } from "./job.ts";
-import { passedInstants } from "./missed-occurrence.ts";
-import { computeNextRun, nextInterval, nextOccurrence, onceGraceMs } from "./next-occurrence.ts";
+import { nextAhead, type PassedInstants, passedInstants, passedSincePause } from "./missed-occurrence.ts";
+import { computeNextRun, nextOccurrence, onceGraceMs } from "./next-occurrence.ts";
 import {
   continueBacklog,
   formatScheduleKey,
@@ -159,19 +159,18 @@ export function planTick(input: TickInput): TickPlan {
 
 /** Most jobs at most ticks: nothing about them has changed and their time has not come. */
 function isQuiet(job: Job, cursor: SlotCursor | undefined, nowMs: number): boolean {
+  if (cursor === undefined || cursor.backlog !== undefined) return false;
+  if (!cursor.enabled) return !job.enabled;
   return (
-    cursor !== undefined &&
     job.nextRunAt !== null &&
     job.nextRunAt.ms > nowMs &&
     isSameInstant(cursor.nextAtMs, job.nextRunAt.ms) &&
     job.enabled &&
-    cursor.enabled &&
     job.state === "scheduled" &&
     job.pausedAt === null &&
     job.fault === null &&
     job.pendingSlot === null &&
     job.lastStatus !== "error" &&
-    cursor.backlog === undefined &&
     cursor.servedBy === undefined
   );
 }
@@ -291,6 +290,7 @@ function planDue(
   if (input.hold !== null || !input.canRun(job) || input.busyJobs?.has(job.id) === true) {
     const reason = input.hold ?? (input.canRun(job) ? "lock" : "no_daemon");
     if (reason !== "no_daemon") draft.waiting += 1;
+    if (reason === "lock") wakeAt(draft, nowMs + busyRetryMs);
     if (!isManual) wait(draft, job, schedule, cursor, next, reason);
     return;
   }
@@ -328,7 +328,7 @@ function planDue(
       // The request stays in the record and is served when the run has ended.
       skipOverlapped(draft, job, schedule, cursor);
     } else {
-      passOver(draft, job, schedule, cursor, next, { decision: "skip", reason: "overlap" }, patch);
+      passOver(draft, job, schedule, cursor, next.ms, { decision: "skip", reason: "overlap" }, patch);
     }
     return;
   }
@@ -354,7 +354,7 @@ function planDue(
       return;
     }
   } else if (!isManual && input.catchUpMissed === false && nowMs - next.ms > lateGraceMs(schedule, zone, nowMs)) {
-    passOver(draft, job, schedule, cursor, next, { decision: "miss", reason: "too_late" }, patch);
+    passOver(draft, job, schedule, cursor, next.ms, { decision: "miss", reason: "too_late" }, patch);
     return;
   }
   // Throws for an expression that cannot be evaluated, while the job can still be left alone.
@@ -387,14 +387,11 @@ function claim(draft: Draft, candidate: Candidate, gate: Gate): void {
     if (restoredMs !== null) wakeAt(draft, restoredMs);
   } else {
     const graceMs = lateGraceMs(schedule, zone, nowMs);
-    const passed = passedInstants(schedule, next.ms, nowMs, zone);
+    const passed = passedSlots(schedule, cursor, next.ms, nowMs, zone);
     draft.lines.push(
       slotLine(job, next.ms, runDecision(draft, candidate, graceMs, passed.instants.length), nowMs, gate.runId),
     );
-    // A job that was paused until now had no slots meanwhile; only the one that stood in its record comes late.
-    const wasPaused = draft.input.cursors.get(job.id)?.enabled === false;
-    const missed = wasPaused ? [] : passed.instants.slice(1);
-    for (const atMs of missed) {
+    for (const atMs of passed.instants.slice(1)) {
       draft.lines.push(slotLine(job, atMs, { decision: "coalesce", reason: "missed" }, nowMs, gate.runId));
     }
     patch.lastDispatch = {
@@ -403,9 +400,8 @@ function claim(draft: Draft, candidate: Candidate, gate: Gate): void {
       latenessSeconds: latenessSeconds(latenessMs),
       kind: classifyLateness(latenessMs, graceMs),
     };
-    const restFromMs = wasPaused ? null : passed.restFromMs;
     const backlog = { decision: { decision: "coalesce", reason: "missed" } as const, runId: gate.runId };
-    advance(draft, job, schedule, next, patch, restFromMs, backlog);
+    patch.nextRunAt = advance(draft, job, schedule, next.ms, passed.restFromMs, backlog);
   }
   draft.patches.set(job.id, patch);
 }
@@ -436,6 +432,9 @@ function claimOnce(
   remember(draft, job, schedule, cursor, null);
 }
 
+/** A fire fence is held while a document is saved or delivered, so trying at once would only spin. */
+const busyRetryMs = 250;
+
 /** A slot counts as on time within 10 s, unless another one has come meanwhile. */
 const onTimeMs = 10_000;
 
@@ -465,45 +464,52 @@ function passOver(
   job: Job,
   schedule: Schedule,
   cursor: SlotCursor | undefined,
-  next: StoredTime,
+  fromMs: number,
   decision: SlotDecision,
-  patch: Writable<JobPatch>,
+  patch: JobPatch,
 ): void {
   const { nowMs, zone } = draft.input;
-  const passed = passedInstants(schedule, next.ms, nowMs, zone);
+  const passed = passedSlots(schedule, cursor, fromMs, nowMs, zone);
   for (const atMs of passed.instants) draft.lines.push(slotLine(job, atMs, decision, nowMs));
-  remember(draft, job, schedule, cursor, next.ms);
-  advance(draft, job, schedule, next, patch, passed.restFromMs, { decision, runId: null });
-  keepPatch(draft, job, patch);
+  const nextRunAt = advance(draft, job, schedule, fromMs, passed.restFromMs, { decision, runId: null });
+  keepPatch(draft, job, { ...patch, nextRunAt });
 }
 
-/** Moves a recurring job to its next instant ahead. The cursor stays behind while lines of the passed ones are still unwritten. */
+function passedSlots(
+  schedule: Schedule,
+  cursor: SlotCursor | undefined,
+  fromMs: number,
+  nowMs: number,
+  zone: Zone,
+): PassedInstants {
+  if (cursor?.resumedAtMs === undefined) return passedInstants(schedule, fromMs, nowMs, zone);
+  return passedSincePause(schedule, fromMs, nowMs, cursor.resumedAtMs, zone);
+}
+
+/**
+ * Moves the cursor of a recurring job to the next instant ahead, and answers it as text. The cursor stays behind while lines of
+ * the passed ones are still unwritten.
+ */
 function advance(
   draft: Draft,
   job: Job,
   schedule: Schedule,
-  next: StoredTime,
-  patch: Writable<JobPatch>,
+  fromMs: number,
   restFromMs: number | null,
   backlog: { readonly decision: SlotDecision; readonly runId: string | null },
-): void {
+): string | null {
   const { nowMs, zone } = draft.input;
-  const aheadMs = nextAhead(schedule, next.ms, nowMs, zone);
-  patch.nextRunAt = aheadMs === null ? null : toStoredTime(schedule, aheadMs, nowMs, zone).text;
+  const aheadMs = nextAhead(schedule, fromMs, nowMs, zone);
   if (restFromMs === null) {
     draft.cursors.set(job.id, newCursor(job, schedule, aheadMs));
     if (aheadMs !== null) wakeAt(draft, aheadMs);
   } else {
+    // Without a next instant the lines go on to the present one.
     const untilMs = aheadMs ?? nowMs + 1;
     draft.cursors.set(job.id, { ...newCursor(job, schedule, restFromMs), backlog: { untilMs, ...backlog } });
     wakeAt(draft, nowMs);
   }
-}
-
-/** The first instant ahead: a cron's next, or the interval's own pace counted from the instant it was at. */
-function nextAhead(schedule: Schedule, fromMs: number, nowMs: number, zone: Zone): number | null {
-  if (schedule.kind === "interval") return nextInterval(fromMs, schedule.minutes, nowMs);
-  return nextOccurrence(schedule, nowMs, zone);
+  return aheadMs === null ? null : toStoredTime(schedule, aheadMs, nowMs, zone).text;
 }
 
 /** Where a manual request found the schedule: the request took the place of this instant and gives it back. */
@@ -525,9 +531,11 @@ function skipOverlapped(draft: Draft, job: Job, schedule: Schedule, cursor: Slot
   const { nowMs, zone } = draft.input;
   const awaitedMs = cursor?.nextAtMs ?? null;
   if (awaitedMs === null || awaitedMs > nowMs || cursor?.scheduleText !== formatScheduleKey(schedule)) return;
-  const next = toStoredTime(schedule, awaitedMs, nowMs, zone);
+  const decision: SlotDecision = { decision: "skip", reason: "overlap" };
+  const passed = passedSlots(schedule, cursor, awaitedMs, nowMs, zone);
+  for (const atMs of passed.instants) draft.lines.push(slotLine(job, atMs, decision, nowMs));
   // The record keeps the request, so only the cursor moves.
-  passOver({ ...draft, patches: new Map() }, job, schedule, cursor, next, { decision: "skip", reason: "overlap" }, {});
+  advance(draft, job, schedule, awaitedMs, passed.restFromMs, { decision, runId: null });
 }
 
 /** The job leaves an instant without running it and goes to another. */
@@ -567,10 +575,11 @@ function wait(
   next: StoredTime,
   reason: PendingReason,
 ): void {
-  const { lines, pending } = waitingLines(job, schedule, cursor?.pending, next.ms, reason, draft.view);
+  const { lines, pending } = waitingLines(job, schedule, cursor, next.ms, reason, draft.view);
   if (lines.length === 0) return;
   draft.lines.push(...lines);
-  draft.cursors.set(job.id, { ...newCursor(job, schedule, next.ms), pending });
+  const resumed = cursor?.resumedAtMs === undefined ? {} : { resumedAtMs: cursor.resumedAtMs };
+  draft.cursors.set(job.id, { ...newCursor(job, schedule, next.ms), ...resumed, pending });
 }
 
 function waitForClaim(
@@ -593,13 +602,13 @@ function waitForClaim(
 
 /** Ends the slots of a job that has been switched off or completed. */
 function closeSlots(draft: Draft, job: Job, schedule: Schedule, cursor: SlotCursor | undefined): void {
-  if (cursor === undefined || !cursor.enabled) return;
+  if (cursor?.enabled === false) return;
   const { nowMs, zone } = draft.input;
   const closed: SlotCursor = { ...newCursor(job, schedule, null), enabled: false };
   const pausedAtMs = job.pausedAt === null ? null : parseInstant(job.pausedAt, zone);
   const lastMs = Math.min(nowMs, pausedAtMs ?? nowMs);
   draft.cursors.set(job.id, closed);
-  if (cursor.nextAtMs === null || cursor.nextAtMs > lastMs) return;
+  if (cursor === undefined || cursor.nextAtMs === null || cursor.nextAtMs > lastMs) return;
   const hasRun = job.lastRunAt !== null && job.lastRunAt.ms >= cursor.nextAtMs;
   const other: SlotDecision =
     job.state === "completed" ? { decision: "miss", reason: "repeat_used_up" } : { decision: "move", reason: "edited" };
@@ -617,9 +626,18 @@ function closeSlots(draft: Draft, job: Job, schedule: Schedule, cursor: SlotCurs
 /** A record that vanished takes its coming instants with it; one that had come is missed. */
 function closeLostJobs(draft: Draft, seen: ReadonlySet<string>): readonly string[] {
   const { cursors, nowMs } = draft.input;
-  const dropped = [...cursors.keys()].filter((id) => !seen.has(id));
-  for (const id of dropped) {
-    const atMs = cursors.get(id)?.nextAtMs ?? null;
+  const dropped: string[] = [];
+  for (const [id, cursor] of cursors) {
+    if (seen.has(id)) continue;
+    const written = continueBacklog({ id }, cursor, draft.view);
+    draft.lines.push(...written.lines);
+    if (!written.isDone) {
+      draft.cursors.set(id, written.cursor);
+      wakeAt(draft, nowMs);
+      continue;
+    }
+    dropped.push(id);
+    const atMs = written.cursor.nextAtMs;
     if (atMs === null || atMs > nowMs) continue;
     const decision: SlotDecision = draft.view.ranElsewhere(id, atMs)
       ? { decision: "run", reason: "elsewhere" }
@@ -652,7 +670,11 @@ function remember(
   ) {
     return cursor;
   }
-  const changed = servedBy === null ? fresh : { ...fresh, servedBy };
+  const changed: SlotCursor = {
+    ...fresh,
+    ...(servedBy === null ? {} : { servedBy }),
+    ...(cursor?.enabled === false ? { resumedAtMs: draft.input.nowMs } : {}),
+  };
   draft.cursors.set(job.id, changed);
   return changed;
 }

@@ -32,6 +32,8 @@ export interface SlotCursor {
   readonly backlog?: { readonly untilMs: number; readonly decision: SlotDecision; readonly runId: string | null };
   /** The newest instant that has a `pending` line, and its reason, so that waiting does not write the same lines again. */
   readonly pending?: { readonly throughMs: number; readonly reason: PendingReason };
+  /** When the pause ended over which the job kept `nextAtMs`: the instants between the two were no slots. */
+  readonly resumedAtMs?: number;
   /** The foreign `fire_claim.by` that was counted as the run of an instant, so that it is not counted for the next one too. */
   readonly servedBy?: string;
 }
