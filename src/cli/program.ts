@@ -71,7 +71,7 @@ export async function runProgram(outside: Outside): Promise<number> {
   program
     .command("demo")
     .description("make a home with sample jobs and run the daemon there with a live table")
-    .action(act(async (parts) => (await import("./commands/demo.ts")).demo(parts)));
+    .action(act(async (parts) => (await import("./commands/start.ts")).demo(parts)));
   program
     .command("status")
     .description("daemon, homes, open runs, what blocks whom")

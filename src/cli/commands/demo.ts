@@ -4,10 +4,14 @@ import { makeDemoHome } from "../demo-home.ts";
 import { startLiveTable } from "../live-table.ts";
 import { printable } from "../print.ts";
 import { createReader } from "../reader.ts";
-import { runDaemonHere } from "./start.ts";
+
+type RunDaemon = (
+  parts: Pick<CommandParts, "rootHome" | "stateFolder" | "environment">,
+  options: { readonly once: boolean; readonly logLevel: string },
+) => Promise<number>;
 
 /** Runs the daemon on a home made for it, with a table of what happens. The home stays, for the other commands to look at. */
-export async function demo(parts: CommandParts): Promise<number> {
+export async function showDemo(parts: CommandParts, runDaemon: RunDaemon): Promise<number> {
   const temporary = (parts.environment["TMPDIR"] ?? "/tmp").replace(/(.)\/+$/, "$1");
   const rootHome = join(temporary, `hermes-demo-${parts.system.random.token(6)}`);
   const stateFolder = join(rootHome, "supervisor");
@@ -20,7 +24,7 @@ export async function demo(parts: CommandParts): Promise<number> {
   const table = startLiveTable(own, createReader(own));
   try {
     // The table shows what the log would say, and lines between its lines would tear it.
-    return await runDaemonHere(own, { once: false, logLevel: terminal.isTerminal ? "silent" : "warn" });
+    return await runDaemon(own, { once: false, logLevel: terminal.isTerminal ? "silent" : "warn" });
   } finally {
     table.stop();
   }

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { CommandParts } from "../command-parts.ts";
 import { printable } from "../print.ts";
-import { demo } from "./demo.ts";
+import { showDemo } from "./demo.ts";
 
 export interface StartOptions {
   readonly once?: boolean;
@@ -13,15 +13,19 @@ export async function start(parts: CommandParts, options: StartOptions): Promise
   if (options.orDemo) {
     if (!hasHome(parts)) {
       parts.terminal.error(`No Hermes home at ${printable(parts.rootHome)}: showing a demonstration\n`);
-      return demo(parts);
+      return showDemo(parts, runDaemonHere);
     }
     parts.terminal.error(`Starting on the Hermes home ${printable(parts.rootHome)}\n`);
   }
   return runDaemonHere(parts, { once: options.once ?? false });
 }
 
+export function demo(parts: CommandParts): Promise<number> {
+  return showDemo(parts, runDaemonHere);
+}
+
 /** Runs the daemon in this process and resolves to the exit status. */
-export async function runDaemonHere(
+async function runDaemonHere(
   parts: Pick<CommandParts, "rootHome" | "stateFolder" | "environment">,
   options: { readonly once: boolean; readonly logLevel?: string; readonly onReady?: () => void },
 ): Promise<number> {
