@@ -1,4 +1,6 @@
 import { basename, dirname, isAbsolute, join, relative, resolve } from "node:path";
+import { parseInstant } from "../core/instant.ts";
+import { createZone } from "../core/zone.ts";
 import type { Files } from "../system/files.ts";
 import type { System } from "../system/system.ts";
 
@@ -158,6 +160,7 @@ export interface Hold {
 }
 
 const drainAgeMaxMs = 3_600_000;
+const utc = createZone("UTC", 0);
 
 /**
  * The markers that forbid new runs in `home`, the strongest first. ESTOP and the drain request of the root count for every
@@ -212,7 +215,7 @@ function isDraining(system: Pick<System, "files" | "clock">, path: string): bool
   const { epoch, requested_at: requestedAt } = body as Readonly<Record<string, unknown>>;
   const current = instantiationEpoch(files);
   if (current !== "" && epoch && epoch !== current) return false;
-  const requestedAtMs = typeof requestedAt === "string" ? parseIso(requestedAt) : null;
+  const requestedAtMs = typeof requestedAt === "string" ? parseInstant(requestedAt, utc) : null;
   return requestedAtMs === null || system.clock.nowMs() - requestedAtMs <= drainAgeMaxMs;
 }
 
@@ -235,14 +238,4 @@ function readOrEmpty(files: Files, path: string): string {
     // No such file system here: the check that needs it is left out.
     return "";
   }
-}
-
-/** An ISO time; one without a zone is UTC. */
-function parseIso(text: string): number | null {
-  const match = /^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)(Z|[+-]\d{2}:?\d{2})?$/.exec(
-    text.trim(),
-  );
-  if (match === null) return null;
-  const ms = Date.parse(`${match[1]}T${match[2]}${match[3] ?? "Z"}`);
-  return Number.isNaN(ms) ? null : ms;
 }

@@ -1,3 +1,5 @@
+import { isZoneName } from "../core/zone.ts";
+
 /** What a home's Hermes `config.yaml` and variables say, as far as it concerns us, with Hermes' own precedence. */
 export interface HermesSettings {
   /** Null: unbounded, which Hermes means by 0. */
@@ -155,20 +157,9 @@ function resolveTimezone(
   const source = fromVariable === "" ? "timezone" : "HERMES_TIMEZONE";
   const name = fromVariable !== "" ? fromVariable : typeof configured === "string" ? configured.trim() : "";
   if (name === "") return [null, "default"];
-  if (isZone(name)) return [name, source];
+  if (isZoneName(name)) return [name, source];
   warnings.push(`${source} is "${name}", expected an IANA name such as Europe/Berlin; the server's own zone is used`);
   return [null, source];
-}
-
-function isZone(name: string): boolean {
-  // Intl also takes offsets such as +02:00, which Hermes refuses.
-  if (!/^[A-Za-z]/.test(name)) return false;
-  try {
-    new Intl.DateTimeFormat("en", { timeZone: name });
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function terminalVariables(
