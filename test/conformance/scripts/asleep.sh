@@ -1,0 +1,3 @@
+echo "asleep" >> "$HERMES_HOME/runs.log"
+echo 'nothing new'
+echo '{"wakeAgent": false}'

@@ -1,0 +1,3 @@
+echo "killed" >> "$HERMES_HOME/runs.log"
+echo before
+kill -9 $$

@@ -1,0 +1,2 @@
+echo "latin" >> "$HERMES_HOME/runs.log"
+printf 'caf\351\n'

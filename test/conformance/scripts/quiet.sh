@@ -1,0 +1,2 @@
+echo "quiet" >> "$HERMES_HOME/runs.log"
+printf '  \n\n'

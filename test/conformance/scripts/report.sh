@@ -1,0 +1,2 @@
+echo "report" >> "$HERMES_HOME/runs.log"
+echo 'all is well'
