@@ -40,9 +40,9 @@ export function requestDaemon(stateFolder: string, method: "GET" | "POST", path:
   });
 }
 
-export function noDaemon(stateFolder: string, cause?: NodeJS.ErrnoException): CommandError {
+function noDaemon(stateFolder: string, cause: NodeJS.ErrnoException): CommandError {
   const why =
-    cause?.code === undefined || cause.code === "ENOENT" || cause.code === "ECONNREFUSED"
+    cause.code === undefined || cause.code === "ENOENT" || cause.code === "ECONNREFUSED"
       ? "none is running"
       : `the socket answers ${cause.code}`;
   const message = `Cannot reach the daemon of "${printable(stateFolder)}": ${why}, start it with hermes-supervisor start`;

@@ -124,7 +124,7 @@ export function createReader(parts: CommandParts): Reader {
     try {
       const { jobs } = open.store.read();
       const hold = readHolds(system, found, rootHome, hermes.standalone)[0];
-      return { ...shared, state: hold === undefined ? "active" : "paused", reason: hold?.reason ?? null, jobs };
+      return { ...shared, state: hold === undefined ? "active" : "paused", reason: hold?.kind ?? null, jobs };
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       return { ...shared, state: "degraded", reason: error.message, jobs: [] };

@@ -89,6 +89,14 @@ function daemonText(parts: CommandParts, reader: Reader, { daemon }: StatusJson,
   return `Daemon  ${paint(terminal, "green", "running")}, ${facts.join(", ")}\n${state}`;
 }
 
+/** What holds a paused home, and how that ends. */
+const holdTexts: Readonly<Record<string, string>> = {
+  estop: "ESTOP is there, hermes resume removes it",
+  drain: ".drain_request.json asks for quiet",
+  parked: "its own gateway is parked or runs its jobs itself",
+  disk: "the disk is almost full",
+};
+
 function homesText(parts: CommandParts, reader: Reader, snapshot: StatusJson, nowMs: number): string {
   const rows = snapshot.homes.map((home): Cell[] => {
     const dueMs = home.next_due_at === null ? null : Date.parse(home.next_due_at);
@@ -112,7 +120,10 @@ function homesText(parts: CommandParts, reader: Reader, snapshot: StatusJson, no
   ];
   const reasons = snapshot.homes
     .filter((home) => home.reason !== null)
-    .map((home) => `${printable(home.name)} is ${home.state}: ${printable(home.reason ?? "")}\n`);
+    .map(
+      (home) =>
+        `${printable(home.name)} is ${home.state}: ${printable(holdTexts[home.reason ?? ""] ?? home.reason ?? "")}\n`,
+    );
   return formatTable(parts.terminal, columns, rows) + reasons.join("");
 }
 
