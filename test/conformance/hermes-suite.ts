@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "no
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import {
+  addProfile,
   copyHome,
   createHome,
   createJob,
@@ -25,7 +26,7 @@ import {
 } from "./home.ts";
 import { documentDifferences, entryDifferences, recordDifferences } from "./listed-differences.ts";
 import { hermesPython, type Release } from "./releases.ts";
-import { readJson, startDaemon, supervisor } from "./supervisor.ts";
+import { readJson, startDaemon, supervisor, supervisorByEnvironment } from "./supervisor.ts";
 
 const churn = fileURLToPath(new URL("churn.py", import.meta.url));
 const scripts = fileURLToPath(new URL("scripts", import.meta.url));
@@ -65,6 +66,7 @@ function samples(): readonly Sample[] {
     { name: "once", schedule: "2099-01-01T10:00:00", options: script("report.sh"), due: "once" },
     { name: "later", schedule: "every 3h", options: script("report.sh"), due: null },
     { name: "slow", schedule: "every 4h", options: script("slow.sh"), due: null },
+    { name: "slow too", schedule: "every 5h", options: script("slow.sh"), due: null },
     { name: "slow once", schedule: "2099-01-01T10:00:00", options: script("slow.sh"), due: null },
     { name: "paused", schedule: daily, options: script("report.sh"), due: null },
     { name: "Ask for ☕", schedule: "every 2h", options: ["Summarise the news"], due: null },
@@ -98,6 +100,7 @@ export function testRelease(release: Release): void {
   let base: Home;
   /** The same store with the same jobs due: one was ticked by us, its twin by Hermes. */
   let before: ReadonlyMap<string, string>;
+  let due: Home;
   let ours: Home;
   let twin: Home;
   let dueAtMs: number;
@@ -113,7 +116,7 @@ export function testRelease(release: Release): void {
     await hermes(base, "cron", "pause", "paused");
     rmSync(`${base.path}/scripts/gone.sh`);
 
-    const due = copy(base);
+    due = copy(base);
     dueAtMs = Date.now();
     for (const sample of samples()) if (sample.due !== null) await makeDue(due, sample.name, sample.due);
     before = recordTexts(due);
@@ -309,7 +312,7 @@ export function testRelease(release: Release): void {
     );
     expect(storedJob(home, "slow once")).toMatchObject({ state: "completed", repeat: { times: 1, completed: 1 } });
     expect(lines(home, "slow.log")).toHaveLength(2);
-    expect((await daemon.stop()).code).toBe(0);
+    expect((await daemon.drain()).code).toBe(0);
   });
 
   test(`a job that cron run of ${release.name} is running is left alone by the daemon`, async () => {
@@ -334,12 +337,120 @@ export function testRelease(release: Release): void {
       "no run to be open",
       async () => (await readJson<Runs>(home, "runs", "--state", "running")).runs.length === 0,
     );
-    expect((await daemon.stop()).code).toBe(0);
+    expect((await daemon.drain()).code).toBe(0);
     expect(storedJob(home, "slow")).toMatchObject({ last_status: "ok", fire_claim: null });
     const { slots } = await readJson<Slots>(home, "slots", storedJob(home, "slow").id);
     expect(slots.map(({ decision }) => decision).every((decision) => decision !== "pending")).toBe(true);
     // Its slot came while the manual run was open: either that run served it, or a run of ours after the end.
     expect(lines(home, "slow.log").length).toBe(1 + slots.filter(({ run_id }) => run_id !== null).length);
+  });
+
+  test(`a run of ours that outlives its daemon is still left alone by ${release.name}`, async () => {
+    const home = copy(base);
+    await makeDue(home, "slow", "interval");
+    const daemon = await startDaemon(home);
+    await until("the script to start", () => lines(home, "slow.log").length === 1);
+    expect((await daemon.handOver()).code).toBe(0);
+    const held = recordTexts(home).get("slow");
+    expect((await hermes(home, "cron", "tick")).code).toBe(0);
+    expect((await hermes(home, "cron", "run", "slow")).stdout).toContain("not run again.");
+    expect(recordTexts(home).get("slow")).toBe(held);
+
+    const next = await startDaemon(home);
+    writeFileSync(`${home.path}/go`, "");
+    await until("the run to be settled", () => storedJob(home, "slow").last_status === "ok");
+    expect((await next.drain()).code).toBe(0);
+    expect(storedJob(home, "slow").fire_claim).toBeNull();
+    expect(lines(home, "slow.log")).toHaveLength(1);
+  });
+
+  test(`what a person changes with ${release.name} while we run their job stands`, async () => {
+    const home = copy(base);
+    for (const name of ["slow", "slow too"]) await makeDue(home, name, "interval");
+    await makeDue(home, "slow once", "once");
+    const daemon = await startDaemon(home);
+    await until("the scripts to start", () => lines(home, "slow.log").length === 3);
+    await hermes(home, "cron", "pause", "slow");
+    await hermes(home, "cron", "remove", "slow once");
+    await hermes(home, "cron", "edit", "slow too", "--schedule", "every 6h");
+    const edited = storedJob(home, "slow too").next_run_at;
+    writeFileSync(`${home.path}/go`, "");
+    await until("both to be settled", () =>
+      ["slow", "slow too"].every((name) => storedJob(home, name).last_status === "ok"),
+    );
+    expect((await daemon.drain()).code).toBe(0);
+    expect(storedJob(home, "slow")).toMatchObject({ enabled: false, state: "paused", fire_claim: null });
+    expect(storedJob(home, "slow too")).toMatchObject({
+      schedule_display: "every 360m",
+      next_run_at: edited,
+      fire_claim: null,
+    });
+    expect(storedJobs(home).map(({ name }) => name)).not.toContain("slow once");
+    expect(lines(home, "slow.log")).toHaveLength(3);
+  });
+
+  test(`the daemon waits while a tick of ${release.name} holds the tick lock, and then runs what is due`, async () => {
+    const home = copy(base);
+    await makeDue(home, "slow", "interval");
+    const ticking = finish(spawnHermes(home, "cron", "tick"));
+    await until("the script to start", () => lines(home, "slow.log").length === 1);
+    await makeDue(home, "where", "interval");
+    const daemon = await startDaemon(home);
+    await until("the daemon to see who holds the lock", async () => {
+      const { homes: seen } = await readJson<Status>(home, "status");
+      return seen[0]?.tick_lock.held === true;
+    });
+    expect(lines(home, "runs.log")).toEqual([]);
+    writeFileSync(`${home.path}/go`, "");
+    expect((await ticking).code).toBe(0);
+    await until("the waiting job to run", () => storedJob(home, "where").last_status === "ok");
+    expect((await daemon.drain()).code).toBe(0);
+    expect(lines(home, "runs.log")).toEqual(["where"]);
+    expect(lines(home, "slow.log")).toHaveLength(1);
+    const { slots } = await readJson<Slots>(home, "slots", storedJob(home, "where").id);
+    expect(slots.map(({ decision }) => decision)).toEqual(["run"]);
+  });
+
+  test(`a tick of ${release.name} and the daemon, started together, run each job once`, async () => {
+    const home = copy(due);
+    const expected = [...lines(twin, "runs.log")].sort();
+    const ticking = finish(spawnHermes(home, "cron", "tick"));
+    const daemon = await startDaemon(home);
+    expect((await ticking).code).toBe(0);
+    await until("every job to have run", () => lines(home, "runs.log").length >= expected.length);
+    await until("every record to be settled", () =>
+      storedJobs(home).every(({ name, last_status }) => !isDue.has(name) || last_status !== null),
+    );
+    expect((await daemon.drain()).code).toBe(0);
+    expect([...lines(home, "runs.log")].sort()).toEqual(expected);
+  });
+
+  test(`each profile's jobs run in its own home and show in ${release.name}'s list of it`, async () => {
+    const home = copy(base);
+    const night = addProfile(home, "night", "MINE=dark\n");
+    await makeDue(home, "where", "interval");
+    await makeDue(night, "where", "interval");
+    expect((await supervisor(home, "start", "--once")).code).toBe(0);
+    for (const [profile, mine] of [
+      [home, "seen"],
+      [night, "dark"],
+    ] as const) {
+      expect([...documents(profile, "where").values()].join("")).toContain(`mine=${mine} `);
+      expect(lines(profile, "runs.log")).toEqual(["where"]);
+      const { stdout } = await hermes(profile, "cron", "list", "--all");
+      expect(listEntries(profile, stdout, Date.now()).get("where")).toMatch(/Last run: {2}<now\+0m> {2}ok/u);
+    }
+  });
+
+  test("start without --home serves the home that HERMES_HOME names", async () => {
+    const home = copy(due);
+    const ended = await supervisorByEnvironment(home, "start", "--once");
+    expect(ended.code, ended.stderr).toBe(0);
+    expect([...lines(home, "runs.log")].sort()).toEqual([...lines(ours, "runs.log")].sort());
+    expect(existsSync(`${home.path}/supervisor/supervisor.db`)).toBe(true);
+    // Our folder in the home is nothing that Hermes minds.
+    expect((await hermes(home, "cron", "tick")).code).toBe(0);
+    expect([...lines(home, "runs.log")].sort()).toEqual([...lines(ours, "runs.log")].sort());
   });
 
   test(`the daemon and ${release.name}'s command line change one store without losing a change`, async () => {
@@ -361,7 +472,7 @@ export function testRelease(release: Release): void {
       busy.every((name) => storedJob(home, name).repeat.completed >= 5),
     );
     expect(churned.code, churned.stderr).toBe(0);
-    expect((await daemon.stop()).code).toBe(0);
+    expect((await daemon.drain()).code).toBe(0);
 
     const names = storedJobs(home).map(({ name }) => name);
     expect(names).not.toContain("killed");
@@ -392,6 +503,10 @@ interface Runs {
 
 interface Slots {
   readonly slots: readonly { readonly decision: string; readonly run_id: string | null }[];
+}
+
+interface Status {
+  readonly homes: readonly { readonly tick_lock: { readonly held: boolean } }[];
 }
 
 /** Instants become their distance from `nowMs`, to five minutes: two schedulers never act in the same second. */

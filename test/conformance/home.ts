@@ -75,6 +75,18 @@ export function copyHome(home: Home): Home {
   return { folder, path: `${folder}/home`, python: home.python };
 }
 
+/** A second profile of `home`, made of its own store and scripts, with an `.env` of its own. */
+export function addProfile(home: Home, name: string, env: string): Home {
+  const path = `${home.path}/profiles/${name}`;
+  const aside = `${home.folder}/${name}`;
+  cpSync(home.path, aside, { recursive: true });
+  mkdirSync(`${home.path}/profiles`, { recursive: true });
+  cpSync(aside, path, { recursive: true });
+  rmSync(aside, { recursive: true });
+  writeFileSync(`${path}/.env`, env, { mode: 0o600 });
+  return { folder: home.folder, path, python: home.python };
+}
+
 export function removeHome(home: Home): void {
   rmSync(home.folder, { recursive: true, force: true });
 }

@@ -11,8 +11,10 @@ export function supervisor(home: Home, ...args: readonly string[]): Promise<Ende
 }
 
 export interface Daemon {
-  /** Asks it to end (SIGTERM), and waits until it has. */
-  stop(): Promise<Ended>;
+  /** Lets open runs come to their end (SIGINT). */
+  drain(): Promise<Ended>;
+  /** Leaves open runs to the next daemon (SIGTERM). */
+  handOver(): Promise<Ended>;
 }
 
 /** Starts the daemon and waits until it says that it is ready. */
@@ -32,7 +34,11 @@ export async function startDaemon(home: Home): Promise<Daemon> {
     return isReady;
   });
   return {
-    async stop() {
+    async drain() {
+      child.kill("SIGINT");
+      return await ended;
+    },
+    async handOver() {
       child.kill("SIGTERM");
       return await ended;
     },
@@ -47,9 +53,16 @@ export async function readJson<Document>(home: Home, ...args: readonly string[])
   return JSON.parse(ended.stdout) as Document;
 }
 
+/** The same, with nothing but the environment to say where the home is. */
+export function supervisorByEnvironment(home: Home, ...args: readonly string[]): Promise<Ended> {
+  return finish(
+    start(process.execPath, [program, ...args], { ...environmentOf(home), HERMES_SUPERVISOR_PYTHON: home.python }),
+  );
+}
+
 function startSupervisor(home: Home, ...args: readonly string[]): ChildProcess {
   const { HERMES_HOME: _, ...environment } = environmentOf(home);
-  // What a fresh installation would find by itself: the interpreter of the installed Hermes.
+  // What an installed Hermes would be found by: these homes have theirs in no usual place.
   const variables = { ...environment, HERMES_SUPERVISOR_PYTHON: home.python };
   return start(process.execPath, [program, "--home", home.path, "--state", `${home.folder}/state`, ...args], variables);
 }
