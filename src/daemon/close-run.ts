@@ -46,9 +46,11 @@ interface Closing {
  */
 export function closeRuns(parts: DaemonParts, home: HomeRuntime, endedRuns: readonly EndedRun[]): readonly EndedRun[] {
   const closings = endedRuns.map((ended) => writeDown(parts, home, ended));
-  parts.fault("documents-saved");
+  parts.fault("after-document");
+  parts.fault("before-ledger-close");
   parts.ledger.transaction(() => {
     for (const { ended, result, folder, documentPath, outputBytes } of closings) {
+      noteStart(parts, ended.run, folder);
       parts.ledger.close(ended.run.id, {
         state: result.outcome.success ? "completed" : "failed",
         reason: result.outcome.reason,
@@ -62,9 +64,19 @@ export function closeRuns(parts: DaemonParts, home: HomeRuntime, endedRuns: read
       });
     }
   });
-  parts.fault("ledger-closed");
+  parts.fault("after-ledger-close");
   for (const { ended } of closings) parts.children.remove(ended.run.id);
-  return settle(parts, home, closings);
+  parts.fault("before-settle");
+  const unsettled = settle(parts, home, closings);
+  parts.fault("after-settle");
+  return unsettled;
+}
+
+/** A daemon that died right after it opened a gate left the row at `claimed`; the launcher's own file knows better. */
+function noteStart(parts: DaemonParts, run: Run, folder: RunFolder): void {
+  const started = parts.system.files.stat(folder.started);
+  if (started === null || parts.ledger.run(run.id)?.state !== "claimed") return;
+  parts.ledger.start(run.id, Number(started.modifiedNs / 1000n) / 1000);
 }
 
 /** Writes the result down before anything is made of it, then the document. */
@@ -81,8 +93,10 @@ function writeDown(parts: DaemonParts, home: HomeRuntime, ended: EndedRun): Clos
       .replace("T", "_")
       .replaceAll(":", "-"),
   };
+  parts.fault("before-result");
   if (known === null && system.files.stat(folder.path) !== null) writeRunResult(system, folder, written);
-  parts.fault("result-written");
+  parts.fault("after-result");
+  parts.fault("before-document");
   const stdout = readEnds(system, folder.output, written.stdoutBytes, documentStreamBytesMax);
   const stderr = readEnds(
     system,
@@ -159,7 +173,9 @@ function settle(parts: DaemonParts, home: HomeRuntime, closings: readonly Closin
     }
     return closings.filter(({ ended }) => fences.busy.has(ended.run.jobId)).map(({ ended }) => ended);
   } catch (error) {
-    if (!(error instanceof LockHeldError)) throw error;
+    // A busy lock, a full disk, a home that cannot be written: the ledger has the ends, the records follow when they can.
+    if (!(error instanceof LockHeldError))
+      parts.system.log.error("records could not be settled yet", { home: home.name, error: String(error) });
     return closings.map(({ ended }) => ended);
   } finally {
     fences.release();

@@ -1,5 +1,6 @@
 import type { Child } from "../child/child-table.ts";
 import { stopRun } from "../child/stop-run.ts";
+import type { Job } from "../core/job.ts";
 import type { Run, RunReason } from "../core/run.ts";
 import { restoreJob } from "../core/settle-job.ts";
 import { readExit, runFolder } from "../output/run-folder.ts";
@@ -26,6 +27,7 @@ const safetyMs = 30_000;
 const togetherMs = 50;
 const lockRetryMs = 100;
 const lockSaidMs = 5000;
+const closeRetryMs = 1000;
 /** Runs without a parent of ours are looked at this often. */
 const adoptedPollMs = 250;
 
@@ -216,9 +218,16 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
         closeWithoutHome(ofHome);
         continue;
       }
-      guard(home, () => {
+      try {
         for (const late of closeRuns(parts, home, ofHome)) unsettled.set(late.run.id, { home: name, ended: late });
-      });
+      } catch (error) {
+        // Most likely a full disk. Every step can be done again, so these ends wait and are tried again.
+        system.log.error("ends of runs could not be recorded yet", { home: name, error: String(error) });
+        system.clock.after(closeRetryMs, () => {
+          ended.push(...ofHome);
+          wakeSoon();
+        });
+      }
       home.dirty = true;
     }
     // Room for one run is room for any home that waits for the host's limit.
@@ -391,9 +400,23 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     }
   }
 
+  /** A crash between the end of a run in the ledger and in its job's record leaves our claim standing there. */
+  function settleLeftClaims(home: HomeRuntime): void {
+    for (const job of home.store.read().jobs) {
+      const run = job.fireClaim === null ? null : parts.ledger.runByOwner(job.fireClaim.by);
+      if (run === null || run.state === "claimed" || run.state === "running") continue;
+      if (run.state === "void") restoreSlot(home, run);
+      else unsettled.set(run.id, { home: home.name, ended: knownEnd(parts, run) ?? orphanEnd(parts, run) });
+      home.dirty = true;
+    }
+  }
+
   function watchAdopted(run: Run): Child {
     const child = adoptedChild(run);
     parts.children.add(child);
+    const home = outlook.homes().get(run.home);
+    const job = jobOf(home, run.jobId);
+    if (home !== undefined && job !== null) armTimeout(home, child, home.settings.timeoutMs(job));
     adoptedTimer ??= system.clock.after(adoptedPollMs, pollAdopted);
     return child;
   }
@@ -434,6 +457,15 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     if (home !== null) guard(home, () => restoreSlot(home, run));
   }
 
+  function jobOf(home: HomeRuntime | undefined, jobId: string): Job | null {
+    try {
+      return home?.store.read().jobs.find((job) => job.id === jobId) ?? null;
+    } catch {
+      // The home's own tick says what is wrong with its store.
+      return null;
+    }
+  }
+
   /** Gives back the slot of a claim whose gate never opened, so that it is served once after all. */
   function restoreSlot(home: HomeRuntime, run: Run): void {
     home.store.update((snapshot) => {
@@ -448,6 +480,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
   return {
     begin(handedOver) {
       recover(handedOver);
+      for (const home of outlook.homes().values()) guard(home, () => settleLeftClaims(home));
       guard(null, () => removeUnusedGates(parts));
       turn();
     },

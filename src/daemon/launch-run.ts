@@ -29,6 +29,7 @@ export function launchRuns(
 ): readonly RefusedLaunch[] {
   const refused: RefusedLaunch[] = [];
   const started: { readonly claim: DurableClaim; readonly startedAtMs: number }[] = [];
+  parts.fault("before-open");
   for (const claim of claims) {
     const gate = home.pool.take(claim.run.id);
     const program = programOf(parts, home, claim.job);
@@ -48,13 +49,14 @@ export function launchRuns(
     started.push({ claim, startedAtMs: parts.system.clock.nowMs() });
     watchChild(parts, home, claim.run, gate, program.argument, ended);
   }
-  parts.fault("gates-open");
+  parts.fault("after-open");
+  parts.fault("before-running");
   if (started.length > 0) {
     parts.ledger.transaction(() => {
       for (const { claim, startedAtMs } of started) parts.ledger.start(claim.run.id, startedAtMs);
     });
   }
-  parts.fault("ledger-running");
+  parts.fault("after-running");
   for (const { claim } of started) writeSpec(parts, home, claim);
   return refused;
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { createChildTable } from "../child/child-table.ts";
 import { type ConfigLayer, effectiveSettings, type Loaded, loadHostConfig } from "../config/load-config.ts";
-import { findHomes } from "../homes/find-homes.ts";
+import { type FoundHomes, findHomes } from "../homes/find-homes.ts";
 import { createRunLedger } from "../ledger/run-ledger.ts";
 import { createControlServer } from "../status/control-server.ts";
 import { createFaults } from "../system/faults.ts";
@@ -20,7 +20,7 @@ import { createControlActions } from "./control-actions.ts";
 import { createDaemon, type Daemon } from "./daemon.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import { createHomeTable, type HomeTable } from "./home-table.ts";
-import { watchHomes } from "./watch.ts";
+import { watchSources } from "./watch-sources.ts";
 
 export interface DaemonOptions {
   readonly rootHome: string;
@@ -111,6 +111,7 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
       },
     },
   };
+  const findNow = (): FoundHomes => findHomes(system, rootHome);
   let diskLow = false;
   const table: HomeTable = createHomeTable(
     {
@@ -123,7 +124,7 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
       host: () => host.value,
       diskLow: () => diskLow,
     },
-    () => findHomes(system, rootHome),
+    findNow,
     (name) => ledger.cursors(name),
   );
 
@@ -224,7 +225,13 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
       await listenOnSocket(server, `${stateFolder}/control.sock`);
       if (!options.once) {
         const watch = createWatch(system.clock, system.log);
-        watcher = watchHomes(system, watch, rootHome, stateFolder, table, refresh, (home) => daemon.nudge(home));
+        watcher = watchSources(system, watch, rootHome, hostPath, findNow, {
+          settingsChanged: () => {
+            refresh();
+            daemon.nudge(null);
+          },
+          storeChanged: (home) => daemon.nudge(home),
+        });
       }
       daemon.begin(handedOver);
       system.log.info("ready", {

@@ -56,7 +56,7 @@ export function claimManual(parts: DaemonParts, home: HomeRuntime, jobId: string
     }, lockWaitMs);
     return found;
   } catch (error) {
-    voidClaims(parts, claimed);
+    voidClaims(parts, home, claimed);
     if (error instanceof LockHeldError) return { kind: "later", why: error.message };
     throw error;
   } finally {

@@ -29,15 +29,20 @@ export type TickReport =
  * lock, looks again, writes the ledger, writes `jobs.json` and lets go. What it returns may be started.
  */
 export function tick(parts: DaemonParts, home: HomeRuntime): TickReport {
+  parts.fault("before-look");
   const look = planTick(tickInput(parts, home, home.store.read().jobs));
   if (isIdle(look)) {
     home.wakeAtMs = look.wakeAtMs;
     home.waiting = look.waiting;
     return { kind: "idle" };
   }
+  parts.fault("after-look");
+  parts.fault("before-gates");
   if (look.gatesMissing > 0) {
     home.pool.fill(home.pool.ready().length + look.gatesMissing, home.settings.environment);
   }
+  parts.fault("after-gates");
+  parts.fault("before-lock");
   const lock = parts.system.locks.tryLock(`${home.cronFolder}/.tick.lock`);
   if (lock === null) {
     return { kind: "locked" };
@@ -45,14 +50,15 @@ export function tick(parts: DaemonParts, home: HomeRuntime): TickReport {
   const lockedAtMs = parts.system.clock.monotonicMs();
   let claims: readonly DurableClaim[] | null;
   try {
-    parts.fault("locked");
+    parts.fault("after-lock");
     claims = claimDue(parts, home);
+    parts.fault("before-release");
   } finally {
     lock.release();
   }
   const lockHeldMs = parts.system.clock.monotonicMs() - lockedAtMs;
   parts.measure.lockHeldMs(lockHeldMs);
-  parts.fault("released");
+  parts.fault("after-release");
   if (claims === null) return { kind: "locked" };
   return { kind: "claimed", claims, lockHeldMs };
 }
@@ -70,6 +76,7 @@ function claimDue(parts: DaemonParts, home: HomeRuntime): readonly DurableClaim[
   try {
     home.store.update((snapshot) => {
       // The jobs lock is held from here on: this plan is made of what nobody else can change any more.
+      parts.fault("before-plan");
       const input = { ...tickInput(parts, home, snapshot.jobs), busyJobs: fences.busy };
       let plan = planTick(input);
       const unfenced = plan.claims.map((claim) => claim.jobId).filter((jobId) => !fences.held.has(jobId));
@@ -77,11 +84,12 @@ function claimDue(parts: DaemonParts, home: HomeRuntime): readonly DurableClaim[
       claimed = durableClaims(home, plan, snapshot.jobs);
       writeLedger(parts, home, plan, claimed);
       made = plan;
+      parts.fault("before-store-claim");
       return plan.patches;
     }, lockWaitMs);
-    parts.fault("store-claimed");
+    parts.fault("after-store-claim");
   } catch (error) {
-    voidClaims(parts, claimed);
+    voidClaims(parts, home, claimed);
     if (error instanceof LockHeldError) return null;
     throw error;
   } finally {
@@ -92,13 +100,14 @@ function claimDue(parts: DaemonParts, home: HomeRuntime): readonly DurableClaim[
 }
 
 function writeLedger(parts: DaemonParts, home: HomeRuntime, plan: TickPlan, claimed: readonly DurableClaim[]): void {
-  parts.fault("planned");
+  parts.fault("after-plan");
+  parts.fault("before-ledger-claim");
   parts.ledger.transaction(() => {
     parts.ledger.claim(claimed.map((claim) => claim.run));
     parts.ledger.writeSlots(home.name, plan.slots);
     parts.ledger.writeCursors(home.name, plan.cursors, plan.cursorsDropped);
   });
-  parts.fault("ledger-claimed");
+  parts.fault("after-ledger-claim");
 }
 
 /** What the plan leaves for the next tick of this home. */
@@ -202,9 +211,16 @@ export function newRun(
   };
 }
 
-/** The store could not be written, so these gates will never open: their rows must not look like runs whose end was missed. */
-export function voidClaims(parts: DaemonParts, claims: readonly DurableClaim[]): void {
+/**
+ * The store could not be written, so these gates will never open: their rows must not look like runs whose end was missed,
+ * and the launchers that they name must not serve another claim.
+ */
+export function voidClaims(parts: DaemonParts, home: HomeRuntime, claims: readonly DurableClaim[]): void {
   if (claims.length === 0) return;
+  for (const { run } of claims) {
+    home.pool.take(run.id).child.discard();
+    if (run.scheduledAtMs !== null) home.restored.set(run.jobId, run.scheduledAtMs);
+  }
   parts.ledger.transaction(() => {
     for (const { run } of claims) {
       if (parts.ledger.run(run.id) === null) continue;

@@ -62,6 +62,8 @@ export interface RunLedger extends SlotLedger {
   /** Those claimed or running, oldest claim first. */
   openRuns(home?: string): readonly Run[];
   run(runId: string): Run | null;
+  /** The run whose claim has this `by`. */
+  runByOwner(owner: string): Run | null;
   /** Newest claim first. */
   runs(query: RunQuery): readonly Run[];
   /** At most `limit` runs whose id begins with `beginning`. */
@@ -228,6 +230,7 @@ export function createRunLedger(
       const statement = select(`SELECT * FROM run${condition} state IN ('claimed', 'running') ORDER BY seq`);
       return statement.all(...values).map(toRun);
     },
+    runByOwner: (owner) => orNull(select("SELECT * FROM run WHERE owner = ?").get(owner), toRun),
     run: (runId) => orNull(select("SELECT * FROM run WHERE id = ?").get(runId), toRun),
     runs(query) {
       const { text, values } = where([

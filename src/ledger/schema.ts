@@ -49,6 +49,7 @@ CREATE TABLE run (
 CREATE INDEX run_by_claim ON run (claimed_us);
 CREATE INDEX run_by_home ON run (home, claimed_us);
 CREATE INDEX run_by_job ON run (job_id, claimed_us);
+CREATE INDEX run_by_owner ON run (owner);
 CREATE INDEX run_by_state ON run (state, claimed_us);
 
 CREATE TABLE slot (

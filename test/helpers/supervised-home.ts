@@ -78,14 +78,15 @@ const environment = (home: string, extra: Readonly<Record<string, string>> = {})
   ...extra,
 });
 
-export function makeSupervisedHome(): SupervisedHome {
+/** A test that runs beside others hands in its own `onTestFinished`. */
+export function makeSupervisedHome(onFinished: (clean: () => Promise<void>) => void = onTestFinished): SupervisedHome {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), "supervisor-test-")));
   const path = join(folder, "hermes");
   const state = join(folder, "state");
   const started: Daemon[] = [];
   mkdirSync(join(path, "cron"), { recursive: true });
   mkdirSync(join(path, "scripts"));
-  onTestFinished(async () => {
+  onFinished(async () => {
     for (const daemon of started) {
       daemon.kill("SIGKILL");
       await daemon.exited;

@@ -1,0 +1,87 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { isoIn, makeSupervisedHome, scriptJob, until } from "../helpers/supervised-home.ts";
+
+// The daemon is killed at one step of a run, started again, and must come to the end that docs/recovery.md names for it.
+const ends = {
+  // Nothing was promised, or nothing ran: the slot is served once, by a later run.
+  servedLater: { runs: ["completed"], started: 1, status: "ok", slot: "run" },
+  servedLaterAfterVoid: { runs: ["completed", "void"], started: 1, status: "ok", slot: "run" },
+  // The job ran and its end is known, so it is recorded once.
+  recorded: { runs: ["completed"], started: 1, status: "ok", slot: "run" },
+} as const;
+
+const table: Readonly<Record<string, keyof typeof ends>> = {
+  "before-look": "servedLater",
+  "after-look": "servedLater",
+  "before-gates": "servedLater",
+  "after-gates": "servedLater",
+  "before-lock": "servedLater",
+  "after-lock": "servedLater",
+  "before-plan": "servedLater",
+  "after-plan": "servedLater",
+  "before-ledger-claim": "servedLater",
+  "after-ledger-claim": "servedLaterAfterVoid",
+  "before-store-claim": "servedLaterAfterVoid",
+  "after-store-claim": "servedLaterAfterVoid",
+  "before-release": "servedLaterAfterVoid",
+  "after-release": "servedLaterAfterVoid",
+  "before-open": "servedLaterAfterVoid",
+  "after-open": "recorded",
+  "before-running": "recorded",
+  "after-running": "recorded",
+  "before-result": "recorded",
+  "after-result": "recorded",
+  "before-document": "recorded",
+  "after-document": "recorded",
+  "before-ledger-close": "recorded",
+  "after-ledger-close": "recorded",
+  "before-settle": "recorded",
+  "after-settle": "recorded",
+};
+
+const kinds = {
+  interval: (due: string) => scriptJob("aaaaaaaaaaaa", 60, "count.sh", { next_run_at: due }),
+  once: (due: string) =>
+    scriptJob("aaaaaaaaaaaa", 60, "count.sh", {
+      schedule: { kind: "once", run_at: due, display: "once" },
+      repeat: { times: 1, completed: 0 },
+      next_run_at: due,
+    }),
+};
+
+for (const [kind, job] of Object.entries(kinds)) {
+  for (const [point, expected] of Object.entries(table)) {
+    test.concurrent(`kill -9 ${point} of a run of an ${kind} job ends as ${expected}`, async ({ onTestFinished }) => {
+      const home = makeSupervisedHome(onTestFinished);
+      home.script("count.sh", `echo x >> ${home.path}/count; sleep 0.2\n`);
+      home.writeJobs([job(isoIn(2500))]);
+      // The first daemon on a home writes down where its slots begin; the fault is to meet the run and not that.
+      await home.start({}, ["--once"]).exited;
+      const first = home.start({ HERMES_SUPERVISOR_FAULT: `${point}${point === "before-look" ? ":2" : ""}` });
+      expect((await first.exited).signal).toBe("SIGKILL");
+      home.start();
+      await until(
+        () => home.job("aaaaaaaaaaaa")["last_status"] !== null && home.runs().every((run) => run.ended_at !== null),
+      );
+      const end = ends[expected];
+      const record = home.job("aaaaaaaaaaaa");
+      expect(
+        home
+          .runs()
+          .map((run) => run.state)
+          .toSorted(),
+      ).toEqual([...end.runs]);
+      expect(readFileSync(join(home.path, "count"), "utf8").split("\n").length - 1).toBe(end.started);
+      expect(record).toMatchObject({ last_status: end.status, fire_claim: null, repeat: { completed: 1 } });
+      expect(record["run_claim"] ?? null).toBe(null);
+      expect(record["state"]).toBe(kind === "once" ? "completed" : "scheduled");
+      const slots = home.slots();
+      expect(slots.map((slot) => slot.decision)).toEqual([end.slot]);
+      const served = home.runs().find((run) => run.state === "completed");
+      expect(slots[0]?.run_id).toBe(served?.id);
+      expect(existsSync(served!.document_path!)).toBe(true);
+    });
+  }
+}
