@@ -1,13 +1,6 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import {
-  makeState,
-  type Started,
-  startNaive,
-  startSupercronic,
-  startSupervisor,
-  supervisorReady,
-} from "./contenders.ts";
+import { makeState, startNaive, startSupercronic, startSupervisor, supervisorReady } from "./contenders.ts";
 import { type BenchJob, jobId, makeHome, makeStampScript, writeJobs } from "./hermes-home.ts";
 import { readProcessFigures } from "./process-figures.ts";
 import { type Program, sleep, unixMs } from "./programs.ts";
@@ -31,6 +24,7 @@ export interface IdleFigures {
   readonly contender: string;
   readonly rssBytes: number;
   readonly pssBytes: number;
+  readonly anonymousBytes: number;
   /** Share of one core. */
   readonly cpuShare: number;
   readonly wakeUpsPerSecond: number;
@@ -69,60 +63,54 @@ export async function measureManyHomes(
   makeState(state);
 
   const starts: StartFigures[] = [];
-  const idle: IdleFigures[] = [];
-  for (let start = 0; start <= plan.starts; start += 1) {
-    writeJobs(last, withOneOverdue(quietJobs(plan.jobsPerHome, quietAtMs)));
-    rmSync(stamps, { force: true });
-    const program = startSupervisor(programs.supervisor, root, state, join(folder, "log"));
-    try {
+  const running: Running[] = [];
+  try {
+    for (let start = 0; start <= plan.starts; start += 1) {
+      writeJobs(last, withOneOverdue(quietJobs(plan.jobsPerHome, quietAtMs)));
+      rmSync(stamps, { force: true });
+      const program = startSupervisor(programs.supervisor, root, state, join(folder, "log"));
+      running.push({ contender: "hermes-supervisor", program });
       const readyMs = await supervisorReady(program, state);
       starts.push({ readyMs, firstJobMs: (await firstStamp(program, stamps)) - program.startedAtMs });
-      if (start === plan.starts) idle.push(await watchIdle("hermes-supervisor", program, plan));
-    } finally {
-      await program.stop();
+      if (start < plan.starts) await running.pop()?.program.stop();
     }
+    running.push(...startPeers(folder, programs, plan.homes * plan.jobsPerHome, quietAtMs));
+    const [firstStart, ...laterStarts] = starts;
+    if (firstStart === undefined) throw new RangeError("Cannot measure a start: the plan asks for none");
+    return { firstStart, laterStarts, idle: await watchIdle(running, plan) };
+  } finally {
+    await Promise.all(running.map(({ program }) => program.stop()));
   }
-
-  const count = plan.homes * plan.jobsPerHome;
-  for (const peer of peersOf(folder, programs, count, quietAtMs)) {
-    const { program } = peer.start();
-    try {
-      idle.push(await watchIdle(peer.name, program, plan));
-    } finally {
-      await program.stop();
-    }
-  }
-  const [firstStart, ...laterStarts] = starts;
-  if (firstStart === undefined) throw new RangeError("Cannot measure a start: the plan asks for none");
-  return { firstStart, laterStarts, idle };
 }
 
-function peersOf(
+interface Running {
+  readonly contender: string;
+  readonly program: Program;
+}
+
+function startPeers(
   folder: string,
   programs: { readonly supercronic: { path: string; name: string } | null; readonly naive: string },
   count: number,
   quietAtMs: number,
-): readonly { readonly name: string; start(): Started }[] {
+): readonly Running[] {
   const script = makeStampScript(join(folder, "home"), "stamp");
   const scripts = { paths: Array.from({ length: count }, () => script.path), stamps: [] };
   const quiet = new Date(quietAtMs);
   const when = `${quiet.getUTCSeconds()} ${quiet.getUTCMinutes()} ${quiet.getUTCHours()} * * * *`;
-  const { supercronic } = programs;
-  const naive = {
-    name: "naive Node timer",
-    start: () => startNaive(programs.naive, own("naive"), scripts, dayMs, [quietAtMs % dayMs]),
-  };
-  if (supercronic === null) return [naive];
-  return [
-    { name: supercronic.name, start: () => startSupercronic(supercronic.path, own("supercronic"), scripts, when) },
-    naive,
-  ];
-
-  function own(name: string): string {
+  const own = (name: string): string => {
     const path = join(folder, name);
     mkdirSync(path, { recursive: true });
     return path;
+  };
+  const { supercronic } = programs;
+  const naive = startNaive(programs.naive, own("naive"), scripts, dayMs, [quietAtMs % dayMs]);
+  const peers = [{ contender: "naive Node timer", program: naive.program }];
+  if (supercronic !== null) {
+    const { program } = startSupercronic(supercronic.path, own("supercronic"), scripts, when);
+    peers.unshift({ contender: supercronic.name, program });
   }
+  return peers;
 }
 
 function quietJobs(count: number, quietAtMs: number): readonly BenchJob[] {
@@ -159,20 +147,23 @@ async function firstStamp(program: Program, stamps: string): Promise<number> {
   throw new Error(`Cannot measure: the overdue job did not start within ${firstJobMsMax} ms`);
 }
 
-async function watchIdle(contender: string, program: Program, plan: ManyHomesPlan): Promise<IdleFigures> {
+/** All of them at once: who has nothing to do disturbs nobody. */
+async function watchIdle(running: readonly Running[], plan: ManyHomesPlan): Promise<readonly IdleFigures[]> {
   await sleep(plan.settleMs);
-  program.check();
-  const before = readProcessFigures(program.pid);
+  const before = running.map(({ program }) => readProcessFigures(program.pid));
   const beganMs = unixMs();
   await sleep(plan.idleMs);
-  program.check();
-  const after = readProcessFigures(program.pid);
+  for (const { program } of running) program.check();
   const lengthMs = unixMs() - beganMs;
-  return {
-    contender,
-    rssBytes: after.rssBytes,
-    pssBytes: after.pssBytes,
-    cpuShare: (after.cpuMs - before.cpuMs) / lengthMs,
-    wakeUpsPerSecond: ((after.wakeUps - before.wakeUps) / lengthMs) * 1000,
-  };
+  return running.map(({ contender, program }, place) => {
+    const after = readProcessFigures(program.pid);
+    return {
+      contender,
+      rssBytes: after.rssBytes,
+      pssBytes: after.pssBytes,
+      anonymousBytes: after.anonymousBytes,
+      cpuShare: (after.cpuMs - (before[place]?.cpuMs ?? 0)) / lengthMs,
+      wakeUpsPerSecond: ((after.wakeUps - (before[place]?.wakeUps ?? 0)) / lengthMs) * 1000,
+    };
+  });
 }

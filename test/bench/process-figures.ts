@@ -5,6 +5,8 @@ export interface ProcessFigures {
   readonly rssBytes: number;
   /** As RSS, with each shared page divided among those who share it. */
   readonly pssBytes: number;
+  /** What is its own and no file's: heap, stacks, and nothing of the Node program that other processes share. */
+  readonly anonymousBytes: number;
   readonly cpuMs: number;
   /** How often one of its threads went to sleep and was woken. */
   readonly wakeUps: number;
@@ -23,6 +25,7 @@ export function readProcessFigures(pid: number): ProcessFigures {
   return {
     rssBytes: field(memory, "Rss") * 1024,
     pssBytes: field(memory, "Pss") * 1024,
+    anonymousBytes: field(memory, "Anonymous") * 1024,
     cpuMs: cpuNs / 1e6,
     wakeUps,
   };

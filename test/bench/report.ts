@@ -7,21 +7,37 @@ import type { TickLockResult } from "./tick-lock.ts";
 
 const mebibyte = 1024 ** 2;
 
-/** The first result is ours; the others are compared with it. */
+/**
+ * The first result is ours; the others are compared with it. The first round is everybody's first, with nothing warm yet:
+ * it has a column of its own and stays out of all the others.
+ */
 export function latenessTable(title: string, results: readonly LatenessResult[], notes: readonly string[]): Table {
   const ours = results[0];
   return {
     title,
-    columns: ["ms", "p50", "p99", "max", "starts", "missed", "twice", "ours ÷ this, p50", "ours ÷ this, p99"],
+    columns: [
+      "ms",
+      "p50",
+      "p99",
+      "max",
+      "first round, p99",
+      "starts",
+      "missed",
+      "twice",
+      "ours ÷ this, p50",
+      "ours ÷ this, p99",
+    ],
     rows: results.map((result) => {
-      const samples = result.rounds.flat();
-      const counts = [String(samples.length), String(result.missed), String(result.repeated)];
+      const samples = result.rounds.slice(1).flat();
+      const first = result.rounds[0] ?? [];
+      const firstP99 = first.length === 0 ? "–" : formatNumber(percentile(first, 0.99));
+      const counts = [firstP99, String(samples.length + first.length), String(result.missed), String(result.repeated)];
       if (samples.length === 0) return [result.contender, "–", "–", "–", ...counts, "–", "–"];
       const { p50, p99, max } = summarize(samples);
       const ratios =
         ours === undefined || result === ours
           ? ["", ""]
-          : [0.5, 0.99].map((share) => formatRatio(ratioByRound(ours.rounds, result.rounds, share)));
+          : [0.5, 0.99].map((share) => formatRatio(ratioByRound(ours.rounds.slice(1), result.rounds.slice(1), share)));
       return [result.contender, ...[p50, p99, max].map(formatNumber), ...counts, ...ratios];
     }),
     notes,
@@ -93,11 +109,12 @@ export function startTable(
 export function idleTable(title: string, { idle }: ManyHomesResult, notes: readonly string[]): Table {
   return {
     title,
-    columns: ["", "RSS, MiB", "PSS, MiB", "one core, %", "wake-ups a second"],
+    columns: ["", "RSS, MiB", "PSS, MiB", "anonymous, MiB", "one core, %", "wake-ups a second"],
     rows: idle.map((figures) => [
       figures.contender,
       formatNumber(figures.rssBytes / mebibyte),
       formatNumber(figures.pssBytes / mebibyte),
+      formatNumber(figures.anonymousBytes / mebibyte),
       (figures.cpuShare * 100).toFixed(3),
       formatNumber(figures.wakeUpsPerSecond),
     ]),

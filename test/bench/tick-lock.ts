@@ -75,7 +75,7 @@ async function runProbe(lockPath: string, untilMs: number): Promise<readonly See
   const probe = spawn(process.execPath, [probePath, lockPath, String(untilMs)], {
     env: plainVariables(),
     stdio: ["ignore", "pipe", "inherit"],
-    timeout: untilMs - unixMs() + 10_000,
+    timeout: Math.ceil(untilMs - unixMs()) + 10_000,
   });
   let text = "";
   for await (const part of probe.stdout) text += String(part);
