@@ -13,11 +13,17 @@ export interface PassedInstants {
 }
 
 /** What the rule named from `firstMs`, itself included, through `lastMs`. `firstMs` need not be an occurrence. */
-export function passedInstants(schedule: Schedule, firstMs: number, lastMs: number, zone: Zone): PassedInstants {
+export function passedInstants(
+  schedule: Schedule,
+  firstMs: number,
+  lastMs: number,
+  zone: Zone,
+  countMax: number = instantsMax,
+): PassedInstants {
   const instants: number[] = [];
   let atMs: number | null = firstMs;
   while (atMs !== null && atMs <= lastMs) {
-    if (instants.length === instantsMax) return { instants, restFromMs: atMs };
+    if (instants.length >= countMax) return { instants, restFromMs: atMs };
     instants.push(atMs);
     atMs = instantAfter(schedule, atMs, zone);
   }
@@ -31,10 +37,13 @@ export function passedSincePause(
   lastMs: number,
   resumedAtMs: number,
   zone: Zone,
+  countMax: number = instantsMax,
 ): PassedInstants {
   const againMs = nextAhead(schedule, firstMs, Math.max(firstMs, resumedAtMs), zone);
   const passed =
-    againMs === null ? { instants: [], restFromMs: null } : passedInstants(schedule, againMs, lastMs, zone);
+    againMs === null
+      ? { instants: [], restFromMs: null }
+      : passedInstants(schedule, againMs, lastMs, zone, countMax - 1);
   return { ...passed, instants: firstMs <= lastMs ? [firstMs, ...passed.instants] : [] };
 }
 

@@ -1,9 +1,9 @@
 import { claimEndsAtMs, fireClaimLifeMs, type OwnerState } from "./claim-life.ts";
 import type { Job, StoredTime } from "./job.ts";
-import { type PassedInstants, passedInstants, passedSincePause } from "./missed-occurrence.ts";
+import { instantsMax, type PassedInstants, passedInstants, passedSincePause } from "./missed-occurrence.ts";
 import { isOccurrence } from "./next-occurrence.ts";
 import type { Schedule } from "./schedule.ts";
-import type { PendingReason, SlotCursor, SlotDecision, SlotLine } from "./slot.ts";
+import type { PendingReason, PendingSlots, SlotCursor, SlotDecision, SlotLine } from "./slot.ts";
 import type { Zone } from "./zone.ts";
 
 /** What a tick knows beside the job itself. */
@@ -47,7 +47,7 @@ export function formatScheduleKey(schedule: Schedule): string {
   }
 }
 
-function parseScheduleKey(text: string): Schedule {
+export function parseScheduleKey(text: string): Schedule {
   const rule = text.slice(text.indexOf(" ") + 1);
   if (text.startsWith("cron ")) return { kind: "cron", expression: rule };
   if (text.startsWith("interval ")) return { kind: "interval", minutes: Number(rule) };
@@ -69,6 +69,45 @@ export function slotLine(
     decidedAtMs: nowMs,
     latenessMs: decision.decision === "run" && runId !== null ? Math.max(0, nowMs - scheduledAtMs) : null,
   };
+}
+
+/**
+ * One decision for the awaited instant and for those after it that already have a `pending` line, by the rule that they came
+ * from: what was said to wait must not wait for ever.
+ */
+export function closeAwaited(
+  job: { readonly id: string },
+  cursor: SlotCursor,
+  decisionFor: (atMs: number) => SlotDecision | null,
+  view: SlotView,
+): readonly SlotLine[] {
+  if (cursor.nextAtMs === null) return [];
+  const lastMs = Math.max(cursor.nextAtMs, cursor.pending?.throughMs ?? cursor.nextAtMs);
+  const awaited = awaitedInstants(cursor, cursor.nextAtMs, lastMs, view.zone);
+  return withFollowing(awaited, cursor, view.nowMs).flatMap((atMs) => {
+    const decision = decisionFor(atMs);
+    return decision === null ? [] : [slotLine(job, atMs, decision, view.nowMs)];
+  });
+}
+
+/** Adds the instant that followed the awaited one, if it has come and the rule does not name it. */
+export function withFollowing(instants: readonly number[], cursor: SlotCursor, nowMs: number): readonly number[] {
+  const { followingMs } = cursor;
+  if (followingMs === undefined || followingMs > nowMs) return instants;
+  return instants.some((atMs) => isSameInstant(atMs, followingMs)) ? instants : [...instants, followingMs];
+}
+
+function awaitedInstants(cursor: SlotCursor, fromMs: number, lastMs: number, zone: Zone): readonly number[] {
+  const schedule = parseScheduleKey(cursor.scheduleText);
+  try {
+    return cursor.resumedAtMs === undefined
+      ? passedInstants(schedule, fromMs, lastMs, zone).instants
+      : passedSincePause(schedule, fromMs, lastMs, cursor.resumedAtMs, zone).instants;
+  } catch (error) {
+    // An expression that cannot be evaluated named no more than the instant that stood in the record.
+    if (error instanceof SyntaxError) return [fromMs];
+    throw error;
+  }
 }
 
 /** The next lines of a decision that was too long for one tick. `rest` is null when it is written to its end. */
@@ -106,19 +145,46 @@ export function observeSlots(
     );
   }
   const isEdited = cursor.scheduleText !== formatScheduleKey(schedule);
-  const moved: SlotDecision = { decision: "move", reason: isEdited ? "edited" : "reanchored" };
-  if (awaitedMs > view.nowMs) {
-    const isLost = isEdited && !isNamedSince(schedule, next.ms, awaitedMs, view.zone);
-    return settled(isLost ? [slotLine(job, awaitedMs, moved, view.nowMs)] : [], null);
-  }
-  if (next.ms < awaitedMs) {
-    const isLost = !isNamedSince(schedule, next.ms, awaitedMs, view.zone);
-    return settled(isLost ? [slotLine(job, awaitedMs, moved, view.nowMs)] : [], null);
-  }
+  const edited: SlotDecision = { decision: "move", reason: "edited" };
+  const moved: SlotDecision = isEdited ? edited : { decision: "move", reason: "reanchored" };
+  const isLost = (atMs: number): SlotDecision | null =>
+    isNamedSince(schedule, next.ms, atMs, view.zone) ? null : moved;
+  if (awaitedMs > view.nowMs) return settled(isEdited ? closeAwaited(job, cursor, isLost, view) : [], null);
   if (isEdited || schedule.kind === "once") {
-    return settled([slotLine(job, awaitedMs, { decision: "move", reason: "edited" }, view.nowMs)], null);
+    // An instant that the new rule names too is still to be decided, if the rule starts early enough.
+    return settled(closeAwaited(job, cursor, next.ms < awaitedMs ? isLost : () => edited, view), null);
+  }
+  if (next.ms < awaitedMs) return settled(closeAwaited(job, cursor, isLost, view), null);
+  if (
+    cursor.followingMs !== undefined &&
+    cursor.followingMs <= view.nowMs &&
+    !isSameInstant(cursor.followingMs, next.ms)
+  ) {
+    return observeFollowing(job, schedule, next, cursor, cursor.followingMs, isOpen, view);
   }
   return observeTaken(job, schedule, next, cursor, awaitedMs, isOpen, view);
+}
+
+/** The instant that followed the awaited one was taken off the schedule too, so no sign of the first will come any more. */
+function observeFollowing(
+  job: Job,
+  schedule: Schedule,
+  next: StoredTime,
+  cursor: SlotCursor,
+  followingMs: number,
+  isOpen: boolean,
+  view: SlotView,
+): Observation {
+  const { followingMs: _, ...awaited } = cursor;
+  const lines = closeAwaited(
+    job,
+    awaited,
+    (atMs) =>
+      isNamedSince(schedule, followingMs, atMs, view.zone) ? null : { decision: "move", reason: "reanchored" },
+    view,
+  );
+  const after = observeSlots(job, schedule, next, { ...awaited, nextAtMs: followingMs }, isOpen, view);
+  return { ...after, lines: [...lines, ...after.lines] };
 }
 
 /** Somebody moved `next_run_at` forward past an instant that had come. */
@@ -157,7 +223,10 @@ function observeTaken(
   function passedUpToNext(): PassedInstants {
     // Hermes counts an interval from the end of its run, so ours may name instants that never were any.
     if (schedule.kind === "interval" && !isNamedSince(schedule, awaitedMs, next.ms, view.zone)) {
-      return { instants: [awaitedMs], restFromMs: null };
+      const lastMs = Math.max(awaitedMs, cursor.pending?.throughMs ?? awaitedMs);
+      const awaited = awaitedInstants(cursor, awaitedMs, lastMs, view.zone);
+      const passed = withFollowing(awaited, cursor, nowMs).filter((atMs) => !isSameInstant(atMs, next.ms));
+      return { instants: passed, restFromMs: null };
     }
     return passedInstants(schedule, awaitedMs, Math.min(nowMs, next.ms - sameInstantMs), view.zone);
   }
@@ -196,7 +265,7 @@ function observeTaken(
 
   function wait(untilMs: number): Observation {
     const { lines, pending } = waitingLines(job, schedule, cursor, awaitedMs, "lock", view);
-    return { lines, unsettled: { ...cursor, pending }, servedBy: null, wakeAtMs: untilMs };
+    return { lines, unsettled: { ...cursor, pending, followingMs: next.ms }, servedBy: null, wakeAtMs: untilMs };
   }
 }
 
@@ -210,20 +279,20 @@ export function waitingLines(
   view: SlotView,
 ): {
   readonly lines: readonly SlotLine[];
-  readonly pending: { readonly throughMs: number; readonly reason: PendingReason };
+  readonly pending: PendingSlots;
 } {
-  const known = cursor?.pending;
-  const doneMs = known?.reason === reason && known.throughMs >= firstMs ? known.throughMs : null;
-  const fromMs = doneMs ?? firstMs;
-  const resumedAtMs = cursor?.resumedAtMs;
+  const known = cursor?.pending?.reason === reason && cursor.pending.throughMs >= firstMs ? cursor.pending : null;
+  // The instant that is known already comes first again, and is no fresh one.
+  const countMax = instantsMax - (known?.count ?? 0) + (known === null ? 0 : 1);
+  const fromMs = known?.throughMs ?? firstMs;
   const passed =
-    resumedAtMs === undefined
-      ? passedInstants(schedule, fromMs, view.nowMs, view.zone)
-      : passedSincePause(schedule, fromMs, view.nowMs, resumedAtMs, view.zone);
-  const fresh = doneMs === null ? passed.instants : passed.instants.slice(1);
+    cursor?.resumedAtMs === undefined
+      ? passedInstants(schedule, fromMs, view.nowMs, view.zone, countMax)
+      : passedSincePause(schedule, fromMs, view.nowMs, cursor.resumedAtMs, view.zone, countMax);
+  const fresh = known === null ? passed.instants : passed.instants.slice(1);
   return {
     lines: fresh.map((atMs) => slotLine(job, atMs, { decision: "pending", reason }, view.nowMs)),
-    pending: { throughMs: fresh.at(-1) ?? doneMs ?? firstMs, reason },
+    pending: { reason, throughMs: fresh.at(-1) ?? fromMs, count: (known?.count ?? 0) + fresh.length },
   };
 }
 
@@ -232,7 +301,7 @@ function settled(lines: readonly SlotLine[], servedBy: string | null): Observati
 }
 
 /** Whether the rule, counted from `fromMs` on, names the instant. */
-function isNamedSince(schedule: Schedule, fromMs: number, atMs: number, zone: Zone): boolean {
+export function isNamedSince(schedule: Schedule, fromMs: number, atMs: number, zone: Zone): boolean {
   if (atMs < fromMs) return false;
   switch (schedule.kind) {
     case "once":

@@ -7,12 +7,16 @@ import type { Job, JobPatch, StoredTime } from "./job.ts";
 import { nextAhead, type PassedInstants, passedInstants, passedSincePause } from "./missed-occurrence.ts";
 import { computeNextRun, nextOccurrence, onceGraceMs } from "./next-occurrence.ts";
 import {
+  closeAwaited,
   continueBacklog,
   formatScheduleKey,
+  isNamedSince,
   isSameInstant,
   observeSlots,
+  parseScheduleKey,
   slotLine,
   waitingLines,
+  withFollowing,
 } from "./observe-slots.ts";
 import { isMovedByZone, isOffSchedule, rearmAfterError, recoverNextRun, toStoredTime } from "./repair-next-run.ts";
 import type { Schedule } from "./schedule.ts";
@@ -193,7 +197,7 @@ function waitInvalid(draft: Draft, job: Job, cursor: SlotCursor | undefined): vo
   if (!isRunnable(job) || cursor === undefined || cursor.nextAtMs === null || cursor.nextAtMs > nowMs) return;
   if (cursor.pending?.reason === "degraded") return;
   draft.lines.push(slotLine(job, cursor.nextAtMs, { decision: "pending", reason: "degraded" }, nowMs));
-  draft.cursors.set(job.id, { ...cursor, pending: { throughMs: cursor.nextAtMs, reason: "degraded" } });
+  draft.cursors.set(job.id, { ...cursor, pending: { reason: "degraded", throughMs: cursor.nextAtMs, count: 1 } });
 }
 
 function planJob(draft: Draft, job: Job, given: SlotCursor | undefined): void {
@@ -223,9 +227,11 @@ function planJob(draft: Draft, job: Job, given: SlotCursor | undefined): void {
   }
 
   const isOpen = draft.openJobs.has(job.id);
+  // A one-shot keeps its instant while its run is open. One that runs early on request is due again when that run has ended.
+  if (isOpen && schedule.kind === "once") return;
   const patch: Writable<JobPatch> = {};
   const runClaimEndsMs =
-    schedule.kind === "once" && !isOpen
+    schedule.kind === "once"
       ? claimEndsAtMs(job.runClaim, input.runClaimLifeMs ?? runClaimLifeDefaultMs, nowMs, input.ownerState)
       : null;
   let next = job.nextRunAt;
@@ -235,6 +241,11 @@ function planJob(draft: Draft, job: Job, given: SlotCursor | undefined): void {
   }
   const unclaimed = mayWrite && !isOpen ? unclaimedSlot(job, nowMs, input.ownerState) : null;
   if (unclaimed !== null) {
+    const isEnumerated =
+      next !== null && isNamedSince(schedule, unclaimed.ms, next.ms, zone) && !isOffSchedule(schedule, unclaimed, zone);
+    if (next !== null && next.ms <= nowMs && !isEnumerated) {
+      draft.lines.push(slotLine(job, next.ms, { decision: "move", reason: "reanchored" }, nowMs));
+    }
     next = unclaimed;
     patch.nextRunAt = unclaimed.text;
     patch.pendingSlot = "drop";
@@ -249,7 +260,9 @@ function planJob(draft: Draft, job: Job, given: SlotCursor | undefined): void {
     if (job.state === "error") patch.state = "scheduled";
   }
   const isManual = job.manualRunAt !== null && job.manualRunAt === next.text;
-  if (!isManual) {
+  if (isManual) {
+    cursor = noticeEdit(draft, job, schedule, cursor);
+  } else {
     const observed = observeSlots(job, schedule, next, cursor, isOpen, draft.view);
     draft.lines.push(...observed.lines);
     if (observed.unsettled !== null) {
@@ -270,6 +283,18 @@ function planJob(draft: Draft, job: Job, given: SlotCursor | undefined): void {
     return;
   }
   planDue(draft, job, schedule, cursor, next, isManual, isOpen, patch);
+}
+
+/** A request hides the schedule's own instant, so an edit shows in the rule alone. */
+function noticeEdit(
+  draft: Draft,
+  job: Job,
+  schedule: Schedule,
+  cursor: SlotCursor | undefined,
+): SlotCursor | undefined {
+  if (cursor === undefined || !cursor.enabled || cursor.scheduleText === formatScheduleKey(schedule)) return cursor;
+  draft.lines.push(...closeAwaited(job, cursor, () => ({ decision: "move", reason: "edited" }), draft.view));
+  return remember(draft, job, schedule, cursor, null);
 }
 
 /** The job's instant has come. */
@@ -322,9 +347,7 @@ function planDue(
     }
   }
   if (isOpen) {
-    if (schedule.kind === "once") {
-      remember(draft, job, schedule, cursor, null);
-    } else if (isManual) {
+    if (isManual) {
       // The request stays in the record and is served when the run has ended.
       skipOverlapped(draft, job, schedule, cursor);
     } else {
@@ -533,7 +556,8 @@ function skipOverlapped(draft: Draft, job: Job, schedule: Schedule, cursor: Slot
   if (awaitedMs === null || awaitedMs > nowMs || cursor?.scheduleText !== formatScheduleKey(schedule)) return;
   const decision: SlotDecision = { decision: "skip", reason: "overlap" };
   const passed = passedSlots(schedule, cursor, awaitedMs, nowMs, zone);
-  for (const atMs of passed.instants) draft.lines.push(slotLine(job, atMs, decision, nowMs));
+  for (const atMs of withFollowing(passed.instants, cursor, nowMs))
+    draft.lines.push(slotLine(job, atMs, decision, nowMs));
   // The record keeps the request, so only the cursor moves.
   advance(draft, job, schedule, awaitedMs, passed.restFromMs, { decision, runId: null });
 }
@@ -606,20 +630,22 @@ function closeSlots(draft: Draft, job: Job, schedule: Schedule, cursor: SlotCurs
   const { nowMs, zone } = draft.input;
   const closed: SlotCursor = { ...newCursor(job, schedule, null), enabled: false };
   const pausedAtMs = job.pausedAt === null ? null : parseInstant(job.pausedAt, zone);
-  const lastMs = Math.min(nowMs, pausedAtMs ?? nowMs);
+  const lastMs = Math.max(Math.min(nowMs, pausedAtMs ?? nowMs), cursor?.pending?.throughMs ?? 0);
   draft.cursors.set(job.id, closed);
   if (cursor === undefined || cursor.nextAtMs === null || cursor.nextAtMs > lastMs) return;
   const hasRun = job.lastRunAt !== null && job.lastRunAt.ms >= cursor.nextAtMs;
   const other: SlotDecision =
     job.state === "completed" ? { decision: "miss", reason: "repeat_used_up" } : { decision: "move", reason: "edited" };
-  const passed = passedInstants(schedule, cursor.nextAtMs, lastMs, zone);
-  for (const atMs of passed.instants) {
+  const awaited = parseScheduleKey(cursor.scheduleText);
+  const passed = passedSlots(awaited, cursor, cursor.nextAtMs, lastMs, zone);
+  for (const atMs of withFollowing(passed.instants, cursor, lastMs)) {
     const isRun = (hasRun && atMs === cursor.nextAtMs) || draft.view.ranElsewhere(job.id, atMs);
     draft.lines.push(slotLine(job, atMs, isRun ? { decision: "run", reason: "elsewhere" } : other, nowMs));
   }
   if (passed.restFromMs === null) return;
   const backlog = { untilMs: lastMs + 0.001, decision: other, runId: null };
-  draft.cursors.set(job.id, { ...closed, nextAtMs: passed.restFromMs, backlog });
+  const { scheduleText } = cursor;
+  draft.cursors.set(job.id, { ...closed, scheduleText, nextAtMs: passed.restFromMs, backlog });
   wakeAt(draft, nowMs);
 }
 
@@ -639,10 +665,11 @@ function closeLostJobs(draft: Draft, seen: ReadonlySet<string>): readonly string
     dropped.push(id);
     const atMs = written.cursor.nextAtMs;
     if (atMs === null || atMs > nowMs) continue;
-    const decision: SlotDecision = draft.view.ranElsewhere(id, atMs)
-      ? { decision: "run", reason: "elsewhere" }
-      : { decision: "miss", reason: "job_gone" };
-    draft.lines.push(slotLine({ id }, atMs, decision, nowMs));
+    const decide = (ms: number): SlotDecision =>
+      draft.view.ranElsewhere(id, ms)
+        ? { decision: "run", reason: "elsewhere" }
+        : { decision: "miss", reason: "job_gone" };
+    draft.lines.push(...closeAwaited({ id }, written.cursor, decide, draft.view));
   }
   return dropped;
 }

@@ -1,7 +1,7 @@
 import { formatInstant } from "./instant.ts";
 import type { Job, JobPatch } from "./job.ts";
 import { nextInterval, nextOccurrence } from "./next-occurrence.ts";
-import { toStoredTime } from "./repair-next-run.ts";
+import { isOffSchedule, toStoredTime } from "./repair-next-run.ts";
 import type { RunReason } from "./run.ts";
 import type { Schedule } from "./schedule.ts";
 import type { Zone } from "./zone.ts";
@@ -70,6 +70,7 @@ export function restoreJob(
   const isCounted = job.schedule?.kind === "once" && job.runClaim !== null && hasCount(job) && job.repeatCompleted > 0;
   return {
     fireClaim: null,
+    pendingSlot: "drop",
     ...(job.runClaim === null ? {} : { runClaim: null }),
     ...(isCounted ? { repeatCompleted: job.repeatCompleted - 1 } : {}),
     ...restoredNextRun(job, claim),
@@ -87,7 +88,9 @@ function restoredNextRun(
   if (trigger === "manual") return job.manualRunAt === null ? {} : { nextRunAt: job.manualRunAt };
   if (scheduledAtMs === null || job.schedule === null) return {};
   if (job.nextRunAt !== null && job.nextRunAt.ms <= scheduledAtMs) return {};
-  return { nextRunAt: toStoredTime(job.schedule, scheduledAtMs, scheduledAtMs - hourMs, zone).text };
+  const slot = toStoredTime(job.schedule, scheduledAtMs, scheduledAtMs - hourMs, zone);
+  // The schedule was edited meanwhile: what it names now stands in the record already.
+  return isOffSchedule(job.schedule, slot, zone) ? {} : { nextRunAt: slot.text };
 }
 
 function settledStatus(
@@ -107,9 +110,8 @@ function settledSchedule(
 ): JobPatch {
   const { schedule } = job;
   const isOnce = schedule?.kind === "once";
-  const isAhead = job.nextRunAt !== null && job.nextRunAt.ms > ended.endedAtMs;
-  // A manual run is one more than the schedule asks for, unless it was the one-shot's own.
-  const isExtra = ended.trigger === "manual" && (!isOnce || isAhead);
+  // A manual run is one more than the schedule asks for, unless it was the one-shot's own: that one carries a run claim.
+  const isExtra = ended.trigger === "manual" && (!isOnce || job.runClaim === null);
   const isCountedBefore = isOnce && hasCount(job) && job.repeatCompleted > 0;
   const completed = job.repeatCompleted + (isExtra || isCountedBefore ? 0 : 1);
   const count: JobPatch = completed === job.repeatCompleted ? {} : { repeatCompleted: completed };

@@ -30,12 +30,21 @@ export interface SlotCursor {
   readonly lastRunAtMs: number | null;
   /** Instants from `nextAtMs` up to, not including, `untilMs` whose decision is made but whose lines are still to be written. */
   readonly backlog?: { readonly untilMs: number; readonly decision: SlotDecision; readonly runId: string | null };
-  /** The newest instant that has a `pending` line, and its reason, so that waiting does not write the same lines again. */
-  readonly pending?: { readonly throughMs: number; readonly reason: PendingReason };
+  /** Set while instants from `nextAtMs` on have `pending` lines, so that waiting does not write the same lines again. */
+  readonly pending?: PendingSlots;
+  /** The `next_run_at` that stood in the record while the fate of `nextAtMs` was still unknown. */
+  readonly followingMs?: number;
   /** When the pause ended over which the job kept `nextAtMs`: the instants between the two were no slots. */
   readonly resumedAtMs?: number;
   /** The foreign `fire_claim.by` that was counted as the run of an instant, so that it is not counted for the next one too. */
   readonly servedBy?: string;
+}
+
+export interface PendingSlots {
+  readonly reason: PendingReason;
+  /** The newest instant with such a line. */
+  readonly throughMs: number;
+  readonly count: number;
 }
 
 export type PendingReason = Extract<SlotDecision, { readonly decision: "pending" }>["reason"];

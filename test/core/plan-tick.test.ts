@@ -439,7 +439,7 @@ const cases: readonly Case[] = [
   {
     fact: "says that Hermes moved a slot when no sign came until the next one",
     job: sampleJob({ nextRunAt: stored(at("10:05:00")) }),
-    cursor: cursor({ pending: { throughMs: at("10:00:00"), reason: "lock" } }),
+    cursor: cursor({ pending: { reason: "lock", throughMs: at("10:00:00"), count: 1 } }),
     input: { nowMs: at("10:05:00") },
     claims: ["schedule 10:05:00 run-1"],
     lines: ["10:00:00 move reanchored", "10:05:00 run on_time run-1"],
