@@ -11,12 +11,14 @@ interface Entry {
   content: Buffer | Map<string, Entry> | { readonly target: string };
 }
 
-/** Something that changes what is on disk, just before it happens. What it throws is thrown instead of the change. */
-export type BeforeChange = (change: string, path: string) => void;
+/** Something that changes what is on disk, just before it happens. What it throws is thrown instead of the change. `bytes` is what would be written. */
+export type BeforeChange = (change: string, path: string, bytes?: Uint8Array) => void;
 
 export interface FakeFiles extends Files {
   /** Called before every change; a simulation stops the program here, or fills the disk. */
   beforeChange: BeforeChange;
+  /** What somebody else writes at `path`, or what a write that was cut short leaves there. Asks nobody. */
+  plant(path: string, bytes: Uint8Array | string, mode?: number): void;
   /** Makes a link that points at `target`. */
   link(path: string, target: string): void;
   /** Gives a file to someone, and the rights that go with it. */
@@ -24,22 +26,31 @@ export interface FakeFiles extends Files {
   freeBytesLeft: number;
 }
 
-/** A file system in memory, with one root user. Its clock steps by one millisecond with every change. */
-export function createFakeFiles(): FakeFiles {
-  let clockNs = 1_700_000_000_000_000_000n;
+/**
+ * A file system in memory, with one root user. `nowMs` is its clock, which like a real one moves in steps of several
+ * milliseconds; without it there is a step of one millisecond with every change.
+ */
+export function createFakeFiles(nowMs?: () => number): FakeFiles {
+  let stepNs = 1_700_000_000_000_000_000n;
   let lastInode = 1n;
+  let links = 0;
   const root = newEntry(new Map(), 0o755);
 
+  function clockNs(): bigint {
+    if (nowMs !== undefined) return BigInt(Math.floor(nowMs() / 4) * 4) * 1_000_000n;
+    stepNs += 1_000_000n;
+    return stepNs;
+  }
+
   function newEntry(content: Entry["content"], mode: number): Entry {
-    clockNs += 1_000_000n;
+    const madeNs = clockNs();
     lastInode += 1n;
-    return { inode: lastInode, mode, uid: 0, gid: 0, modifiedNs: clockNs, changedNs: clockNs, content };
+    return { inode: lastInode, mode, uid: 0, gid: 0, modifiedNs: madeNs, changedNs: madeNs, content };
   }
 
   function touch(entry: Entry, contentChanged: boolean): void {
-    clockNs += 1_000_000n;
-    entry.changedNs = clockNs;
-    if (contentChanged) entry.modifiedNs = clockNs;
+    entry.changedNs = clockNs();
+    if (contentChanged) entry.modifiedNs = entry.changedNs;
   }
 
   /** The real path, with the last part left as it is unless `followLast`; every folder on the way must exist. */
@@ -47,6 +58,11 @@ export function createFakeFiles(): FakeFiles {
     if (depth > 40) throw failure("ELOOP", call, path);
     const absolute = resolve(path);
     if (absolute === "/") return "/";
+    if (links === 0) {
+      const above = lookUp(dirname(absolute));
+      if (!(above?.content instanceof Map)) throw failure(above ? "ENOTDIR" : "ENOENT", call, path);
+      return absolute;
+    }
     const folder = realPath(dirname(absolute), true, call, depth + 1);
     if (!(lookUp(folder)?.content instanceof Map)) throw failure(lookUp(folder) ? "ENOTDIR" : "ENOENT", call, path);
     const own = join(folder, basename(absolute));
@@ -56,9 +72,12 @@ export function createFakeFiles(): FakeFiles {
   }
 
   function lookUp(real: string): Entry | undefined {
-    if (real === "/") return root;
-    const folder = lookUp(dirname(real))?.content;
-    return folder instanceof Map ? folder.get(basename(real)) : undefined;
+    let entry: Entry | undefined = root;
+    for (const name of real.split("/")) {
+      if (name === "") continue;
+      entry = entry?.content instanceof Map ? entry.content.get(name) : undefined;
+    }
+    return entry;
   }
 
   function find(path: string, followLast: boolean, call: string): Entry {
@@ -92,6 +111,10 @@ export function createFakeFiles(): FakeFiles {
   }
 
   function statOf(path: string, followLast: boolean): FileStat | null {
+    if (links === 0) {
+      const entry = lookUp(resolve(path));
+      return entry === undefined ? null : toStat(entry);
+    }
     try {
       return toStat(find(path, followLast, "stat"));
     } catch (error) {
@@ -121,7 +144,7 @@ export function createFakeFiles(): FakeFiles {
     create(path, bytes, mode) {
       const real = realPath(path, false, "open");
       if (lookUp(real) !== undefined) throw failure("EEXIST", "open", path);
-      files.beforeChange("create", real);
+      files.beforeChange("create", real, Buffer.from(bytes));
       put(real, newEntry(Buffer.from(bytes), mode));
     },
     replace(path, temporaryName, bytes, mode): FileIdentity {
@@ -131,7 +154,7 @@ export function createFakeFiles(): FakeFiles {
       if (isLink && old === undefined) throw failure("ENOENT", "realpath", path);
       const temporary = join(dirname(real), temporaryName);
       if (lookUp(temporary) !== undefined) throw failure("EEXIST", "open", temporary);
-      files.beforeChange("create", temporary);
+      files.beforeChange("create", temporary, Buffer.from(bytes));
       const entry = newEntry(Buffer.from(bytes), old?.mode ?? mode);
       const owner = old ?? folderOf(real).entry;
       entry.uid = owner.uid;
@@ -149,7 +172,7 @@ export function createFakeFiles(): FakeFiles {
     },
     append(path, bytes, mode) {
       const real = realPath(path, true, "open");
-      files.beforeChange("append", real);
+      files.beforeChange("append", real, Buffer.from(bytes));
       const entry = lookUp(real);
       if (entry === undefined) return put(real, newEntry(Buffer.from(bytes), mode));
       entry.content = Buffer.concat([bytesOf(real, "open"), Buffer.from(bytes)]);
@@ -190,7 +213,17 @@ export function createFakeFiles(): FakeFiles {
       find(path, true, "statfs");
       return files.freeBytesLeft;
     },
-    link: (path, target) => put(realPath(path, false, "symlink"), newEntry({ target }, 0o777)),
+    plant(path, bytes, mode = 0o600) {
+      const real = realPath(path, true, "open");
+      const entry = lookUp(real);
+      if (entry === undefined) return put(real, newEntry(Buffer.from(bytes), mode));
+      entry.content = Buffer.from(bytes);
+      touch(entry, true);
+    },
+    link(path, target) {
+      links += 1;
+      put(realPath(path, false, "symlink"), newEntry({ target }, 0o777));
+    },
     own(path, uid, gid, mode) {
       const entry = find(path, true, "chown");
       Object.assign(entry, { uid, gid, mode });

@@ -1,0 +1,113 @@
+import { createChildTable } from "../../src/child/child-table.ts";
+import { type ConfigLayer, effectiveSettings, type Loaded, loadHostConfig } from "../../src/config/load-config.ts";
+import { createControlActions } from "../../src/daemon/control-actions.ts";
+import { createDaemon, type Daemon } from "../../src/daemon/daemon.ts";
+import type { DaemonParts } from "../../src/daemon/daemon-parts.ts";
+import { createHomeTable } from "../../src/daemon/home-table.ts";
+import { findHomes } from "../../src/homes/find-homes.ts";
+import type { RunLedger } from "../../src/ledger/run-ledger.ts";
+import type { ControlActions } from "../../src/status/control-server.ts";
+import type { Life } from "../helpers/fake-system.ts";
+import { ledgerOfLife } from "./ledger-of-life.ts";
+
+export interface DaemonLife {
+  readonly life: Life;
+  readonly daemon: Daemon;
+  readonly parts: DaemonParts;
+  readonly control: ControlActions;
+  /** Homes that the daemon cannot serve at this moment. */
+  degraded(): readonly string[];
+  /** What a change of settings or of the list of homes makes the watch do. */
+  refresh(): void;
+  /** Hands over, as SIGTERM makes the daemon do; then the process is on its way out. */
+  handOver(): void;
+}
+
+const variables = { PATH: "/usr/bin", HOME: "/root", TZ: "UTC" };
+
+/**
+ * What `main.ts` does with real parts, done with those of `life`: the same steps in the same order. Null when another daemon
+ * has the state folder.
+ */
+export function startDaemon(life: Life, opened: RunLedger, rootHome: string, stateFolder: string): DaemonLife | null {
+  const { system } = life;
+  system.files.makeFolder(stateFolder, 0o700, true);
+  system.files.makeFolder(`${stateFolder}/runs`, 0o700, false);
+  if (system.locks.tryLock(`${stateFolder}/daemon.lock`) === null) return null;
+  const hostPath = `${stateFolder}/config.yaml`;
+  let host: Loaded<ConfigLayer> = loadHostConfig(system.files, hostPath, null);
+  if (host.error !== null) throw host.error;
+  const ledger = ledgerOfLife(opened, life);
+  const settings = (): DaemonParts["settings"] => {
+    const inForce = effectiveSettings(host.value, null, variables);
+    return {
+      openRunsMax: inForce.maxOpenRuns,
+      onSigterm: inForce.onSigterm,
+      orphans: inForce.orphans,
+      historyAgeMaxMs: inForce.retention.ageMaxMs,
+    };
+  };
+  const parts: DaemonParts = {
+    system,
+    ledger,
+    children: createChildTable(),
+    stateFolder,
+    settings: settings(),
+    draining: false,
+    fault: (point) => life.pass(`step: ${point}`),
+    measure: { lockHeldMs: () => undefined },
+  };
+  let diskLow = false;
+  const sources = {
+    system,
+    stateFolder,
+    rootHome,
+    launcherPath: "/opt/worker/launch.sh",
+    variables,
+    hashKey: "key",
+    host: () => host.value,
+    diskLow: () => diskLow,
+  };
+  const table = createHomeTable(
+    sources,
+    () => findHomes(system, rootHome),
+    (name) => ledger.cursors(name),
+  );
+  const refresh = (): void => {
+    host = loadHostConfig(system.files, hostPath, host);
+    parts.settings = settings();
+    diskLow = system.files.freeBytes(stateFolder) < effectiveSettings(host.value, null, variables).freeBytesMin;
+    table.refresh();
+  };
+  refresh();
+  const daemon = createDaemon(parts, { homes: table.homes, refresh, drained: () => undefined });
+  const control = createControlActions(parts, table, daemon, () => ({
+    version: "0",
+    startedAtMs: 0,
+    hostError: null,
+    lockHolds: [],
+  }));
+  const handedOver = takeHandOverNote(ledger, system.processes.bootId());
+  ledger.setNote("daemon", JSON.stringify({ pid: system.processes.ownPid }));
+  daemon.begin(handedOver);
+  return {
+    life,
+    daemon,
+    parts,
+    control,
+    refresh,
+    degraded: () => [...table.homes().values()].filter((home) => home.state.kind !== "active").map((home) => home.name),
+    handOver() {
+      ledger.setNote("hand_over", JSON.stringify({ boot_id: system.processes.bootId() }));
+      daemon.halt();
+      ledger.setNote("daemon", null);
+    },
+  };
+}
+
+function takeHandOverNote(ledger: RunLedger, bootId: string): boolean {
+  const note = ledger.note("hand_over");
+  if (note === null) return false;
+  ledger.setNote("hand_over", null);
+  return (JSON.parse(note) as { readonly boot_id?: string }).boot_id === bootId;
+}

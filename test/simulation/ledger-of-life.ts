@@ -1,0 +1,48 @@
+import type { RunLedger } from "../../src/ledger/run-ledger.ts";
+import type { Life } from "../helpers/fake-system.ts";
+
+const reads: ReadonlySet<string> = new Set([
+  "openRuns",
+  "run",
+  "runs",
+  "runsBeginning",
+  "runByOwner",
+  "openRequests",
+  "note",
+  "slots",
+  "pendingSlots",
+  "cursors",
+]);
+
+/**
+ * The ledger as one daemon has it: each transaction can be stopped before it begins and before it is committed, which leaves
+ * nothing of it, as SQLite does. The database itself outlives the daemon.
+ */
+export function ledgerOfLife(ledger: RunLedger, life: Life): RunLedger {
+  let depth = 0;
+  function transaction<Result>(name: string, act: () => Result): Result {
+    if (depth > 0) return act();
+    life.pass(`ledger: begin ${name}`);
+    return ledger.transaction(() => {
+      depth = 1;
+      try {
+        const result = act();
+        life.pass(`ledger: commit ${name}`);
+        return result;
+      } finally {
+        depth = 0;
+      }
+    });
+  }
+  return new Proxy(ledger, {
+    get(target, name, receiver) {
+      const value: unknown = Reflect.get(target, name, receiver);
+      if (typeof value !== "function" || typeof name !== "string") return value;
+      if (name === "transaction") return <Result>(act: () => Result) => transaction("", act);
+      // The next daemon opens the same database.
+      if (name === "dispose") return () => undefined;
+      if (reads.has(name)) return value;
+      return (...given: readonly unknown[]) => transaction(name, () => Reflect.apply(value, target, given));
+    },
+  });
+}

@@ -1,0 +1,60 @@
+import type { FakeProgram } from "../helpers/fake-processes.ts";
+import type { PlannedJob, Scenario } from "./scenario.ts";
+
+const plain: FakeProgram = { durationMs: 4000, end: { code: 0 }, onTerm: "dies", helper: null };
+
+export function job(id: string, more: Partial<PlannedJob> = {}): PlannedJob {
+  return {
+    id: id.repeat(12).slice(0, 12),
+    schedule: { kind: "cron", expression: "* * * * *" },
+    repeatTimes: null,
+    programs: [plain],
+    ...more,
+  };
+}
+
+export function scene(more: Partial<Scenario> = {}): Scenario {
+  return {
+    seed: 1,
+    startMs: Date.parse("2026-05-04T10:00:30.250Z"),
+    zone: "Etc/UTC",
+    homes: [{ name: "default", parallelMax: 4, jobs: [job("a")] }],
+    events: [],
+    lengthMs: 70_000,
+    quietMs: 120_000,
+    orphans: "fail",
+    reaping: "none",
+    hasControlGroups: false,
+    ...more,
+  };
+}
+
+const long: FakeProgram = { ...plain, durationMs: 75_000 };
+const failing: FakeProgram = { ...plain, durationMs: 200, end: { code: 3 } };
+
+/** Small scenes in which the daemon is stopped at every single operation. */
+export const scenes: Readonly<Record<string, Scenario>> = {
+  "a job of every minute": scene(),
+  "a one-shot": scene({
+    homes: [
+      {
+        name: "default",
+        parallelMax: 4,
+        jobs: [job("a", { schedule: { kind: "once", inMs: 20_000 }, repeatTimes: 1 })],
+      },
+    ],
+  }),
+  "a run longer than its period": scene({
+    homes: [{ name: "default", parallelMax: 4, jobs: [job("a", { programs: [long] })] }],
+  }),
+  "failures, counted": scene({
+    homes: [{ name: "default", parallelMax: 4, jobs: [job("a", { programs: [failing], repeatTimes: 2 })] }],
+  }),
+  "orphans are adopted": scene({
+    orphans: "adopt",
+    homes: [{ name: "default", parallelMax: 4, jobs: [job("a", { programs: [long] })] }],
+  }),
+  "two jobs and room for one": scene({
+    homes: [{ name: "default", parallelMax: 1, jobs: [job("a"), job("b", { programs: [failing] })] }],
+  }),
+};
