@@ -61,7 +61,9 @@ export function readRunResult(system: System, folder: RunFolder): RunResult | nu
 }
 
 export function writeRunResult(system: System, folder: RunFolder, result: RunResult): void {
-  system.files.replace(folder.result, "result.json.tmp", `${JSON.stringify(result, null, 2)}\n`, 0o600);
+  // A name of its own each time: what a crash left of an earlier try must not stand in the way of the next.
+  const temporaryName = `result_${system.random.token(8)}.tmp`;
+  system.files.replace(folder.result, temporaryName, `${JSON.stringify(result, null, 2)}\n`, 0o600);
 }
 
 /** Puts standard error behind standard output, so that `output.log` holds all that was printed. Doing it twice changes nothing. */
