@@ -4,6 +4,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
+import { createRunLedger, type RunLedger } from "../../src/ledger/run-ledger.ts";
+import { type RunJson, runJson, type SlotJson, slotJson } from "../../src/status/json.ts";
+import { createFiles } from "../../src/system/real-files.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const program = join(root, "src/cli/main.ts");
@@ -27,37 +30,8 @@ export interface SupervisedHome {
   start(extra?: Readonly<Record<string, string>>, more?: readonly string[]): Daemon;
   /** Runs a command to its end and parses what it prints with `--json`. */
   ask(...command: readonly string[]): { readonly status: number | null; readonly json: never; readonly stderr: string };
-  runs(): readonly RunRow[];
-  slots(): readonly SlotRow[];
-}
-
-export interface RunRow {
-  readonly id: string;
-  readonly home: string;
-  readonly job_id: string;
-  readonly trigger: string;
-  readonly scheduled_at: string | null;
-  readonly started_at: string | null;
-  readonly ended_at: string | null;
-  readonly state: string;
-  readonly reason: string | null;
-  readonly exit_code: number | null;
-  readonly signal: string | null;
-  readonly pid: number;
-  readonly adopted: boolean;
-  readonly error: string | null;
-  readonly output_path: string;
-  readonly document_path: string | null;
-  readonly lateness_ms: number | null;
-}
-
-export interface SlotRow {
-  readonly home: string;
-  readonly job_id: string;
-  readonly scheduled_at: string;
-  readonly decision: string;
-  readonly reason: string;
-  readonly run_id: string | null;
+  runs(): readonly RunJson[];
+  slots(): readonly SlotJson[];
 }
 
 export interface Daemon {
@@ -141,10 +115,20 @@ export function makeSupervisedHome(onFinished: (clean: () => Promise<void>) => v
         throw new Error(`"${command.join(" ")} --json" printed no JSON: ${result.stdout}${result.stderr}`);
       }
     },
-    runs: () => (home.ask("runs", "--limit", "0").json as { readonly runs: readonly RunRow[] }).runs,
-    slots: () => (home.ask("slots", "--limit", "0").json as { readonly slots: readonly SlotRow[] }).slots,
+    runs: () => readLedger(state, (ledger) => ledger.runs({ limit: 0 }).map(runJson)),
+    slots: () => readLedger(state, (ledger) => ledger.slots({ limit: 0 }).map(slotJson)),
   };
   return home;
+}
+
+/** Reads beside the daemon, as the commands do; a process for each look would be most of a test's time. */
+function readLedger<Found>(state: string, read: (ledger: RunLedger) => Found): Found {
+  const ledger = createRunLedger({ files: createFiles() }, join(state, "supervisor.db"), { readOnly: true });
+  try {
+    return read(ledger);
+  } finally {
+    ledger.dispose();
+  }
 }
 
 function watch(child: ChildProcess): Daemon {

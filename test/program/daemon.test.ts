@@ -18,7 +18,7 @@ test("a due script job runs in a process of its own, with its record, row, slot 
   const [run] = await until(() => home.runs().filter((one) => one.state === "completed")[0] && home.runs());
   expect(run).toMatchObject({ job_id: "aaaaaaaaaaaa", state: "completed", reason: null, exit_code: 0, signal: null });
   const said = `hello from aaaaaaaaaaaa, attempt 1, in ${home.path}\n${home.path}/scripts`;
-  expect(readFileSync(run!.output_path, "utf8")).toBe(`${said}\n`);
+  expect(readFileSync(run!.output_path!, "utf8")).toBe(`${said}\n`);
   const document = readFileSync(run!.document_path!, "utf8");
   expect(document.replace(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/, "<time>")).toBe(
     `# Cron Job: job aaaaaaaaaaaa\n\n**Job ID:** aaaaaaaaaaaa\n**Run Time:** <time>\n**Mode:** no_agent (script)\n\n---\n\n${said}\n`,
@@ -70,7 +70,7 @@ test("exit codes, signals and silence are told apart", async () => {
   ]);
   await until(() => home.job("0aaaaaaaaaaa")["last_status"] === "error");
   expect(home.job("0aaaaaaaaaaa")["last_error"]).toBe("Script exited with code 3\nstderr:\nerr\nstdout:\nout");
-  expect(readFileSync(rows[0]!.output_path, "utf8")).toBe("out\nerr\n");
+  expect(readFileSync(rows[0]!.output_path!, "utf8")).toBe("out\nerr\n");
 });
 
 test("each home's runs see their own environment and no other's, and secrets reach no record", async () => {
@@ -86,10 +86,10 @@ test("each home's runs see their own environment and no other's, and secrets rea
   home.start({ DAEMON_ONLY: "secret-of-daemon" });
   await until(() => home.runs().filter((run) => run.state === "completed").length === 2);
   const printed = Object.fromEntries(
-    home.runs().map((run) => [run.home, readFileSync(run.output_path, "utf8").trim()]),
+    home.runs().map((run) => [run.home, readFileSync(run.output_path!, "utf8").trim()]),
   );
   expect(printed).toEqual({ default: `root|yes||${home.path}|`, work: `work|||${work}|` });
-  const [spec] = home.runs().map((run) => readFileSync(run.output_path.replace("output.log", "spec.json"), "utf8"));
+  const [spec] = home.runs().map((run) => readFileSync(run.output_path!.replace("output.log", "spec.json"), "utf8"));
   expect(spec).toContain('"MINE"');
   const kept = spawnSync(
     "grep",
@@ -161,7 +161,7 @@ test("a run that ends while no daemon is there keeps its true outcome", async ()
   first.kill("SIGKILL");
   await first.exited;
   const [open] = home.runs();
-  await until(() => existsSync(open!.output_path.replace("output.log", "exit")));
+  await until(() => existsSync(open!.output_path!.replace("output.log", "exit")));
   home.start();
   const run = await until(() => home.runs().find((one) => one.ended_at !== null));
   expect(run).toMatchObject({ state: "failed", reason: "exit", exit_code: 5 });
@@ -362,7 +362,7 @@ test("the state folder and what is in it is for its owner alone", async () => {
   home.writeJobs([scriptJob("aaaaaaaaaaaa", 60, "ok.sh", { next_run_at: isoIn(-500) })]);
   const daemon = home.start();
   await until(() => home.runs().some((run) => run.state === "completed"));
-  const folder = home.runs()[0]!.output_path.replace("/output.log", "");
+  const folder = home.runs()[0]!.output_path!.replace("/output.log", "");
   const modes = (path: string): string => (statSync(path).mode & 0o777).toString(8);
   expect([home.state, `${home.state}/runs`, folder].map(modes)).toEqual(["700", "700", "700"]);
   expect(["supervisor.db", "control.sock"].map((name) => modes(join(home.state, name)))).toEqual(["600", "600"]);
