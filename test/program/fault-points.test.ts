@@ -56,7 +56,7 @@ for (const [kind, job] of Object.entries(kinds)) {
     test.concurrent(`kill -9 ${point} of a run of an ${kind} job ends as ${expected}`, async ({ onTestFinished }) => {
       const home = makeSupervisedHome(onTestFinished);
       home.script("count.sh", `echo x >> ${home.path}/count; sleep 0.2\n`);
-      home.writeJobs([job(isoIn(2500))]);
+      home.writeJobs([job(isoIn(5000))]);
       // The first daemon on a home writes down where its slots begin; the fault is to meet the run and not that.
       await home.start({}, ["--once"]).exited;
       const first = home.start({ HERMES_SUPERVISOR_FAULT: `${point}${point === "before-look" ? ":2" : ""}` });
