@@ -1,7 +1,8 @@
 import type { Fingerprint } from "../core/fingerprint.ts";
 import type { RunReason } from "../core/run.ts";
 import type { Timer } from "../system/clock.ts";
-import type { ChildExit } from "../system/processes.ts";
+import type { ChildExit, HeldProcess } from "../system/processes.ts";
+import type { RunLimits } from "./run-limits.ts";
 
 /** A run whose process we watch. */
 export interface Child {
@@ -17,6 +18,9 @@ export interface Child {
   /** Why we are ending it: the first cause stays. */
   cause: { readonly reason: RunReason; readonly text: string } | null;
   timeout: Timer | null;
+  /** The launcher, held since it was started; null where an earlier daemon started it. */
+  readonly held: HeldProcess | null;
+  readonly limits: RunLimits;
 }
 
 export interface ChildTable {
@@ -32,7 +36,9 @@ export function createChildTable(): ChildTable {
   return {
     add: (child) => void children.set(child.runId, child),
     remove(runId) {
-      children.get(runId)?.timeout?.cancel();
+      const child = children.get(runId);
+      child?.timeout?.cancel();
+      child?.held?.release();
       children.delete(runId);
     },
     get: (runId) => children.get(runId) ?? null,

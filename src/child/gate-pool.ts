@@ -65,12 +65,16 @@ export function createGatePool(system: System, runsFolder: string, launcherPath:
       environmentId: environment.id,
     };
     gates.push(gate);
+    system.processes.groups?.put(runId, child.fingerprint.pid);
     void child.ended.then((exit) => forget(gate, exit));
   };
 
   const forget = (gate: ReadyGate, exit: ChildExit): void => {
+    // What the run left behind keeps the group; an empty one goes, whether its gate opened or not.
+    system.processes.groups?.remove(gate.runId);
     if (!gates.some((other) => other.runId === gate.runId)) return;
     gates = gates.filter((other) => other.runId !== gate.runId);
+    gate.child.held?.release();
     system.files.removeFolder(gate.folder);
     system.log.warn("a launcher left before its gate opened", { run_id: gate.runId, ...exit });
   };

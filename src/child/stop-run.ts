@@ -1,39 +1,356 @@
+import { runFiles } from "../../worker/protocol.ts";
 import type { RunReason } from "../core/run.ts";
+import { nextStopMove, type StopAction, type StopEvent, type StopState } from "../core/stop-ladder.ts";
+import type { Timer } from "../system/clock.ts";
+import type { HeldProcess } from "../system/processes.ts";
 import type { System } from "../system/system.ts";
-import type { Child } from "./child-table.ts";
+import type { Child, ChildTable } from "./child-table.ts";
+import {
+  type Found,
+  findRunProcesses,
+  isStillProven,
+  type RunIdentity,
+  type RunProcess,
+} from "./find-run-processes.ts";
 
-/**
- * Ends a run by the ladder: asks its process group, waits out the grace, then kills the group and everything that
- * descends from its leader. Only the first cause counts; asking again with `now` cuts the grace short.
- */
-export async function stopRun(
-  system: System,
-  child: Child,
-  cause: { readonly reason: RunReason; readonly text: string },
-  graceMs: number,
-): Promise<void> {
-  child.cause ??= cause;
-  const askedAtMs = system.clock.monotonicMs();
-  if (graceMs > 0) {
-    system.processes.signalGroup(child.fingerprint, "SIGTERM");
-    // A stopped process cannot act on SIGTERM.
-    system.processes.signalGroup(child.fingerprint, "SIGCONT");
-    await endOrGrace(system, child, graceMs);
-  }
-  if (system.processes.fingerprint(child.fingerprint.pid) === null) return;
-  system.log.warn("a run did not end when asked; killing it", {
-    run_id: child.runId,
-    waited_ms: Math.round(system.clock.monotonicMs() - askedAtMs),
-  });
-  await system.processes.killTree(child.fingerprint);
+export interface StopCause {
+  readonly reason: RunReason;
+  readonly text: string;
 }
 
-function endOrGrace(system: System, child: Child, graceMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = system.clock.after(graceMs, resolve);
-    void child.ended?.then(() => {
-      timer.cancel();
-      resolve();
-    });
+/** Ends runs by the ladder of `core/stop-ladder.ts`. A promise of it settles once no process of the run is left. */
+export interface RunStopper {
+  /** The first cause stays. Asking again with a grace of 0 cuts a running grace short. */
+  stop(child: Child, cause: StopCause, graceMs: number): Promise<void>;
+  /** To be called when the launcher has ended: nothing that the run started survives it, unless it is allowed to. */
+  sweep(child: Child): Promise<void>;
+  /** Memory of everything that belongs to a run. */
+  memoryBytes(children: readonly Child[]): Promise<ReadonlyMap<string, number>>;
+  /** Leaves everything as it is; no promise settles after this. */
+  halt(): void;
+}
+
+/** Killing that takes longer than this will not succeed soon. With the grace it keeps a stop within its grace and 2 s. */
+const killMsMax = 1700;
+const lookSoonMs = 10;
+/** While those that were asked may still be at work on leaving. */
+const lookPatientMs = 50;
+const lookLateMs = 1000;
+/** Between two looks that nothing waits for. Ends that come close together share one. */
+const unhurriedMs = 20;
+/** A launcher without a parent of ours is looked at this often while it is asked to leave. */
+const leaderPollMs = 100;
+const ticksPerMs = 0.1;
+const detachedLivesMax = 1000;
+
+interface Ending {
+  readonly child: Child;
+  readonly graceMs: number;
+  state: StopState;
+  /** Changes with each look that is wanted, so that an older one's answer is not taken for its. */
+  look: number;
+  found: readonly RunProcess[];
+  grace: Timer | null;
+  bound: Timer | null;
+  wait: Timer | null;
+  readonly done: PromiseWithResolvers<void>;
+}
+
+/** The time from the first to the last moment of a run whose processes may outlive it, in ticks. */
+interface DetachedLife {
+  readonly fromTicks: number;
+  readonly toTicks: number;
+}
+
+export function createRunStopper(system: System, children: ChildTable, stateFolder: string): RunStopper {
+  const { clock, processes } = system;
+  const endings = new Map<string, Ending>();
+  const detached: DetachedLife[] = [];
+  let halted = false;
+
+  const identity = (child: Child): RunIdentity => ({
+    runId: child.runId,
+    leader: child.fingerprint,
+    lifeline: `${stateFolder}/runs/${child.runId}/${runFiles.alive}`,
+    inherited: child.ended === null,
   });
+
+  const looks = createLooks(system);
+
+  function begin(child: Child, graceMs: number): Ending {
+    const known = endings.get(child.runId);
+    if (known !== undefined) return known;
+    const ending: Ending = {
+      child,
+      graceMs,
+      state: "running",
+      look: 0,
+      found: [],
+      grace: null,
+      bound: null,
+      wait: null,
+      done: Promise.withResolvers<void>(),
+    };
+    endings.set(child.runId, ending);
+    return ending;
+  }
+
+  function happen(ending: Ending, event: StopEvent): void {
+    if (halted) return;
+    const move = nextStopMove(ending.child.runId, ending.state, event);
+    ending.state = move.state;
+    for (const action of move.actions) act(ending, action);
+  }
+
+  function act(ending: Ending, action: StopAction): void {
+    switch (action) {
+      case "ask":
+        void ask(ending).catch((error: unknown) => failed(ending, error));
+        return;
+      case "start_grace":
+        ending.grace = clock.after(ending.graceMs, () => happen(ending, "grace_over"));
+        watchLeader(ending);
+        return;
+      case "end_grace":
+        ending.grace?.cancel();
+        return;
+      case "start_bound":
+        ending.bound?.cancel();
+        ending.bound = clock.after(killMsMax, () => happen(ending, "bound_reached"));
+        return;
+      case "look":
+        look(ending, 0);
+        return;
+      case "look_soon":
+        look(ending, ending.state === "leaving" ? lookPatientMs : lookSoonMs);
+        return;
+      case "look_late":
+        look(ending, lookLateMs);
+        return;
+      case "kill":
+        kill(ending);
+        return;
+      case "report_stuck":
+        system.log.error("a run cannot be ended; its job does not start again before it is", {
+          run_id: ending.child.runId,
+          job_id: ending.child.jobId,
+          pids: ending.found.slice(0, 20).map((row) => row.pid),
+        });
+        return;
+      case "report_empty":
+        ending.grace?.cancel();
+        ending.bound?.cancel();
+        processes.groups?.remove(ending.child.runId);
+        endings.delete(ending.child.runId);
+        ending.done.resolve();
+        return;
+    }
+  }
+
+  /** Its own session is the launcher's, so everything in its process group descends from it. */
+  async function ask(ending: Ending): Promise<void> {
+    const { held, fingerprint } = ending.child;
+    const send = (signal: "SIGTERM" | "SIGCONT"): boolean => held?.signalGroup(signal) ?? false;
+    if (send("SIGTERM")) {
+      send("SIGCONT");
+      return;
+    }
+    const run = identity(ending.child);
+    const found = (await looks.find(run, true)).byRun.get(run.runId) ?? [];
+    // Asking is over by now when it was cut short meanwhile.
+    if (ending.state !== "asking" && ending.state !== "leaving") return;
+    const group = found.filter((row) => row.groupId === fingerprint.pid);
+    for (const row of group) {
+      withProven(run, row, (process) => {
+        process.signal("SIGTERM");
+        process.signal("SIGCONT");
+      });
+    }
+  }
+
+  /** Our own launchers tell us when they end; one of an earlier daemon has to be looked at. */
+  function watchLeader(ending: Ending): void {
+    const { child } = ending;
+    if (child.ended !== null) {
+      void child.ended.then(() => happen(ending, "leader_ended"));
+      return;
+    }
+    const look = (): void => {
+      if (halted || ending.state !== "asking") return;
+      const row = processes.look(child.fingerprint.pid);
+      if (row === null || row.startTicks !== child.fingerprint.startTicks) happen(ending, "leader_ended");
+      else clock.after(leaderPollMs, look);
+    };
+    look();
+  }
+
+  function look(ending: Ending, delayMs: number): void {
+    ending.look++;
+    ending.wait?.cancel();
+    const { look: wanted } = ending;
+    const find = async (): Promise<void> => {
+      const run = identity(ending.child);
+      const hurried = ending.state !== "running" && ending.child.cause !== null;
+      const found = await looks.find(run, hurried || delayMs > 0);
+      if (halted || ending.look !== wanted) return;
+      ending.found = [...(found.byRun.get(run.runId) ?? []), ...strays(found)];
+      const asked = ending.found.some((row) => row.groupId === ending.child.fingerprint.pid);
+      happen(ending, ending.found.length === 0 ? "found_nobody" : asked ? "found_asked" : "found");
+    };
+    const run = (): void => void find().catch((error: unknown) => failed(ending, error));
+    if (delayMs === 0) run();
+    else ending.wait = clock.after(delayMs, run);
+  }
+
+  /** Looking failed as a whole, most likely for want of descriptors: nothing is proven, so it is done again. */
+  function failed(ending: Ending, error: unknown): void {
+    if (halted) return;
+    system.log.error("could not look for the processes of a run", { run_id: ending.child.runId, error: String(error) });
+    if (ending.state !== "asking") look(ending, lookLateMs);
+  }
+
+  /**
+   * Orphans without any sign of their run. One that started while a run was alive that goes on, or that may leave processes
+   * behind, can be that run's and is left to it; when the last such run ends, it is looked at again.
+   */
+  function strays(found: Found): readonly RunProcess[] {
+    if (found.unclaimed.length === 0) return [];
+    const others = children
+      .all()
+      .filter((child) => child.ended !== null && (!isEnding(child) || child.limits.detach))
+      .map((child) => child.fingerprint.startTicks ?? 0);
+    const isLeft = (row: RunProcess): boolean =>
+      row.witness !== null
+        ? isLeft(row.witness)
+        : others.some((fromTicks) => fromTicks <= row.startTicks) ||
+          detached.some((life) => life.fromTicks <= row.startTicks && row.startTicks <= life.toTicks);
+    return found.unclaimed.filter((row) => !isLeft(row));
+  }
+
+  function isEnding(child: Child): boolean {
+    const state = endings.get(child.runId)?.state ?? "running";
+    return state === "killing" || state === "confirming" || state === "stuck";
+  }
+
+  function kill(ending: Ending): void {
+    const run = identity(ending.child);
+    processes.groups?.kill(run.runId);
+    // At one moment for the whole group, so that nothing can be forked past it.
+    if (ending.found.some((row) => row.groupId === run.leader.pid)) ending.child.held?.signalGroup("SIGKILL");
+    if (!processes.showsEnvironment) void processes.killTree(run.leader);
+    for (const row of ending.found) {
+      withProven(run, row, (process) => {
+        // What leads a session leads no stranger: only what it forked can be in its group.
+        if (row.pid === row.groupId && row.pid === row.sessionId && process.signalGroup("SIGKILL")) return;
+        process.signal("SIGKILL");
+      });
+    }
+  }
+
+  function withProven(run: RunIdentity, row: RunProcess, act: (process: HeldProcess) => void): void {
+    const process = processes.hold(row.pid);
+    if (process === null) return;
+    try {
+      if (isStillProven(system, run, row)) act(process);
+    } finally {
+      process.release();
+    }
+  }
+
+  return {
+    stop(child, cause, graceMs) {
+      child.cause ??= cause;
+      const ending = begin(child, graceMs);
+      happen(ending, graceMs > 0 ? "stop" : "stop_now");
+      return ending.done.promise;
+    },
+    sweep(child) {
+      if (child.limits.detach && !endings.has(child.runId)) {
+        const fromTicks = child.fingerprint.startTicks ?? 0;
+        const livedMs = clock.nowMs() - child.startedAtMs;
+        // The launcher waited at its gate before the run started, for a minute at most.
+        detached.push({ fromTicks, toTicks: fromTicks + (livedMs + 60_000) * ticksPerMs });
+        if (detached.length > detachedLivesMax) detached.shift();
+        processes.groups?.remove(child.runId);
+        return Promise.resolve();
+      }
+      const ending = begin(child, 0);
+      happen(ending, "leader_ended");
+      return ending.done.promise;
+    },
+    async memoryBytes(wanted) {
+      const sums = new Map<string, number>();
+      const found = await Promise.all(wanted.map((child) => looks.find(identity(child), true)));
+      for (const [index, child] of wanted.entries()) {
+        const rows = found[index]?.byRun.get(child.runId) ?? [];
+        const resident = rows.reduce((sum, row) => sum + row.residentBytes, 0);
+        const max = child.limits.memoryBytesMax ?? Number.POSITIVE_INFINITY;
+        // Shared pages count once for each process, so a sum that is too high is looked at more closely.
+        const sum =
+          resident <= max
+            ? resident
+            : rows.reduce((all, row) => all + (processes.proportionalBytes(row.pid) ?? row.residentBytes), 0);
+        sums.set(child.runId, sum);
+      }
+      return sums;
+    },
+    halt() {
+      halted = true;
+      for (const ending of endings.values())
+        for (const timer of [ending.grace, ending.bound, ending.wait]) timer?.cancel();
+      looks.halt();
+    },
+  };
+}
+
+interface Looks {
+  /** One look at the machine for all that asked before it began. */
+  find(run: RunIdentity, hurried: boolean): Promise<Found>;
+  halt(): void;
+}
+
+function createLooks(system: System): Looks {
+  let waiting: { readonly run: RunIdentity; readonly answer: PromiseWithResolvers<Found> }[] = [];
+  let timer: Timer | null = null;
+  let timerAtMs = Number.POSITIVE_INFINITY;
+  let looking = false;
+
+  const look = async (): Promise<void> => {
+    timer = null;
+    timerAtMs = Number.POSITIVE_INFINITY;
+    const asked = waiting;
+    waiting = [];
+    looking = true;
+    try {
+      const runs = [...new Map(asked.map(({ run }) => [run.runId, run])).values()];
+      const found = await findRunProcesses(system, runs);
+      for (const { answer } of asked) answer.resolve(found);
+    } catch (error) {
+      for (const { answer } of asked) answer.reject(error);
+    } finally {
+      looking = false;
+      if (waiting.length > 0) arm(hurry ? 0 : unhurriedMs);
+      hurry = false;
+    }
+  };
+  let hurry = false;
+
+  const arm = (delayMs: number): void => {
+    const atMs = system.clock.monotonicMs() + delayMs;
+    if (timer !== null && timerAtMs <= atMs) return;
+    timer?.cancel();
+    timerAtMs = atMs;
+    timer = system.clock.after(delayMs, () => void look());
+  };
+
+  return {
+    find(run, hurried) {
+      const answer = Promise.withResolvers<Found>();
+      waiting.push({ run, answer });
+      if (looking) hurry ||= hurried;
+      else arm(hurried ? 0 : unhurriedMs);
+      return answer.promise;
+    },
+    halt: () => timer?.cancel(),
+  };
 }

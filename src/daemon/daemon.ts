@@ -1,5 +1,7 @@
 import type { Child } from "../child/child-table.ts";
-import { stopRun } from "../child/stop-run.ts";
+import { createLimitWatch } from "../child/limit-runs.ts";
+import type { RunLimits } from "../child/run-limits.ts";
+import { createRunStopper } from "../child/stop-run.ts";
 import type { Job } from "../core/job.ts";
 import type { Run, RunReason } from "../core/run.ts";
 import { restoreJob } from "../core/settle-job.ts";
@@ -10,7 +12,7 @@ import type { DaemonParts } from "./daemon-parts.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
 import { claimRenewalMs, removeUnusedGates, renewClaims, retire } from "./housekeeping.ts";
 import { launchRuns } from "./launch-run.ts";
-import { adoptedChild, isLifelineHeld, knownEnd, orphanEnd, recoverRun, stopOrphan } from "./recover.ts";
+import { adoptedChild, isLauncherAlive, knownEnd, orphanEnd, recoverRun } from "./recover.ts";
 import { type DurableClaim, roomIn, tick } from "./tick.ts";
 
 /** How long before a due time its launchers are started: room for a hundred of them on a slow machine. */
@@ -30,6 +32,15 @@ const lockSaidMs = 5000;
 const closeRetryMs = 1000;
 /** Runs without a parent of ours are looked at this often. */
 const adoptedPollMs = 250;
+/** For a run whose job is gone. */
+const usualLimits: RunLimits = {
+  idleTimeoutMs: null,
+  memoryBytesMax: null,
+  outputBytesMax: 64 * 1024 ** 2,
+  outputMaxAction: "truncate",
+  stopGraceMs: 10_000,
+  detach: false,
+};
 
 /** What the daemon's loop needs of the world that is not in `DaemonParts`. */
 export interface DaemonOutlook {
@@ -54,9 +65,21 @@ export interface Daemon {
   halt(): void;
 }
 
+const orphanCause = {
+  reason: "orphaned",
+  text: "The supervisor died while this run was open; what was left of it was stopped",
+} as const;
+
 export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon {
   const { system } = parts;
   const ended: EndedRun[] = [];
+  const stopper = createRunStopper(system, parts.children, parts.stateFolder);
+  const limitWatch = createLimitWatch(system, parts.children, parts.stateFolder, {
+    stop: (child, cause) => void stopper.stop(child, cause, child.limits.stopGraceMs),
+    memoryBytes: stopper.memoryBytes,
+  });
+  /** Runs whose launcher has ended and whose processes are being ended. */
+  const sweeping = new Set<string>();
   /** Ends whose job record somebody else held at the time. */
   const unsettled = new Map<string, { readonly home: string; readonly ended: EndedRun }>();
   let timer: Timer | null = null;
@@ -167,16 +190,17 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     }
     for (const { run, job } of claims) {
       const child = parts.children.get(run.id);
-      if (child !== null) armTimeout(home, child, home.settings.timeoutMs(job));
+      if (child !== null) armTimeout(child, home.settings.timeoutMs(job));
     }
+    limitWatch.start();
   }
 
-  function armTimeout(home: HomeRuntime, child: Child, timeoutMs: number | null): void {
+  function armTimeout(child: Child, timeoutMs: number | null): void {
     if (timeoutMs === null) return;
     const leftMs = Math.max(0, child.startedAtMs + timeoutMs - system.clock.nowMs());
     child.timeout = system.clock.after(leftMs, () => {
       const text = `Script timed out after ${timeoutMs / 1000}s: ${child.script ?? child.jobId}`;
-      void stopRun(system, child, { reason: "timeout", text }, home.settings.stopGraceMs).then(wakeSoon);
+      void stopper.stop(child, { reason: "timeout", text }, child.limits.stopGraceMs);
     });
   }
 
@@ -185,10 +209,21 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     const run = parts.ledger.run(runId);
     const child = parts.children.get(runId);
     if (run === null || child === null) return;
-    void child.ended?.then((exit) => {
-      ended.push(endOf(run, child, exit));
-      wakeSoon();
-    });
+    void child.ended?.then((exit) => sweep(child, endOf(run, child, exit)));
+  }
+
+  /** A run stays open until nothing of it is left, so that the next one of its job cannot start beside it. */
+  function sweep(child: Child, end: EndedRun): void {
+    if (sweeping.has(child.runId)) return;
+    sweeping.add(child.runId);
+    void stopper
+      .sweep(child)
+      .then(() => limitWatch.finish(child))
+      .then(() => {
+        sweeping.delete(child.runId);
+        ended.push(end);
+        wakeSoon();
+      });
   }
 
   function endOf(
@@ -365,22 +400,20 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     });
     switch (found.kind) {
       case "ended":
-        ended.push(found.ended);
-        // It counts as open until its end is recorded, so that its job does not start again before.
-        parts.children.add(adoptedChild(run));
+        sweep(addAdopted(run), found.ended);
         return;
       case "void":
         voidRun(run, home);
         return;
       case "wait":
         // A launcher at a gate whose daemon died leaves by itself within milliseconds.
-        parts.children.add(adoptedChild(run));
+        addAdopted(run);
         if (home !== null) home.recovering++;
         system.clock.after(20, () => {
           if (home !== null) home.recovering--;
           parts.children.remove(run.id);
           if (tries < 250) recoverOne(run, handedOver, tries + 1);
-          else void stopOrphan(parts, adoptedChild(run), 0).then(() => recoverOne(run, handedOver, 0));
+          else void stopper.stop(addAdopted(run), orphanCause, 0).then(() => recoverOne(run, handedOver, 0));
           wakeSoon();
         });
         return;
@@ -390,11 +423,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
         return;
       case "stop": {
         const child = watchAdopted(run);
-        child.cause = {
-          reason: "orphaned",
-          text: "The supervisor died while this run was open; what was left of it was stopped",
-        };
-        void stopOrphan(parts, child, home?.settings.stopGraceMs ?? 0);
+        void stopper.stop(child, orphanCause, child.limits.stopGraceMs);
         return;
       }
     }
@@ -412,12 +441,20 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
   }
 
   function watchAdopted(run: Run): Child {
-    const child = adoptedChild(run);
-    parts.children.add(child);
+    const child = addAdopted(run);
     const home = outlook.homes().get(run.home);
     const job = jobOf(home, run.jobId);
-    if (home !== undefined && job !== null) armTimeout(home, child, home.settings.timeoutMs(job));
+    if (home !== undefined && job !== null) armTimeout(child, home.settings.timeoutMs(job));
+    limitWatch.start();
     adoptedTimer ??= system.clock.after(adoptedPollMs, pollAdopted);
+    return child;
+  }
+
+  function addAdopted(run: Run): Child {
+    const home = outlook.homes().get(run.home);
+    const job = jobOf(home, run.jobId);
+    const child = adoptedChild(run, job === null ? usualLimits : (home?.settings.limits(job) ?? usualLimits));
+    parts.children.add(child);
     return child;
   }
 
@@ -426,18 +463,18 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     if (halted) return;
     let left = 0;
     for (const child of parts.children.all()) {
-      if (child.ended !== null || ended.some(({ run }) => run.id === child.runId)) continue;
+      if (child.ended !== null || sweeping.has(child.runId)) continue;
+      if (ended.some(({ run }) => run.id === child.runId)) continue;
       const run = parts.ledger.run(child.runId);
       if (run === null) continue;
-      if (isLifelineHeld(parts, run.id)) {
+      if (isLauncherAlive(parts, run)) {
         left++;
         continue;
       }
       const seen = knownEnd(parts, run);
       const end = seen ?? orphanEnd(parts, run);
       const { cause } = child;
-      ended.push(cause === null ? end : { ...end, end: { ...end.end, cause: cause.reason, causeText: cause.text } });
-      wakeSoon();
+      sweep(child, cause === null ? end : { ...end, end: { ...end.end, cause: cause.reason, causeText: cause.text } });
     }
     if (left > 0) adoptedTimer = system.clock.after(adoptedPollMs, pollAdopted);
   }
@@ -482,6 +519,9 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       recover(handedOver);
       for (const home of outlook.homes().values()) guard(home, () => settleLeftClaims(home));
       guard(null, () => removeUnusedGates(parts));
+      for (const runId of system.processes.groups?.list() ?? []) {
+        if (parts.children.get(runId) === null) system.processes.groups?.remove(runId);
+      }
       turn();
     },
     nudge(name) {
@@ -496,8 +536,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     stop(run, cause, now) {
       const child = parts.children.get(run.id);
       if (child === null) return false;
-      const graceMs = now ? 0 : (outlook.homes().get(run.home)?.settings.stopGraceMs ?? 10_000);
-      void stopRun(system, child, cause, graceMs).then(wakeSoon);
+      void stopper.stop(child, cause, now ? 0 : child.limits.stopGraceMs);
       return true;
     },
     launch(home, claims) {
@@ -513,6 +552,8 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       halted = true;
       timer?.cancel();
       adoptedTimer?.cancel();
+      stopper.halt();
+      limitWatch.halt();
       for (const home of outlook.homes().values()) home.pool.discardAll();
     },
   };

@@ -1,4 +1,5 @@
 import type { GateEnvironment, GatePool } from "../child/gate-pool.ts";
+import type { RunLimits } from "../child/run-limits.ts";
 import type { Job } from "../core/job.ts";
 import type { SlotCursor } from "../core/plan-tick.ts";
 import type { Zone } from "../core/zone.ts";
@@ -12,7 +13,7 @@ export interface HomeSettings {
   /** Whether this profile asks to be left to a gateway of its own. */
   readonly standalone: boolean;
   readonly outputKeepMax: number;
-  readonly stopGraceMs: number;
+  readonly limits: (job: Job) => RunLimits;
   readonly runClaimLifeMs: number;
   readonly catchUpMissed: boolean;
   readonly environment: GateEnvironment;

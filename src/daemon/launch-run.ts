@@ -1,6 +1,5 @@
 import { openGate, type ReadyGate } from "../child/gate-pool.ts";
 import type { Job } from "../core/job.ts";
-import type { Run } from "../core/run.ts";
 import { runFolder } from "../output/run-folder.ts";
 import { resolveScript } from "../output/script-path.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
@@ -47,7 +46,7 @@ export function launchRuns(
       argument: program.argument,
     });
     started.push({ claim, startedAtMs: parts.system.clock.nowMs() });
-    watchChild(parts, home, claim.run, gate, program.argument, ended);
+    watchChild(parts, home, claim, gate, program.argument, ended);
   }
   parts.fault("after-open");
   parts.fault("before-running");
@@ -64,7 +63,7 @@ export function launchRuns(
 function watchChild(
   parts: DaemonParts,
   home: HomeRuntime,
-  run: Run,
+  { run, job }: DurableClaim,
   gate: ReadyGate,
   script: string,
   ended: (runId: string) => void,
@@ -79,6 +78,8 @@ function watchChild(
     script,
     cause: null,
     timeout: null,
+    held: gate.child.held,
+    limits: home.settings.limits(job),
   });
   void gate.child.ended.then(() => ended(run.id));
 }

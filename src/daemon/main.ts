@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createChildTable } from "../child/child-table.ts";
 import { type ConfigLayer, effectiveSettings, type Loaded, loadHostConfig } from "../config/load-config.ts";
@@ -45,7 +46,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     clock: createClock(),
     files: createFiles(),
     locks: createLocks(),
-    processes: createProcesses(),
+    processes: createProcesses({ reap: true, groupsName: groupsNameOf(options.stateFolder) }),
     random: createRandom(),
     log: createLogger(options.logLevel ?? "info"),
   };
@@ -273,4 +274,9 @@ function hashKey(
 function readVersion(): string {
   const value = JSON.parse(readFileSync(`${packageRoot()}/package.json`, "utf8")) as { readonly version: string };
   return value.version;
+}
+
+/** Two daemons of one machine must not take each other's control groups for their own. */
+function groupsNameOf(stateFolder: string): string {
+  return `hermes-supervisor-${createHash("sha256").update(stateFolder).digest("hex").slice(0, 12)}`;
 }

@@ -143,7 +143,7 @@ function settingsOf(
     timeoutMs: (job) => jobSettings(inForce, hermes.scriptTimeoutMs, job).timeoutMs,
     standalone: hermes.standalone,
     outputKeepMax: hermes.outputRetention,
-    stopGraceMs: inForce.stopGraceMs,
+    limits: (job) => jobSettings(inForce, hermes.scriptTimeoutMs, job),
     runClaimLifeMs: Math.max(1_800_000, Number.isFinite(idle) && idle > 0 ? 3000 * idle : 0),
     catchUpMissed: catchUpMissed(config.value.hermes),
     environment: { id: fingerprintOf(scriptVariables), variables: scriptVariables },

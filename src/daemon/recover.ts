@@ -1,5 +1,5 @@
 import type { Child } from "../child/child-table.ts";
-import { stopRun } from "../child/stop-run.ts";
+import type { RunLimits } from "../child/run-limits.ts";
 import { isSameProcess } from "../core/fingerprint.ts";
 import type { Run } from "../core/run.ts";
 import type { ScriptEnd } from "../core/script-outcome.ts";
@@ -67,8 +67,17 @@ export function isLifelineHeld(parts: DaemonParts, runId: string): boolean {
   return lock === null;
 }
 
+/** Whether the launcher of the run is alive. Where its PID says nothing here, only the lifeline can tell. */
+export function isLauncherAlive(parts: DaemonParts, run: Run): boolean {
+  const { processes } = parts.system;
+  const own = processes.fingerprint(processes.ownPid);
+  if (own?.pidNamespace !== run.fingerprint.pidNamespace) return isLifelineHeld(parts, run.id);
+  const seen = processes.fingerprint(run.fingerprint.pid);
+  return seen !== null && isSameProcess(run.fingerprint, seen) && isLifelineHeld(parts, run.id);
+}
+
 /** A child that an earlier daemon started: its end is found by looking, as only a parent is told. */
-export function adoptedChild(run: Run): Child {
+export function adoptedChild(run: Run, limits: RunLimits): Child {
   return {
     runId: run.id,
     home: run.home,
@@ -79,12 +88,7 @@ export function adoptedChild(run: Run): Child {
     script: null,
     cause: null,
     timeout: null,
+    held: null,
+    limits,
   };
-}
-
-/** Stops what is left of a run whose daemon died. Nothing is signalled unless the leader is still that very process. */
-export async function stopOrphan(parts: DaemonParts, child: Child, graceMs: number): Promise<void> {
-  const seen = parts.system.processes.fingerprint(child.fingerprint.pid);
-  if (seen === null || !isSameProcess(child.fingerprint, seen)) return;
-  await stopRun(parts.system, child, { reason: "orphaned", text: orphanText }, graceMs);
 }

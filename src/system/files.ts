@@ -42,6 +42,8 @@ export interface Files {
   /** With everything in it; links in it are removed, not followed. */
   removeFolder(path: string): void;
   freeBytes(path: string): number;
+  /** Takes the middle out of a file that others append to, so that about `keptBytes` at each end are left, with a line between that says how much it was. */
+  dropMiddle(path: string, keptBytes: number): Promise<void>;
 }
 
 export function sameFile(a: FileIdentity | null, b: FileIdentity | null): boolean {

@@ -28,20 +28,85 @@ export interface GatedChild {
   open(text: string): void;
   /** Closes descriptor 3 with nothing written: the child leaves without having run anything. */
   discard(): void;
+  /** Taken hold of while it could not be anything else; null where there was no room for that. To be released by who owns the run. */
+  readonly held: HeldProcess | null;
   /** Settles when the child itself has ended; never rejects. */
   readonly ended: Promise<ChildExit>;
+}
+
+/** One live process as the system lists it. A zombie is dead and is not listed. */
+export interface ProcessRow {
+  readonly pid: number;
+  readonly parentPid: number;
+  readonly groupId: number;
+  /** Null where the system does not show it. */
+  readonly sessionId: number | null;
+  /** In the unit of `Fingerprint.startTicks`: seconds on macOS, where many processes can share one. */
+  readonly startTicks: number;
+  readonly residentBytes: number;
+}
+
+export type StopSignal = "SIGTERM" | "SIGCONT" | "SIGKILL";
+
+/**
+ * A process that a signal can be sent to. On Linux it is held by a pidfd: once it is gone, a signal reaches nobody, also
+ * when another process has been given its PID. What proves that it is ours is to be looked at after it was taken hold of.
+ */
+export interface HeldProcess {
+  /** False when it is gone. */
+  signal(signal: StopSignal): boolean;
+  /** To the whole process group that it leads, at one moment. False where the system cannot do that without going by the number alone. */
+  signalGroup(signal: StopSignal): boolean;
+  release(): void;
+}
+
+/** Control groups of runs, where this machine lets us make them. What is in one got there by descent. */
+export interface RunGroups {
+  /** Makes a group for a run and puts a process into it. The kernel may take 20 ms for that, which nobody waits for. */
+  put(runId: string, pid: number): void;
+  /** Everything in the run's group and in groups below it; empty when there is no group. */
+  members(runId: string): readonly number[];
+  /** Kills all members at one moment, those being forked too. False where that cannot be done. */
+  kill(runId: string): boolean;
+  /** Removes the group once it is empty; one that is not stays. */
+  remove(runId: string): void;
+  /** Runs with a group, also of an earlier daemon. */
+  list(): readonly string[];
 }
 
 export interface Processes {
   readonly hostname: string;
   readonly ownPid: number;
+  /**
+   * Whether orphans of our runs become our own children: `subreaper` when only ours do, `init` when any orphan of the
+   * machine or container does, so that being our child proves nothing.
+   */
+  readonly reaping: "none" | "subreaper" | "init";
+  /** Null where we may make no control groups. */
+  readonly groups: RunGroups | null;
+  /** Whether the system shows with what environment a process was started. */
+  readonly showsEnvironment: boolean;
   bootId(): string;
   /** Starts a child in a session of its own. Throws when the system refuses. */
   spawnGated(request: SpawnRequest): GatedChild;
   /** The process that has this PID now, or null when there is none (a zombie counts as none). */
   fingerprint(pid: number): Fingerprint | null;
-  /** Sends `signal` to the process group that `leader` leads, if the leader is still that very process. True if it was sent. */
-  signalGroup(leader: Fingerprint, signal: "SIGTERM" | "SIGCONT" | "SIGKILL"): boolean;
-  /** Kills the leader and everything that descends from it. */
+  /** All live processes. Yields to the loop in between on a machine with many, so it is no snapshot of one moment. */
+  list(): Promise<readonly ProcessRow[]>;
+  /** One process as it is now. */
+  look(pid: number): ProcessRow | null;
+  /** A variable of the environment that a process was started with; null when it is not there or cannot be seen. */
+  startedWith(pid: number, name: string): string | null;
+  /** Whether an open file of the process carries the flock on the file at `path`. Having the file open proves nothing. */
+  carriesLock(pid: number, path: string): boolean;
+  /** Memory of the process with shared pages counted in part, or null when it cannot be told. */
+  proportionalBytes(pid: number): number | null;
+  /** Whether we started this process ourselves and have not been told of its end yet. */
+  isOwnChild(pid: number): boolean;
+  /** Our children as the kernel lists them, without a look at all processes; null where it has no such list. */
+  childPids(): readonly number[] | null;
+  /** Takes hold of a process; null when there is none with this PID. */
+  hold(pid: number): HeldProcess | null;
+  /** Kills the leader and everything that descends from it, where there is no /proc to find it by. */
   killTree(leader: Fingerprint): Promise<void>;
 }

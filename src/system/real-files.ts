@@ -23,6 +23,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { dropMiddle } from "./drop-middle.ts";
 import type { FileIdentity, FileStat, Files } from "./files.ts";
 
 const createNew = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
@@ -44,6 +45,7 @@ export function createFiles(): Files {
     remove: (path) => unlinkSync(path),
     removeFolder: (path) => rmSync(path, { recursive: true }),
     freeBytes,
+    dropMiddle,
   };
 }
 

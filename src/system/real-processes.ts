@@ -1,58 +1,72 @@
-import { closeSync, openSync, readFileSync, readlinkSync } from "node:fs";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { hostname } from "node:os";
 import type { Duplex } from "node:stream";
 import { execa, type Options } from "execa";
-import type { Fingerprint } from "../core/fingerprint.ts";
-import { isSameProcess } from "../core/fingerprint.ts";
+import { type Fingerprint, isSameProcess } from "../core/fingerprint.ts";
+import { createRunGroups } from "./cgroup.ts";
 import { flock } from "./flock.ts";
+import {
+  carriesLock,
+  childPids,
+  listProc,
+  lookInProc,
+  proportionalBytes,
+  readBoot,
+  readNamespace,
+  startedWith,
+} from "./proc.ts";
 import type { ChildExit, GatedChild, Processes, SpawnRequest } from "./processes.ts";
+import { bootSession, listByPs, lookByPs } from "./ps.ts";
+import { holdProcess } from "./signals.ts";
+import { becomeReaper, isNodeChild, watchNodeChildren } from "./sub-reaper.ts";
 
-export function createProcesses(): Processes {
-  let bootId: string | null = null;
-  const readBootId = (): string => {
-    bootId ??= readBoot();
-    return bootId;
+export interface ProcessesOptions {
+  /** Makes orphans of what we start our own children. */
+  readonly reap?: boolean;
+  /** The folder of control groups to put runs into; none are made without it. */
+  readonly groupsName?: string;
+}
+
+export function createProcesses(options: ProcessesOptions = {}): Processes {
+  const onLinux = process.platform === "linux";
+  const look = onLinux ? lookInProc : lookByPs;
+  let boot: string | null = null;
+  const bootId = (): string => {
+    boot ??= onLinux ? readBoot() : bootSession();
+    return boot;
   };
   const fingerprint = (pid: number): Fingerprint | null => {
-    const stat = readStat(pid);
-    return stat === null || stat.state === "Z" || stat.state === "X"
+    const row = look(pid);
+    return row === null
       ? null
-      : { pid, startTicks: stat.startTicks, bootId: readBootId(), pidNamespace: readNamespace(pid) };
+      : { pid, startTicks: row.startTicks, bootId: bootId(), pidNamespace: onLinux ? readNamespace(pid) : null };
   };
+  watchNodeChildren();
   return {
     hostname: hostname(),
     ownPid: process.pid,
-    bootId: readBootId,
+    reaping: options.reap === true ? becomeReaper() : "none",
+    groups: options.groupsName === undefined || !onLinux ? null : createRunGroups(options.groupsName),
+    showsEnvironment: onLinux,
+    bootId,
     fingerprint,
-    spawnGated: (request) => spawnGated(request, fingerprint, readBootId),
-    signalGroup(leader, signal) {
-      const seen = fingerprint(leader.pid);
-      if (seen === null || !isSameProcess(leader, seen)) return false;
-      return send(-leader.pid, signal);
-    },
+    spawnGated: (request) => spawnGated(request, fingerprint, bootId),
+    list: onLinux ? listProc : listByPs,
+    look,
+    startedWith: onLinux ? startedWith : () => null,
+    carriesLock: onLinux ? carriesLock : () => false,
+    proportionalBytes: onLinux ? proportionalBytes : () => null,
+    isOwnChild: isNodeChild,
+    childPids: () => (onLinux ? childPids(process.pid) : null),
+    hold: holdProcess,
     async killTree(leader) {
       const seen = fingerprint(leader.pid);
-      if (seen === null || !isSameProcess(leader, seen)) return;
-      if (!hasPs()) {
-        send(-leader.pid, "SIGKILL");
-        return;
-      }
+      if (seen === null || !isSameProcess(leader, seen) || !hasPs()) return;
       const { default: treeKill } = await import("tree-kill");
       // Its error means that the processes are gone already, which is what was wanted.
       await new Promise<void>((resolve) => treeKill(leader.pid, "SIGKILL", () => resolve()));
-      send(-leader.pid, "SIGKILL");
     },
   };
-}
-
-function send(target: number, signal: NodeJS.Signals): boolean {
-  try {
-    process.kill(target, signal);
-    return true;
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ESRCH") return false;
-    throw error;
-  }
 }
 
 function spawnGated(
@@ -88,14 +102,19 @@ function spawnGated(
     const child = execa(request.file, [...request.arguments], options as unknown as Options);
     const pid = child.pid;
     if (pid === undefined) throw new Error(`Cannot start "${request.file}": the system refused to make a process`);
+    const held = holdProcess(pid);
     const gate = child.stdio[3] as unknown as Duplex;
     // A launcher that is already gone breaks the gate; its end is reported by `ended`.
     gate.on("error", () => undefined);
     gate.resume();
     return {
       fingerprint: fingerprint(pid) ?? { pid, startTicks: null, bootId: bootId(), pidNamespace: null },
+      held,
       open: (text) => void gate.end(text),
-      discard: () => void gate.end(),
+      discard() {
+        held?.release();
+        gate.end();
+      },
       ended: child.then((result): ChildExit => ({ exitCode: result.exitCode ?? null, signal: result.signal ?? null })),
     };
   } finally {
@@ -103,51 +122,10 @@ function spawnGated(
   }
 }
 
-interface ProcessStat {
-  readonly state: string;
-  readonly startTicks: number;
-}
-
-/** The program's name in field 2 may hold spaces and parentheses, so fields are counted from the last `)`. */
-function readStat(pid: number): ProcessStat | null {
-  let text: string;
-  try {
-    text = readFileSync(`/proc/${pid}/stat`, "utf8");
-  } catch {
-    // No such process, or it went away while we looked: the same answer.
-    return null;
-  }
-  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  return { state: fields[0] ?? "", startTicks: Number(fields[19]) };
-}
-
-function readNamespace(pid: number): string | null {
-  try {
-    return readlinkSync(`/proc/${pid}/ns/pid`);
-  } catch {
-    return null;
-  }
-}
-
-function readBoot(): string {
-  try {
-    return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-  } catch {
-    return "unknown";
-  }
-}
-
 let psFound: boolean | null = null;
 
 /** tree-kill ends this whole process with an uncaught error when `ps` is missing. */
 function hasPs(): boolean {
-  psFound ??= (process.env["PATH"] ?? "").split(":").some((folder) => {
-    try {
-      closeSync(openSync(`${folder}/ps`, "r"));
-      return true;
-    } catch {
-      return false;
-    }
-  });
+  psFound ??= (process.env["PATH"] ?? "").split(":").some((folder) => existsSync(`${folder}/ps`));
   return psFound;
 }

@@ -67,6 +67,7 @@ export function createLife(parts: LifeParts): Life {
     readText: files.readText,
     readPart: files.readPart,
     freeBytes: files.freeBytes,
+    dropMiddle: files.dropMiddle,
     create: (path, bytes, mode) => changing(() => files.create(path, bytes, mode)),
     replace: (path, name, bytes, mode) => changing(() => files.replace(path, name, bytes, mode)),
     append: (path, bytes, mode) => changing(() => files.append(path, bytes, mode)),
