@@ -175,7 +175,8 @@ function observeFollowing(
   isOpen: boolean,
   view: SlotView,
 ): Observation {
-  const { followingMs: _, ...awaited } = cursor;
+  const { followingMs: _, pending: __, ...plain } = cursor;
+  const awaited = cursor.pending === undefined ? plain : { ...plain, pending: cursor.pending };
   const lines = closeAwaited(
     job,
     awaited,
@@ -183,7 +184,14 @@ function observeFollowing(
       isNamedSince(schedule, followingMs, atMs, view.zone) ? null : { decision: "move", reason: "reanchored" },
     view,
   );
-  const after = observeSlots(job, schedule, next, { ...awaited, nextAtMs: followingMs }, isOpen, view);
+  const after = observeSlots(
+    job,
+    schedule,
+    next,
+    { ...(schedule.kind === "cron" ? awaited : plain), nextAtMs: followingMs },
+    isOpen,
+    view,
+  );
   return { ...after, lines: [...lines, ...after.lines] };
 }
 
@@ -203,6 +211,8 @@ function observeTaken(
   if (isOpen) return decideAll({ decision: "skip", reason: "overlap" });
   const slotEndsAtMs = claimEndsAtMs(job.pendingSlot, fireClaimLifeMs, nowMs, view.ownerState);
   if (slotEndsAtMs !== null) return wait(slotEndsAtMs);
+  // A claim drops the mark, so this very slot was not claimed: it will be put back, by us or by the next scheduler that may.
+  if (isSameInstant(job.pendingSlot?.scheduledAt.ms ?? null, awaitedMs)) return wait(null);
 
   const claimedAtMs = job.fireClaim?.by === cursor.servedBy ? null : (job.fireClaim?.at?.ms ?? null);
   const isClaimed = claimedAtMs !== null && claimedAtMs >= awaitedMs - claimSkewMs;
@@ -220,9 +230,13 @@ function observeTaken(
   if (isOnSchedule && nowMs < waitsUntilMs) return wait(waitsUntilMs);
   return decideAll({ decision: "move", reason: "reanchored" });
 
+  // Hermes counts an interval from the end of its run, so our pace may name instants that never were any.
+  function isPaceKept(): boolean {
+    return schedule.kind !== "interval" || isNamedSince(schedule, awaitedMs, next.ms, view.zone);
+  }
+
   function passedUpToNext(): PassedInstants {
-    // Hermes counts an interval from the end of its run, so ours may name instants that never were any.
-    if (schedule.kind === "interval" && !isNamedSince(schedule, awaitedMs, next.ms, view.zone)) {
+    if (!isPaceKept()) {
       const lastMs = Math.max(awaitedMs, cursor.pending?.throughMs ?? awaitedMs);
       const awaited = awaitedInstants(cursor, awaitedMs, lastMs, view.zone);
       const passed = withFollowing(awaited, cursor, nowMs).filter((atMs) => !isSameInstant(atMs, next.ms));
@@ -263,9 +277,17 @@ function observeTaken(
     return { lines, unsettled: { ...kept, nextAtMs: restMs, backlog }, servedBy: null, wakeAtMs: nowMs };
   }
 
-  function wait(untilMs: number): Observation {
-    const { lines, pending } = waitingLines(job, schedule, cursor, awaitedMs, "lock", view);
-    return { lines, unsettled: { ...cursor, pending, followingMs: next.ms }, servedBy: null, wakeAtMs: untilMs };
+  function wait(untilMs: number | null): Observation {
+    const lastMs = isPaceKept() ? Math.min(nowMs, next.ms - sameInstantMs) : awaitedMs;
+    const { lines, pending } = waitingLines(job, schedule, cursor, awaitedMs, lastMs, "lock", view);
+    // Lines of an earlier wait may reach further than this one needs.
+    const throughMs = Math.max(pending.throughMs, cursor.pending?.throughMs ?? pending.throughMs);
+    return {
+      lines,
+      unsettled: { ...cursor, pending: { ...pending, throughMs }, followingMs: next.ms },
+      servedBy: null,
+      wakeAtMs: untilMs,
+    };
   }
 }
 
@@ -275,6 +297,7 @@ export function waitingLines(
   schedule: Schedule,
   cursor: Pick<SlotCursor, "pending" | "resumedAtMs"> | undefined,
   firstMs: number,
+  lastMs: number,
   reason: PendingReason,
   view: SlotView,
 ): {
@@ -287,8 +310,8 @@ export function waitingLines(
   const fromMs = known?.throughMs ?? firstMs;
   const passed =
     cursor?.resumedAtMs === undefined
-      ? passedInstants(schedule, fromMs, view.nowMs, view.zone, countMax)
-      : passedSincePause(schedule, fromMs, view.nowMs, cursor.resumedAtMs, view.zone, countMax);
+      ? passedInstants(schedule, fromMs, lastMs, view.zone, countMax)
+      : passedSincePause(schedule, fromMs, lastMs, cursor.resumedAtMs, view.zone, countMax);
   const fresh = known === null ? passed.instants : passed.instants.slice(1);
   return {
     lines: fresh.map((atMs) => slotLine(job, atMs, { decision: "pending", reason }, view.nowMs)),

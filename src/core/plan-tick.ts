@@ -14,6 +14,7 @@ import {
   isSameInstant,
   observeSlots,
   parseScheduleKey,
+  type SlotView,
   slotLine,
   waitingLines,
   withFollowing,
@@ -100,7 +101,7 @@ interface Candidate {
 
 interface Draft {
   readonly input: TickInput;
-  readonly view: Parameters<typeof waitingLines>[5];
+  readonly view: SlotView;
   readonly openJobs: ReadonlySet<string>;
   readonly candidates: Candidate[];
   readonly claims: PlannedClaim[];
@@ -599,7 +600,7 @@ function wait(
   next: StoredTime,
   reason: PendingReason,
 ): void {
-  const { lines, pending } = waitingLines(job, schedule, cursor, next.ms, reason, draft.view);
+  const { lines, pending } = waitingLines(job, schedule, cursor, next.ms, draft.view.nowMs, reason, draft.view);
   if (lines.length === 0) return;
   draft.lines.push(...lines);
   const resumed = cursor?.resumedAtMs === undefined ? {} : { resumedAtMs: cursor.resumedAtMs };

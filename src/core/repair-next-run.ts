@@ -1,6 +1,6 @@
 import { claimEndsAtMs, fireClaimLifeMs, type OwnerState } from "./claim-life.ts";
 import { hermesGraceMs } from "./grace.ts";
-import { parseWrittenTime } from "./instant.ts";
+import { parseWrittenTime, roundToMicrosecond } from "./instant.ts";
 import type { Job, StoredTime } from "./job.ts";
 import { computeNextRun, formatOccurrence, isOccurrence, nextOccurrence, onceGraceMs } from "./next-occurrence.ts";
 import type { Schedule } from "./schedule.ts";
@@ -8,7 +8,9 @@ import { createZone, wallOfInstant, type Zone } from "./zone.ts";
 
 /** The schedule's next instant after `afterMs`, as Hermes would write it. */
 export function toStoredTime(schedule: Schedule, ms: number, afterMs: number, zone: Zone): StoredTime {
-  return { text: formatOccurrence(schedule, ms, afterMs, zone), ms };
+  // A clock may be finer than the six digits of a text, and both must be the same instant.
+  const atMs = roundToMicrosecond(ms);
+  return { text: formatOccurrence(schedule, atMs, afterMs, zone), ms: atMs };
 }
 
 /** A `next_run_at` for a record that has none, or null where there is nothing left to come. */

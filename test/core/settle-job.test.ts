@@ -1,0 +1,202 @@
+import { expect, test } from "vitest";
+import type { Job, JobPatch } from "../../src/core/job.ts";
+import { restoreJob, settleJob } from "../../src/core/settle-job.ts";
+import { at, claimBy, sampleJob, stored, utc } from "../helpers/sample-job.ts";
+
+const owner = "host:100:aa";
+const success = { success: true, error: null };
+const failure = { success: false, error: "exit 3" };
+
+/** A job of every five minutes whose slot of 10:00 we claimed. */
+function claimed(fields: Partial<Job> = {}): Job {
+  return sampleJob({ fireClaim: claimBy(owner, at("10:00:00")), nextRunAt: stored(at("10:05:00")), ...fields });
+}
+
+function claimedOnce(fields: Partial<Job> = {}): Job {
+  const ms = at("10:00:00");
+  return claimed({
+    schedule: { kind: "once", runAtMs: ms },
+    nextRunAt: stored(ms),
+    repeatTimes: 1,
+    repeatCompleted: 1,
+    runClaim: claimBy("host:100", ms),
+    ...fields,
+  });
+}
+
+const ended = {
+  owner,
+  endedAtMs: at("10:00:30"),
+  trigger: "schedule",
+  scheduledAtMs: at("10:00:00"),
+  zone: utc,
+} as const;
+
+const completion: JobPatch = { enabled: false, state: "completed", nextRunAt: null };
+
+test("settleJob() writes a success as Hermes does and leaves a next_run_at that lies ahead", () => {
+  expect(settleJob(claimed({ failureStreak: 2, runClaim: null }), success, ended)).toEqual({
+    lastRunAt: "2026-06-15T10:00:30+00:00",
+    lastStatus: "ok",
+    lastError: null,
+    lastDeliveryError: null,
+    fireClaim: null,
+    pendingSlot: "drop",
+    unreachableRetry: "drop",
+    quotaHold: "drop",
+    manualRunAt: "drop",
+    manualRunPrompt: "drop",
+    failureStreak: 0,
+    preflightAlerted: "drop",
+    lastFireError: "drop",
+    repeatCompleted: 1,
+    state: "scheduled",
+  });
+});
+
+test("settleJob() writes a failure with its streak and what was wrong", () => {
+  const patch = settleJob(claimed({ failureStreak: 2 }), failure, ended);
+  expect(patch).toMatchObject({
+    lastStatus: "error",
+    lastError: "exit 3",
+    failureStreak: 3,
+    lastFailure: { at: "2026-06-15T10:00:30+00:00", detail: "exit 3" },
+  });
+  expect(patch).not.toHaveProperty("preflightAlerted");
+  expect(patch).not.toHaveProperty("nextRunAt");
+});
+
+const statuses: readonly (readonly [string, Parameters<typeof settleJob>[1], object, string])[] = [
+  ["a run whose output could not be delivered", success, { deliveryError: "no channel" }, "delivery_failed"],
+  ["a failed run whose output could not be delivered", failure, { deliveryError: "no channel" }, "error"],
+  ["a run that its configuration forbids", { ...failure, reason: "blocked_config" }, {}, "blocked_config"],
+  ["a run whose output is queued", success, { status: "delivery_queued" }, "delivery_queued"],
+];
+
+for (const [subject, outcome, more, status] of statuses) {
+  test(`settleJob() gives ${subject} the status ${status}`, () => {
+    expect(settleJob(claimed(), outcome, { ...ended, ...more })).toMatchObject({ lastStatus: status });
+  });
+}
+
+test("settleJob() touches nothing when the claim is another's or gone", () => {
+  expect(settleJob(claimed({ fireClaim: claimBy("host:101:bb", at("10:00:20")) }), success, ended)).toBe("superseded");
+  expect(settleJob(claimed({ fireClaim: null }), success, ended)).toBe("superseded");
+});
+
+test("settleJob() completes a recurring job with its last run", () => {
+  const job = claimed({ repeatTimes: 3, repeatCompleted: 2 });
+  expect(settleJob(job, failure, ended)).toMatchObject({ repeatCompleted: 3, ...completion });
+  expect(settleJob({ ...job, repeatCompleted: 1 }, failure, ended)).toMatchObject({
+    repeatCompleted: 2,
+    state: "scheduled",
+  });
+});
+
+test("settleJob() completes a one-shot without counting it twice, whether it succeeded or not", () => {
+  for (const outcome of [success, failure]) {
+    const patch = settleJob(claimedOnce(), outcome, ended);
+    expect(patch).toMatchObject({ ...completion, runClaim: null });
+    expect(patch).not.toHaveProperty("repeatCompleted");
+  }
+});
+
+test("settleJob() lets a manual run use up nothing and move nothing", () => {
+  const manual = { ...ended, trigger: "manual", scheduledAtMs: null } as const;
+  const patch = settleJob(claimed({ repeatTimes: 1, manualRunAt: "2026-06-15T09:58:00+00:00" }), success, manual);
+  expect(patch).toMatchObject({ state: "scheduled", manualRunAt: "drop" });
+  expect(patch).not.toHaveProperty("repeatCompleted");
+  expect(patch).not.toHaveProperty("nextRunAt");
+});
+
+test("settleJob() keeps a one-shot that ran early on request for its own time, also when that has come", () => {
+  const manual = { ...ended, trigger: "manual", scheduledAtMs: null } as const;
+  for (const clock of ["10:00:20", "12:00:00"]) {
+    const job = claimedOnce({ nextRunAt: stored(at(clock)), repeatCompleted: 0, runClaim: null });
+    const patch = settleJob(job, success, manual);
+    expect(patch).toMatchObject({ state: "scheduled" });
+    expect(patch).not.toHaveProperty("nextRunAt");
+    expect(patch).not.toHaveProperty("repeatCompleted");
+  }
+});
+
+test("settleJob() completes a one-shot whose own run somebody asked for", () => {
+  const manual = { ...ended, trigger: "manual", scheduledAtMs: null } as const;
+  expect(settleJob(claimedOnce(), success, manual)).toMatchObject(completion);
+});
+
+test("settleJob() leaves a request that came during the run, and a slot that came, to the next tick", () => {
+  const text = "2026-06-15T10:00:10+00:00";
+  const asked = settleJob(claimed({ nextRunAt: stored(at("10:00:10")), manualRunAt: text }), success, ended);
+  expect(asked).not.toHaveProperty("manualRunAt");
+  expect(asked).not.toHaveProperty("nextRunAt");
+  const passed = settleJob(claimed({ nextRunAt: stored(at("10:00:20")) }), success, ended);
+  expect(passed).not.toHaveProperty("nextRunAt");
+});
+
+test("settleJob() moves a record on that still stands at the slot which ran, an interval at its own pace", () => {
+  const cron = claimed({ nextRunAt: stored(at("10:00:00")) });
+  expect(settleJob(cron, success, ended)).toMatchObject({ nextRunAt: "2026-06-15T10:05:00+00:00" });
+  const interval = claimed({ nextRunAt: stored(at("10:00:00")), schedule: { kind: "interval", minutes: 7 } });
+  const late = { ...ended, endedAtMs: at("10:15:00") };
+  expect(settleJob(interval, success, late)).toMatchObject({ nextRunAt: "2026-06-15T10:21:00+00:00" });
+});
+
+test("settleJob() keeps a paused job paused", () => {
+  const patch = settleJob(claimed({ enabled: false, state: "paused" }), success, ended);
+  expect(patch).not.toHaveProperty("state");
+  expect(patch).not.toHaveProperty("enabled");
+});
+
+const error =
+  "Failed to compute next run for recurring schedule (is the 'croniter' package installed in the gateway's Python env?)";
+
+test("settleJob() marks a recurring job without a next run as in error and leaves it enabled", () => {
+  for (const expression of ["0 0 30 2 *", "61 * * * *"]) {
+    const job = claimed({ nextRunAt: null, schedule: { kind: "cron", expression } });
+    const patch = settleJob(job, success, ended);
+    expect(patch).toMatchObject({ nextRunAt: null, state: "error", lastError: error });
+    expect(patch).not.toHaveProperty("enabled");
+    expect(settleJob(job, failure, ended)).toMatchObject({ state: "error", lastError: "exit 3" });
+  }
+});
+
+test("settleJob() leaves the schedule of a record that nobody can read as it is", () => {
+  const patch = settleJob(claimed({ schedule: null, fault: "The schedule is a text" }), success, ended);
+  expect(patch).toMatchObject({ lastStatus: "ok", fireClaim: null });
+  for (const field of ["nextRunAt", "state", "enabled"]) expect(patch).not.toHaveProperty(field);
+});
+
+test("restoreJob() puts the slot of a void claim back", () => {
+  const slot = { owner, trigger: "schedule", scheduledAtMs: at("10:00:00"), zone: utc } as const;
+  expect(restoreJob(claimed(), slot)).toEqual({
+    fireClaim: null,
+    pendingSlot: "drop",
+    nextRunAt: "2026-06-15T10:00:00+00:00",
+  });
+  expect(restoreJob(claimed({ fireClaim: null }), slot)).toBe("superseded");
+});
+
+test("restoreJob() gives a one-shot its count back", () => {
+  const slot = { owner, trigger: "schedule", scheduledAtMs: at("10:00:00"), zone: utc } as const;
+  expect(restoreJob(claimedOnce(), slot)).toEqual({
+    fireClaim: null,
+    pendingSlot: "drop",
+    runClaim: null,
+    repeatCompleted: 0,
+  });
+});
+
+test("restoreJob() renews the request of a void manual run", () => {
+  const text = "2026-06-15T09:58:00+00:00";
+  const manual = { owner, trigger: "manual", scheduledAtMs: null, zone: utc } as const;
+  expect(restoreJob(claimed({ manualRunAt: text }), manual)).toMatchObject({ nextRunAt: text });
+  expect(restoreJob(claimed(), manual)).not.toHaveProperty("nextRunAt");
+});
+
+test("restoreJob() puts no slot back that an edited schedule does not name, nor one before another", () => {
+  const slot = { owner, trigger: "schedule", scheduledAtMs: at("10:00:00"), zone: utc } as const;
+  const edited = claimed({ schedule: { kind: "cron", expression: "30 * * * *" }, nextRunAt: stored(at("10:30:00")) });
+  expect(restoreJob(edited, slot)).not.toHaveProperty("nextRunAt");
+  expect(restoreJob(claimed({ nextRunAt: stored(at("09:55:00")) }), slot)).not.toHaveProperty("nextRunAt");
+});
