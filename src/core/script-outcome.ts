@@ -34,8 +34,8 @@ export function scriptResult(
   stderr: string,
   clockText: string,
 ): ScriptResult {
-  const printed = strip(stdout);
-  const complained = strip(stderr);
+  const printed = strip(withPlainLines(stdout));
+  const complained = strip(withPlainLines(stderr));
   const failure = failureOf(end, printed, complained);
   if (failure !== null) {
     return {
@@ -59,6 +59,11 @@ export function scriptResult(
 
 export function documentHead(jobName: string, jobId: string, clockText: string): string {
   return `# Cron Job: ${jobName}\n\n**Job ID:** ${jobId}\n**Run Time:** ${clockText}\n**Mode:** no_agent (script)\n`;
+}
+
+/** Hermes reads what a script prints in Python's text mode, where every line ends alike. */
+function withPlainLines(text: string): string {
+  return text.replace(/\r\n?/gu, "\n");
 }
 
 function silent(outcome: Outcome, why: string): ScriptResult {
