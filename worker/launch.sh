@@ -1,5 +1,5 @@
 #!/bin/sh
-# The first process of every run and the leader of its session: launch.sh <run folder>
+# The first process of every run and the leader of its session: launch.sh <run folder> [<control group>]
 #
 # Descriptors: 1 the run's standard output, 2 what this shell itself has to say, 3 the gate, 4 the lifeline (a lock that
 # lasts as long as any process of the run keeps it open), 5 the run's standard error.
@@ -9,7 +9,10 @@
 #
 # Descriptor 2 is apart because shells report a death by signal there and only there: the status 137 alone may also
 # be an exit code. The exit file is one short write that ends in a newline, so a reader can tell a torn one.
+#
+# It enters the control group by itself, because the kernel may take 20 ms for that: they pass while the gate is closed.
 run=$1
+[ -z "$2" ] || { echo 0 >"$2/cgroup.procs"; } 2>/dev/null
 job() {
   IFS= read -r HERMES_SUPERVISOR_JOB_ID && IFS= read -r HERMES_SUPERVISOR_ATTEMPT &&
     IFS= read -r HERMES_SUPERVISOR_SCHEDULED_AT && IFS= read -r folder && IFS= read -r program &&

@@ -42,9 +42,10 @@ export function createGatePool(system: System, runsFolder: string, launcherPath:
     const runId = system.random.token(12);
     const folder = `${runsFolder}/${runId}`;
     system.files.makeFolder(folder, 0o700, true);
+    const group = system.processes.groups?.make(runId) ?? null;
     const child = system.processes.spawnGated({
       file: "/bin/sh",
-      arguments: [launcherPath, folder],
+      arguments: group === null ? [launcherPath, folder] : [launcherPath, folder, group],
       cwd: folder,
       environment: {
         ...environment.variables,
@@ -65,7 +66,6 @@ export function createGatePool(system: System, runsFolder: string, launcherPath:
       environmentId: environment.id,
     };
     gates.push(gate);
-    system.processes.groups?.put(runId, child.fingerprint.pid);
     void child.ended.then((exit) => forget(gate, exit));
   };
 

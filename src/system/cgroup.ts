@@ -1,5 +1,4 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
 import type { RunGroups } from "./processes.ts";
 
 /**
@@ -14,11 +13,7 @@ export function createRunGroups(name: string): RunGroups | null {
   removeGroup(base);
   const folderOf = (runId: string): string => `${base}/${runId}`;
   return {
-    put(runId, pid) {
-      if (!makeGroup(base) || !makeGroup(folderOf(runId))) return;
-      // The process may be gone already, and a group is one proof among several: without it the others still count.
-      void writeFile(`${folderOf(runId)}/cgroup.procs`, String(pid)).catch(() => undefined);
-    },
+    make: (runId) => (makeGroup(base) && makeGroup(folderOf(runId)) ? folderOf(runId) : null),
     members: (runId) => membersBelow(folderOf(runId)),
     kill(runId) {
       try {

@@ -62,8 +62,8 @@ export interface HeldProcess {
 
 /** Control groups of runs, where this machine lets us make them. What is in one got there by descent. */
 export interface RunGroups {
-  /** Makes a group for a run and puts a process into it. The kernel may take 20 ms for that, which nobody waits for. */
-  put(runId: string, pid: number): void;
+  /** Makes a group for a run and answers its folder, which the launcher enters by itself; null when it cannot be made. */
+  make(runId: string): string | null;
   /** Everything in the run's group and in groups below it; empty when there is no group. */
   members(runId: string): readonly number[];
   /** Kills all members at one moment, those being forked too. False where that cannot be done. */
