@@ -140,7 +140,8 @@ export function planTick(input: TickInput): TickPlan {
     const cursor = input.cursors.get(job.id);
     if (cursor !== undefined) known += 1;
     if (isQuiet(job, cursor, nowMs)) {
-      if (job.nextRunAt !== null && job.nextRunAt.ms < draft.wakeAtMs && input.canRun(job))
+      // A paused job keeps an instant that may have passed long ago, and waits for nothing.
+      if (job.enabled && job.nextRunAt !== null && job.nextRunAt.ms < draft.wakeAtMs && input.canRun(job))
         draft.wakeAtMs = job.nextRunAt.ms;
     } else {
       planJobSafely(draft, job, cursor);
