@@ -65,7 +65,6 @@ export function closeRuns(parts: DaemonParts, home: HomeRuntime, endedRuns: read
     }
   });
   parts.fault("after-ledger-close");
-  for (const { ended } of closings) parts.children.remove(ended.run.id);
   parts.fault("before-settle");
   const unsettled = settle(parts, home, closings);
   parts.fault("after-settle");

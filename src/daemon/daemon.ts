@@ -1,18 +1,16 @@
 import type { Child } from "../child/child-table.ts";
 import { createLimitWatch } from "../child/limit-runs.ts";
-import type { RunLimits } from "../child/run-limits.ts";
 import { createRunStopper } from "../child/stop-run.ts";
-import type { Job } from "../core/job.ts";
 import type { Run, RunReason } from "../core/run.ts";
-import { restoreJob } from "../core/settle-job.ts";
-import { readExit, runFolder } from "../output/run-folder.ts";
 import type { Timer } from "../system/clock.ts";
-import { closeRuns, decidedEnd, type EndedRun, settleLater } from "./close-run.ts";
+import { decidedEnd } from "./close-run.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
+import { createEndedRuns } from "./ended-runs.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
-import { claimRenewalMs, removeUnusedGates, renewClaims, retire } from "./housekeeping.ts";
+import { claimRenewalMs, renewClaims, retire } from "./housekeeping.ts";
 import { launchRuns } from "./launch-run.ts";
-import { adoptedChild, isLauncherAlive, knownEnd, orphanEnd, recoverRun } from "./recover.ts";
+import { createLeftRuns } from "./left-runs.ts";
+import { adoptedChild } from "./recover.ts";
 import { type DurableClaim, roomIn, tick } from "./tick.ts";
 
 /** How long before a due time its launchers are started: room for a hundred of them on a slow machine. */
@@ -21,27 +19,12 @@ const prepareMs = 1000;
 const gateUnusedMsMax = 25_000;
 /** Launchers started in one go before the loop looks at its timers again. */
 const gatesPerTurn = 4;
-/** Ends recorded in one go: between two batches whatever is due starts. */
-const endsPerTurn = 8;
 /** Files are looked at this often even when nothing was reported. A watch can miss a change; this cannot. */
 const safetyMs = 30_000;
 /** Jobs this close to each other are due together. */
 const togetherMs = 50;
 const lockRetryMs = 100;
 const lockSaidMs = 5000;
-const closeRetryMs = 1000;
-/** Runs without a parent of ours are looked at this often. */
-const adoptedPollMs = 250;
-/** For a run whose job is gone. */
-const usualLimits: RunLimits = {
-  idleTimeoutMs: null,
-  memoryBytesMax: null,
-  outputBytesMax: 64 * 1024 ** 2,
-  outputMaxAction: "truncate",
-  stopGraceMs: 10_000,
-  detach: false,
-};
-
 /** What the daemon's loop needs of the world that is not in `DaemonParts`. */
 export interface DaemonOutlook {
   homes(): ReadonlyMap<string, HomeRuntime>;
@@ -65,23 +48,15 @@ export interface Daemon {
   halt(): void;
 }
 
-const orphanCause = {
-  reason: "orphaned",
-  text: "The supervisor died while this run was open; what was left of it was stopped",
-} as const;
-
 export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon {
   const { system } = parts;
-  const ended: EndedRun[] = [];
   const stopper = createRunStopper(system, parts.children, parts.stateFolder);
   const limitWatch = createLimitWatch(system, parts.children, parts.stateFolder, {
     stop: (child, cause) => void stopper.stop(child, cause, child.limits.stopGraceMs),
     memoryBytes: stopper.memoryBytes,
   });
-  /** Runs whose launcher has ended and whose processes are being ended. */
-  const sweeping = new Set<string>();
-  /** Ends whose job record somebody else held at the time. */
-  const unsettled = new Map<string, { readonly home: string; readonly ended: EndedRun }>();
+  const ends = createEndedRuns(parts, () => outlook.homes(), stopper, limitWatch, wakeSoon);
+  const left = createLeftRuns(parts, () => outlook.homes(), stopper, limitWatch, ends, armTimeout, wakeSoon);
   let timer: Timer | null = null;
   let timerAtMonotonicMs = Number.POSITIVE_INFINITY;
   let safetyAtMonotonicMs = 0;
@@ -89,7 +64,6 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
   let renewAtMonotonicMs = system.clock.monotonicMs() + claimRenewalMs;
   let halted = false;
   let drainReported = false;
-  let adoptedTimer: Timer | null = null;
 
   function turn(): void {
     if (halted) return;
@@ -104,10 +78,10 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     }
     renewOpenClaims();
     tickDueHomes();
-    closeSome();
+    const closing = ends.closeSome();
     const preparing = prepareGates();
-    arm(preparing || ended.length > 0);
-    if (parts.draining && !drainReported && parts.children.all().length === 0 && ended.length === 0) {
+    arm(preparing || closing);
+    if (parts.draining && !drainReported && parts.children.all().length === 0 && !closing) {
       drainReported = true;
       outlook.drained();
     }
@@ -152,7 +126,8 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
   function tickHome(home: HomeRuntime): void {
     home.dirty = false;
     home.retryAtMonotonicMs = null;
-    settleWaiting(home);
+    left.clearClaims(home);
+    ends.settleWaiting(home);
     const report = tick(parts, home);
     if (home.state.kind === "degraded") {
       home.state = { kind: "active" };
@@ -184,9 +159,10 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
 
   function launch(home: HomeRuntime, claims: readonly DurableClaim[]): void {
     if (claims.length === 0) return;
-    const refused = launchRuns(parts, home, claims, childEnded);
+    const refused = launchRuns(parts, home, claims, (runId) => !halted && ends.watch(runId));
     for (const { claim, text } of refused) {
-      ended.push({ run: claim.run, end: decidedEnd("not_started", text), endedAtMs: system.clock.nowMs() });
+      parts.children.add(adoptedChild(claim.run, home.settings.limits(claim.job)));
+      ends.add({ run: claim.run, end: decidedEnd("not_started", text), endedAtMs: system.clock.nowMs() });
     }
     for (const { run, job } of claims) {
       const child = parts.children.get(run.id);
@@ -202,99 +178,6 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       const text = `Script timed out after ${timeoutMs / 1000}s: ${child.script ?? child.jobId}`;
       void stopper.stop(child, { reason: "timeout", text }, child.limits.stopGraceMs);
     });
-  }
-
-  function childEnded(runId: string): void {
-    if (halted) return;
-    const run = parts.ledger.run(runId);
-    const child = parts.children.get(runId);
-    if (run === null || child === null) return;
-    void child.ended?.then((exit) => sweep(child, endOf(run, child, exit)));
-  }
-
-  /** A run stays open until nothing of it is left, so that the next one of its job cannot start beside it. */
-  function sweep(child: Child, end: EndedRun): void {
-    if (sweeping.has(child.runId)) return;
-    sweeping.add(child.runId);
-    void stopper
-      .sweep(child)
-      .then(() => limitWatch.finish(child))
-      .then(() => {
-        sweeping.delete(child.runId);
-        ended.push(end);
-        wakeSoon();
-      });
-  }
-
-  function endOf(
-    run: Run,
-    child: Child,
-    exit: { readonly exitCode: number | null; readonly signal: string | null },
-  ): EndedRun {
-    const endedAtMs = system.clock.nowMs();
-    const written = readExit(system, runFolder(parts.stateFolder, run.id));
-    if (child.cause !== null) {
-      const how = written ?? { exitCode: null, signal: exit.signal, signalNumber: null };
-      return { run, endedAtMs, end: { ...how, cause: child.cause.reason, causeText: child.cause.text } };
-    }
-    if (written !== null) return { run, endedAtMs, end: written };
-    // The launcher itself was killed, so nobody saw how the job ended; that it is over is all there is to say.
-    const text = `The launcher of this run was ended by ${exit.signal ?? `status ${exit.exitCode}`} before it could record how the job ended`;
-    return { run, endedAtMs, end: { ...decidedEnd("orphaned", text), signal: null } };
-  }
-
-  function closeSome(): void {
-    const batch = ended.splice(0, endsPerTurn);
-    const homes = new Set(batch.map(({ run }) => run.home));
-    for (const name of homes) {
-      const ofHome = batch.filter(({ run }) => run.home === name);
-      const home = outlook.homes().get(name);
-      if (home === undefined) {
-        closeWithoutHome(ofHome);
-        continue;
-      }
-      try {
-        for (const late of closeRuns(parts, home, ofHome)) unsettled.set(late.run.id, { home: name, ended: late });
-      } catch (error) {
-        // Most likely a full disk. Every step can be done again, so these ends wait and are tried again.
-        system.log.error("ends of runs could not be recorded yet", { home: name, error: String(error) });
-        system.clock.after(closeRetryMs, () => {
-          ended.push(...ofHome);
-          wakeSoon();
-        });
-      }
-      home.dirty = true;
-    }
-    // Room for one run is room for any home that waits for the host's limit.
-    if (batch.length > 0) for (const home of outlook.homes().values()) if (home.waiting > 0) home.dirty = true;
-  }
-
-  /** The profile was deleted while its run went on: the result stays in the ledger, and nothing is written to a home that is gone. */
-  function closeWithoutHome(endedRuns: readonly EndedRun[]): void {
-    parts.ledger.transaction(() => {
-      for (const { run, end, endedAtMs } of endedRuns) {
-        const success = end.cause === null && end.exitCode === 0;
-        parts.ledger.close(run.id, {
-          state: success ? "completed" : "failed",
-          reason: success ? null : (end.cause ?? (end.signal === null ? "exit" : "signal")),
-          exitCode: end.exitCode,
-          signal: end.signal,
-          error: success ? null : (end.causeText ?? `Script exited with code ${end.exitCode ?? end.signal}`),
-          endedAtMs,
-          outputBytes: null,
-          outputPath: run.outputPath,
-          documentPath: null,
-        });
-      }
-    });
-    for (const { run } of endedRuns) parts.children.remove(run.id);
-  }
-
-  function settleWaiting(home: HomeRuntime): void {
-    const waiting = [...unsettled.values()].filter((one) => one.home === home.name).map((one) => one.ended);
-    if (waiting.length === 0) return;
-    for (const one of waiting) unsettled.delete(one.run.id);
-    for (const late of settleLater(parts, home, waiting)) unsettled.set(late.run.id, { home: home.name, ended: late });
   }
 
   /** Starts launchers for what is due soon, a few at a time. True while there are more to start. */
@@ -385,143 +268,9 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     }
   }
 
-  function recover(handedOver: boolean): void {
-    for (const run of parts.ledger.openRuns()) recoverOne(run, handedOver, 0);
-  }
-
-  function recoverOne(run: Run, handedOver: boolean, tries: number): void {
-    const home = outlook.homes().get(run.home) ?? null;
-    const found = recoverRun(parts, run, handedOver);
-    system.log.info("found a run that an earlier daemon left open", {
-      run_id: run.id,
-      home: run.home,
-      job_id: run.jobId,
-      found: found.kind,
-    });
-    switch (found.kind) {
-      case "ended":
-        sweep(addAdopted(run), found.ended);
-        return;
-      case "void":
-        voidRun(run, home);
-        return;
-      case "wait":
-        // A launcher at a gate whose daemon died leaves by itself within milliseconds.
-        addAdopted(run);
-        if (home !== null) home.recovering++;
-        system.clock.after(20, () => {
-          if (home !== null) home.recovering--;
-          parts.children.remove(run.id);
-          if (tries < 250) recoverOne(run, handedOver, tries + 1);
-          else void stopper.stop(addAdopted(run), orphanCause, 0).then(() => recoverOne(run, handedOver, 0));
-          wakeSoon();
-        });
-        return;
-      case "adopt":
-        parts.ledger.adopt(run.id);
-        watchAdopted(run);
-        return;
-      case "stop": {
-        const child = watchAdopted(run);
-        void stopper.stop(child, orphanCause, child.limits.stopGraceMs);
-        return;
-      }
-    }
-  }
-
-  /** A crash between the end of a run in the ledger and in its job's record leaves our claim standing there. */
-  function settleLeftClaims(home: HomeRuntime): void {
-    for (const job of home.store.read().jobs) {
-      const run = job.fireClaim === null ? null : parts.ledger.runByOwner(job.fireClaim.by);
-      if (run === null || run.state === "claimed" || run.state === "running") continue;
-      if (run.state === "void") restoreSlot(home, run);
-      else unsettled.set(run.id, { home: home.name, ended: knownEnd(parts, run) ?? orphanEnd(parts, run) });
-      home.dirty = true;
-    }
-  }
-
-  function watchAdopted(run: Run): Child {
-    const child = addAdopted(run);
-    const home = outlook.homes().get(run.home);
-    const job = jobOf(home, run.jobId);
-    if (home !== undefined && job !== null) armTimeout(child, home.settings.timeoutMs(job));
-    limitWatch.start();
-    adoptedTimer ??= system.clock.after(adoptedPollMs, pollAdopted);
-    return child;
-  }
-
-  function addAdopted(run: Run): Child {
-    const home = outlook.homes().get(run.home);
-    const job = jobOf(home, run.jobId);
-    const child = adoptedChild(run, job === null ? usualLimits : (home?.settings.limits(job) ?? usualLimits));
-    parts.children.add(child);
-    return child;
-  }
-
-  function pollAdopted(): void {
-    adoptedTimer = null;
-    if (halted) return;
-    let left = 0;
-    for (const child of parts.children.all()) {
-      if (child.ended !== null || sweeping.has(child.runId)) continue;
-      if (ended.some(({ run }) => run.id === child.runId)) continue;
-      const run = parts.ledger.run(child.runId);
-      if (run === null) continue;
-      if (isLauncherAlive(parts, run)) {
-        left++;
-        continue;
-      }
-      const seen = knownEnd(parts, run);
-      const end = seen ?? orphanEnd(parts, run);
-      const { cause } = child;
-      sweep(child, cause === null ? end : { ...end, end: { ...end.end, cause: cause.reason, causeText: cause.text } });
-    }
-    if (left > 0) adoptedTimer = system.clock.after(adoptedPollMs, pollAdopted);
-  }
-
-  function voidRun(run: Run, home: HomeRuntime | null): void {
-    parts.ledger.close(run.id, {
-      state: "void",
-      reason: "not_started",
-      exitCode: null,
-      signal: null,
-      error: "The supervisor ended before this run's gate opened, so nothing ran",
-      endedAtMs: system.clock.nowMs(),
-      outputBytes: null,
-      outputPath: null,
-      documentPath: null,
-    });
-    if (home !== null) guard(home, () => restoreSlot(home, run));
-  }
-
-  function jobOf(home: HomeRuntime | undefined, jobId: string): Job | null {
-    try {
-      return home?.store.read().jobs.find((job) => job.id === jobId) ?? null;
-    } catch {
-      // The home's own tick says what is wrong with its store.
-      return null;
-    }
-  }
-
-  /** Gives back the slot of a claim whose gate never opened, so that it is served once after all. */
-  function restoreSlot(home: HomeRuntime, run: Run): void {
-    home.store.update((snapshot) => {
-      const job = snapshot.jobs.find((one) => one.id === run.jobId);
-      const patch = job === undefined ? "superseded" : restoreJob(job, { ...run, zone: home.settings.zone });
-      return new Map(patch === "superseded" ? [] : [[run.jobId, patch]]);
-    }, 1000);
-    if (run.scheduledAtMs !== null) home.restored.set(run.jobId, run.scheduledAtMs);
-    home.dirty = true;
-  }
-
   return {
     begin(handedOver) {
-      recover(handedOver);
-      for (const home of outlook.homes().values()) guard(home, () => settleLeftClaims(home));
-      guard(null, () => removeUnusedGates(parts));
-      for (const runId of system.processes.groups?.list() ?? []) {
-        if (parts.children.get(runId) === null) system.processes.groups?.remove(runId);
-      }
+      guard(null, () => left.recover(handedOver));
       turn();
     },
     nudge(name) {
@@ -551,7 +300,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     halt() {
       halted = true;
       timer?.cancel();
-      adoptedTimer?.cancel();
+      left.halt();
       stopper.halt();
       limitWatch.halt();
       for (const home of outlook.homes().values()) home.pool.discardAll();

@@ -13,7 +13,7 @@ import { createLogger } from "../system/pino-logger.ts";
 import { createRandom } from "../system/random.ts";
 import { createClock } from "../system/real-clock.ts";
 import { createFiles } from "../system/real-files.ts";
-import { createProcesses } from "../system/real-processes.ts";
+import { createProcesses, type ProcessesOptions } from "../system/real-processes.ts";
 import { listenOnSocket } from "../system/socket.ts";
 import type { System } from "../system/system.ts";
 import { createWatch } from "../system/watch.ts";
@@ -46,7 +46,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     clock: createClock(),
     files: createFiles(),
     locks: createLocks(),
-    processes: createProcesses({ reap: true, groupsName: groupsNameOf(options.stateFolder) }),
+    processes: createProcesses(processesOptions(options)),
     random: createRandom(),
     log: createLogger(options.logLevel ?? "info"),
   };
@@ -276,7 +276,12 @@ function readVersion(): string {
   return value.version;
 }
 
-/** Two daemons of one machine must not take each other's control groups for their own. */
-function groupsNameOf(stateFolder: string): string {
-  return `hermes-supervisor-${createHash("sha256").update(stateFolder).digest("hex").slice(0, 12)}`;
+/**
+ * `HERMES_SUPERVISOR_WITHOUT=reaper,groups` does without what not every machine has, for tests. Two daemons of one machine
+ * must not take each other's control groups for their own, so the name of theirs is made from the state folder.
+ */
+function processesOptions({ stateFolder, environment }: DaemonOptions): ProcessesOptions {
+  const without = (environment["HERMES_SUPERVISOR_WITHOUT"] ?? "").split(",");
+  const groupsName = `hermes-supervisor-${createHash("sha256").update(stateFolder).digest("hex").slice(0, 12)}`;
+  return { reap: !without.includes("reaper"), ...(without.includes("groups") ? {} : { groupsName }) };
 }

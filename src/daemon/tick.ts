@@ -114,7 +114,7 @@ function writeLedger(parts: DaemonParts, home: HomeRuntime, plan: TickPlan, clai
 function takeIn(home: HomeRuntime, plan: TickPlan): void {
   for (const [jobId, cursor] of plan.cursors) home.cursors.set(jobId, cursor);
   for (const jobId of plan.cursorsDropped) home.cursors.delete(jobId);
-  home.restored.clear();
+  for (const claim of plan.claims) home.restored.delete(claim.jobId);
   home.wakeAtMs = plan.wakeAtMs;
   home.waiting = plan.waiting;
   if (plan.gatesMissing > 0) home.dirty = true;

@@ -1,0 +1,154 @@
+import type { Child } from "../child/child-table.ts";
+import type { LimitWatch } from "../child/limit-runs.ts";
+import type { RunStopper } from "../child/stop-run.ts";
+import type { Run } from "../core/run.ts";
+import { readExit, runFolder } from "../output/run-folder.ts";
+import { closeRuns, decidedEnd, type EndedRun, settleLater } from "./close-run.ts";
+import type { DaemonParts } from "./daemon-parts.ts";
+import type { HomeRuntime } from "./home-runtime.ts";
+
+/** Ends recorded in one go: between two batches whatever is due starts. */
+const endsPerTurn = 8;
+const retryMs = 1000;
+
+/** Runs that are over and not yet recorded to the last. Until then they count as open, so that their job does not start again. */
+export interface EndedRuns {
+  /** Waits for the end of a child of ours, and sees to it. */
+  watch(runId: string): void;
+  /** Ends what is left of a run whose leader is gone, then has its end recorded. */
+  sweep(child: Child, end: EndedRun): void;
+  /** Whether the end of this run is known already. */
+  has(runId: string): boolean;
+  add(end: EndedRun): void;
+  /** Records a few ends. True while there are more. */
+  closeSome(): boolean;
+  /** An end that the ledger has and the job's record has not. */
+  addUnsettled(end: EndedRun): void;
+  /** Settles records of this home that could not be settled before. */
+  settleWaiting(home: HomeRuntime): void;
+}
+
+export function createEndedRuns(
+  parts: DaemonParts,
+  homes: () => ReadonlyMap<string, HomeRuntime>,
+  stopper: RunStopper,
+  limits: LimitWatch,
+  wake: () => void,
+): EndedRuns {
+  const { system } = parts;
+  const ended: EndedRun[] = [];
+  /** Runs whose leader has ended and whose other processes are being ended. */
+  const sweeping = new Set<string>();
+  /** By run. Somebody else held the job's fence, or the store could not be written. */
+  const unsettled = new Map<string, EndedRun>();
+
+  function sweep(child: Child, end: EndedRun): void {
+    if (sweeping.has(child.runId)) return;
+    sweeping.add(child.runId);
+    void stopper
+      .sweep(child)
+      .then(() => limits.finish(child))
+      .then(() => {
+        sweeping.delete(child.runId);
+        ended.push(end);
+        wake();
+      });
+  }
+
+  function endOf(
+    run: Run,
+    child: Child,
+    exit: { readonly exitCode: number | null; readonly signal: string | null },
+  ): EndedRun {
+    const endedAtMs = system.clock.nowMs();
+    const written = readExit(system, runFolder(parts.stateFolder, run.id));
+    if (child.cause !== null) {
+      const how = written ?? { exitCode: null, signal: exit.signal, signalNumber: null };
+      return { run, endedAtMs, end: { ...how, cause: child.cause.reason, causeText: child.cause.text } };
+    }
+    if (written !== null) return { run, endedAtMs, end: written };
+    // The launcher itself was killed, so nobody saw how the job ended; that it is over is all there is to say.
+    const text = `The launcher of this run was ended by ${exit.signal ?? `status ${exit.exitCode}`} before it could record how the job ended`;
+    return { run, endedAtMs, end: decidedEnd("orphaned", text) };
+  }
+
+  function closeIn(home: HomeRuntime, ends: readonly EndedRun[]): void {
+    try {
+      const late = new Set(closeRuns(parts, home, ends).map(({ run }) => run.id));
+      for (const end of ends) {
+        if (late.has(end.run.id)) unsettled.set(end.run.id, end);
+        else parts.children.remove(end.run.id);
+      }
+    } catch (error) {
+      // Most likely a full disk. Every step can be done again, so these ends wait and are tried again.
+      system.log.error("ends of runs could not be recorded yet", { home: home.name, error: String(error) });
+      system.clock.after(retryMs, () => {
+        ended.push(...ends);
+        wake();
+      });
+    }
+    if (unsettled.size > 0) system.clock.after(retryMs, wake);
+    home.dirty = true;
+  }
+
+  /** The profile was deleted while its run went on: the result stays in the ledger, and nothing is written to a home that is gone. */
+  function closeWithoutHome(ends: readonly EndedRun[]): void {
+    parts.ledger.transaction(() => {
+      for (const { run, end, endedAtMs } of ends) {
+        const success = end.cause === null && end.exitCode === 0;
+        parts.ledger.close(run.id, {
+          state: success ? "completed" : "failed",
+          reason: success ? null : (end.cause ?? (end.signal === null ? "exit" : "signal")),
+          exitCode: end.exitCode,
+          signal: end.signal,
+          error: success ? null : (end.causeText ?? `Script exited with code ${end.exitCode ?? end.signal}`),
+          endedAtMs,
+          outputBytes: null,
+          outputPath: run.outputPath,
+          documentPath: null,
+        });
+      }
+    });
+    for (const { run } of ends) parts.children.remove(run.id);
+  }
+
+  return {
+    watch(runId) {
+      const run = parts.ledger.run(runId);
+      const child = parts.children.get(runId);
+      if (run === null || child === null) return;
+      void child.ended?.then((exit) => sweep(child, endOf(run, child, exit)));
+    },
+    sweep,
+    has: (runId) => sweeping.has(runId) || unsettled.has(runId) || ended.some(({ run }) => run.id === runId),
+    add: (end) => void ended.push(end),
+    closeSome() {
+      const batch = ended.splice(0, endsPerTurn);
+      for (const name of new Set(batch.map(({ run }) => run.home))) {
+        const ofHome = batch.filter(({ run }) => run.home === name);
+        const home = homes().get(name);
+        if (home === undefined) closeWithoutHome(ofHome);
+        else closeIn(home, ofHome);
+      }
+      // Room for one run is room for any home that waits for the host's limit.
+      if (batch.length > 0) for (const home of homes().values()) if (home.waiting > 0) home.dirty = true;
+      return ended.length > 0;
+    },
+    addUnsettled: (end) => void unsettled.set(end.run.id, end),
+    settleWaiting(home) {
+      const waiting = [...unsettled.values()].filter(({ run }) => run.home === home.name);
+      if (waiting.length === 0) return;
+      const late = new Set(settleLater(parts, home, waiting).map(({ run }) => run.id));
+      for (const { run } of waiting) {
+        if (late.has(run.id)) continue;
+        unsettled.delete(run.id);
+        parts.children.remove(run.id);
+      }
+      if (late.size > 0)
+        system.clock.after(retryMs, () => {
+          home.dirty = true;
+          wake();
+        });
+    },
+  };
+}

@@ -1,0 +1,201 @@
+import type { Child } from "../child/child-table.ts";
+import type { LimitWatch } from "../child/limit-runs.ts";
+import type { RunLimits } from "../child/run-limits.ts";
+import type { RunStopper } from "../child/stop-run.ts";
+import type { Job } from "../core/job.ts";
+import type { Run } from "../core/run.ts";
+import { restoreJob } from "../core/settle-job.ts";
+import type { Timer } from "../system/clock.ts";
+import type { DaemonParts } from "./daemon-parts.ts";
+import type { EndedRuns } from "./ended-runs.ts";
+import type { HomeRuntime } from "./home-runtime.ts";
+import { removeUnusedGates } from "./housekeeping.ts";
+import { adoptedChild, isLauncherAlive, knownEnd, orphanEnd, recoverRun } from "./recover.ts";
+import { lockWaitMs } from "./tick.ts";
+
+/** Runs without a parent of ours are looked at this often. */
+const adoptedPollMs = 250;
+const gateLeavesMs = 20;
+const gateLooksMax = 250;
+/** For a run whose job is gone. */
+const usualLimits: RunLimits = {
+  idleTimeoutMs: null,
+  memoryBytesMax: null,
+  outputBytesMax: 64 * 1024 ** 2,
+  outputMaxAction: "truncate",
+  stopGraceMs: 10_000,
+  detach: false,
+};
+
+const orphanCause = {
+  reason: "orphaned",
+  text: "The supervisor died while this run was open; what was left of it was stopped",
+} as const;
+
+/** Runs and claims that an earlier daemon left behind. */
+export interface LeftRuns {
+  /** Decides every open run of the ledger, and clears away what no run needs. */
+  recover(handedOver: boolean): void;
+  /** Gives back the claims of ours that still stand in this home's records, once the home can be read. */
+  clearClaims(home: HomeRuntime): void;
+  halt(): void;
+}
+
+export function createLeftRuns(
+  parts: DaemonParts,
+  homes: () => ReadonlyMap<string, HomeRuntime>,
+  stopper: RunStopper,
+  limits: LimitWatch,
+  ends: EndedRuns,
+  armTimeout: (child: Child, timeoutMs: number | null) => void,
+  wake: () => void,
+): LeftRuns {
+  const { system } = parts;
+  const cleared = new WeakSet<HomeRuntime>();
+  let timer: Timer | null = null;
+  let halted = false;
+
+  function recoverOne(run: Run, handedOver: boolean, looks: number): void {
+    const home = homes().get(run.home) ?? null;
+    const found = recoverRun(parts, run, handedOver);
+    if (found.kind !== "wait" || looks === 0) {
+      system.log.info("found a run that an earlier daemon left open", {
+        run_id: run.id,
+        home: run.home,
+        job_id: run.jobId,
+        found: found.kind,
+      });
+    }
+    switch (found.kind) {
+      case "ended":
+        ends.sweep(add(run), found.ended);
+        return;
+      case "void":
+        voidRun(run, home);
+        return;
+      case "wait":
+        // A launcher at a gate whose daemon died leaves by itself within milliseconds.
+        add(run);
+        if (home !== null) home.recovering++;
+        system.clock.after(gateLeavesMs, () => {
+          if (home !== null) home.recovering--;
+          parts.children.remove(run.id);
+          if (looks < gateLooksMax) recoverOne(run, handedOver, looks + 1);
+          else void stopper.stop(add(run), orphanCause, 0).then(() => recoverOne(run, handedOver, 0));
+          wake();
+        });
+        return;
+      case "adopt":
+        parts.ledger.adopt(run.id);
+        adopt(run);
+        return;
+      case "stop": {
+        const child = adopt(run);
+        void stopper.stop(child, orphanCause, child.limits.stopGraceMs);
+        return;
+      }
+    }
+  }
+
+  function voidRun(run: Run, home: HomeRuntime | null): void {
+    parts.ledger.close(run.id, {
+      state: "void",
+      reason: "not_started",
+      exitCode: null,
+      signal: null,
+      error: "The supervisor ended before this run's gate opened, so nothing ran",
+      endedAtMs: system.clock.nowMs(),
+      outputBytes: null,
+      outputPath: null,
+      documentPath: null,
+    });
+    if (run.scheduledAtMs !== null) home?.restored.set(run.jobId, run.scheduledAtMs);
+  }
+
+  function adopt(run: Run): Child {
+    const child = add(run);
+    const home = homes().get(run.home);
+    const job = jobOf(home, run.jobId);
+    if (home !== undefined && job !== null) armTimeout(child, home.settings.timeoutMs(job));
+    limits.start();
+    timer ??= system.clock.after(adoptedPollMs, poll);
+    return child;
+  }
+
+  function add(run: Run): Child {
+    const home = homes().get(run.home);
+    const job = jobOf(home, run.jobId);
+    const child = adoptedChild(run, job === null ? usualLimits : (home?.settings.limits(job) ?? usualLimits));
+    parts.children.add(child);
+    return child;
+  }
+
+  function poll(): void {
+    timer = null;
+    if (halted) return;
+    let left = 0;
+    for (const child of parts.children.all()) {
+      if (child.ended !== null || ends.has(child.runId)) continue;
+      const run = parts.ledger.run(child.runId);
+      if (run === null) continue;
+      if (isLauncherAlive(parts, run)) {
+        left++;
+        continue;
+      }
+      const end = knownEnd(parts, run) ?? orphanEnd(parts, run);
+      const { cause } = child;
+      ends.sweep(
+        child,
+        cause === null ? end : { ...end, end: { ...end.end, cause: cause.reason, causeText: cause.text } },
+      );
+    }
+    if (left > 0) timer = system.clock.after(adoptedPollMs, poll);
+  }
+
+  function jobOf(home: HomeRuntime | undefined, jobId: string): Job | null {
+    try {
+      return home?.store.read().jobs.find((job) => job.id === jobId) ?? null;
+    } catch {
+      // The home's own tick says what is wrong with its store.
+      return null;
+    }
+  }
+
+  /** Gives back the slot of a claim whose gate never opened, so that it is served once after all. */
+  function restoreSlot(home: HomeRuntime, run: Run): void {
+    home.store.update((snapshot) => {
+      const job = snapshot.jobs.find((one) => one.id === run.jobId);
+      const patch = job === undefined ? "superseded" : restoreJob(job, { ...run, zone: home.settings.zone });
+      return new Map(patch === "superseded" ? [] : [[run.jobId, patch]]);
+    }, lockWaitMs);
+    if (run.scheduledAtMs !== null) home.restored.set(run.jobId, run.scheduledAtMs);
+  }
+
+  return {
+    recover(handedOver) {
+      for (const run of parts.ledger.openRuns()) recoverOne(run, handedOver, 0);
+      removeUnusedGates(parts);
+      for (const runId of system.processes.groups?.list() ?? []) {
+        if (parts.children.get(runId) === null) system.processes.groups?.remove(runId);
+      }
+    },
+    clearClaims(home) {
+      if (cleared.has(home)) return;
+      for (const job of home.store.read().jobs) {
+        const run = job.fireClaim === null ? null : parts.ledger.runByOwner(job.fireClaim.by);
+        if (run === null || run.state === "claimed" || run.state === "running") continue;
+        // A crash between the end of a run in the ledger and in its job's record leaves our claim standing there.
+        if (run.state === "void") restoreSlot(home, run);
+        else {
+          add(run);
+          ends.addUnsettled(knownEnd(parts, run) ?? orphanEnd(parts, run));
+        }
+      }
+      cleared.add(home);
+    },
+    halt() {
+      halted = true;
+      timer?.cancel();
+    },
+  };
+}
