@@ -122,6 +122,18 @@ export async function runProgram(outside: Outside): Promise<number> {
     .option("--detach", "print the run's id and return")
     .addOption(json())
     .action(act(async (parts, text, options) => (await import("./commands/run.ts")).run(parts, text, options)));
+  program
+    .command("stop")
+    .description("stop a run, and return when nothing of it is left")
+    .argument("<run|job>", `run id or its beginning, or a job: ${job}`)
+    .option("--now", "kill it without asking it to end first")
+    .addOption(json())
+    .action(act(async (parts, text, options) => (await import("./commands/stop.ts")).stop(parts, text, options)));
+  program
+    .command("verify")
+    .description("check the laws of a supervisor against the history, the stores and the live processes")
+    .addOption(json())
+    .action(act(async (parts, options) => (await import("./commands/verify.ts")).verify(parts, options)));
   const config = program.command("config").description("check, show or find the configuration");
   config
     .command("check")

@@ -35,6 +35,24 @@ export function isSameInstant(a: number | null, b: number | null): boolean {
   return a === b || (a !== null && b !== null && Math.abs(a - b) < sameInstantMs);
 }
 
+/**
+ * `SlotCursor.sinceMs` of a cursor that follows another. A break is what leaves instants without a line for a good reason: another
+ * rule, a pause, a `next_run_at` that somebody moved on before its time, an interval that somebody else counts from elsewhere.
+ */
+export function unbrokenSince(fresh: SlotCursor, before: SlotCursor | undefined, nowMs: number): number | null {
+  const { nextAtMs } = fresh;
+  if (nextAtMs === null || !fresh.enabled) return fresh.enabled ? (before?.sinceMs ?? null) : null;
+  const startMs = Math.max(nextAtMs, fresh.resumedAtMs ?? nextAtMs);
+  if (before?.sinceMs === undefined || before.nextAtMs === null || !before.enabled) return startMs;
+  if (before.scheduleText !== fresh.scheduleText) return startMs;
+  if (isSameInstant(before.nextAtMs, nextAtMs)) return before.sinceMs;
+  if (before.nextAtMs > nowMs && nextAtMs > before.nextAtMs) return startMs;
+  if (!fresh.scheduleText.startsWith("interval ")) return before.sinceMs;
+  const [earlierMs, laterMs] = [Math.min(before.nextAtMs, nextAtMs), Math.max(before.nextAtMs, nextAtMs)];
+  const rule = parseScheduleKey(fresh.scheduleText);
+  return rule.kind === "interval" && isStep(rule.minutes, earlierMs, laterMs) ? before.sinceMs : startMs;
+}
+
 /** The rule alone, as one text: what a cursor remembers of a schedule. */
 export function formatScheduleKey(schedule: Schedule): string {
   switch (schedule.kind) {
@@ -329,11 +347,14 @@ export function isNamedSince(schedule: Schedule, fromMs: number, atMs: number, z
   switch (schedule.kind) {
     case "once":
       return isSameInstant(fromMs, atMs);
-    case "interval": {
-      const steps = (atMs - fromMs) / (schedule.minutes * 60_000);
-      return Math.abs(steps - Math.round(steps)) * schedule.minutes * 60_000 < sameInstantMs;
-    }
+    case "interval":
+      return isStep(schedule.minutes, fromMs, atMs);
     case "cron":
       return isOccurrence(schedule, atMs, zone);
   }
+}
+
+function isStep(minutes: number, fromMs: number, toMs: number): boolean {
+  const steps = (toMs - fromMs) / (minutes * 60_000);
+  return Math.abs(steps - Math.round(steps)) * minutes * 60_000 < sameInstantMs;
 }

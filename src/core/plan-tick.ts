@@ -16,6 +16,7 @@ import {
   parseScheduleKey,
   type SlotView,
   slotLine,
+  unbrokenSince,
   waitingLines,
   withFollowing,
 } from "./observe-slots.ts";
@@ -155,12 +156,24 @@ export function planTick(input: TickInput): TickPlan {
     claims: draft.claims,
     patches: draft.patches,
     slots: draft.lines,
-    cursors: draft.cursors,
+    cursors: withSince(draft.cursors, input),
     cursorsDropped: dropped,
     waiting: draft.waiting,
     gatesMissing: admission.gatesMissing,
     wakeAtMs: draft.wakeAtMs === Number.POSITIVE_INFINITY ? null : draft.wakeAtMs,
   };
+}
+
+function withSince(
+  cursors: ReadonlyMap<string, SlotCursor>,
+  { cursors: known, nowMs }: TickInput,
+): TickPlan["cursors"] {
+  const dated = new Map<string, SlotCursor>();
+  for (const [id, { sinceMs: _, ...cursor }] of cursors) {
+    const sinceMs = unbrokenSince(cursor, known.get(id), nowMs);
+    dated.set(id, sinceMs === null ? cursor : { ...cursor, sinceMs });
+  }
+  return dated;
 }
 
 /** Most jobs at most ticks: nothing about them has changed and their time has not come. */

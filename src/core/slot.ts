@@ -23,6 +23,11 @@ export type SlotLine = SlotDecision & {
 export interface SlotCursor {
   /** The next instant that has no final line yet: the `next_run_at` seen last, or null when there was none or it is all decided. */
   readonly nextAtMs: number | null;
+  /**
+   * Since when this rule has been followed without a break: from here to `nextAtMs` every instant that it names has a line.
+   * Absent where that is not known.
+   */
+  readonly sinceMs?: number;
   /** The schedule that this instant came from, as text, to tell an edit from the passing of time. */
   readonly scheduleText: string;
   /** False while the job is paused or completed, and so has no slots. */

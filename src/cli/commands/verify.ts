@@ -1,0 +1,65 @@
+import { type LawReport, persistingViolations, verifyLaws } from "../../core/verify-laws.ts";
+import { isoTime } from "../../status/json.ts";
+import type { CommandParts } from "../command-parts.ts";
+import { type ExitCode, exitCodes } from "../exit-codes.ts";
+import { gatherEvidence } from "../gather-evidence.ts";
+import { formatJson, paint, printable } from "../print.ts";
+import { createReader } from "../reader.ts";
+import { jobLabel } from "./status.ts";
+
+/**
+ * What one look finds may be on its way: a claim between two writes, an end that is being recorded. A violation is what every
+ * look finds, the last one later than the 2 s within which all must be decided.
+ */
+const againAfterMs = [300, 700, 1500];
+const listedMax = 20;
+
+export async function verify(parts: CommandParts, options: { readonly json?: boolean }): Promise<ExitCode> {
+  const { system, terminal } = parts;
+  const reader = createReader(parts);
+  let laws = verifyLaws(gatherEvidence(parts, reader));
+  for (const delayMs of againAfterMs) {
+    if (isClean(laws)) break;
+    await new Promise<void>((resolve) => system.clock.after(delayMs, resolve));
+    laws = persistingViolations(laws, verifyLaws(gatherEvidence(parts, reader)));
+  }
+  const ok = isClean(laws);
+  terminal.out(options.json ? formatJson(verifyJson(ok, laws)) : formatVerify(parts, laws));
+  return ok ? exitCodes.done : exitCodes.failed;
+}
+
+function isClean(laws: readonly LawReport[]): boolean {
+  return laws.every((law) => law.violations.length === 0);
+}
+
+function verifyJson(ok: boolean, laws: readonly LawReport[]): unknown {
+  return {
+    ok,
+    laws: laws.map(({ law, checked, violations }) => ({
+      law,
+      checked,
+      violations: violations.map(({ message, home, jobId, runId, atMs }) => ({
+        message,
+        home,
+        job_id: jobId,
+        run_id: runId,
+        at: isoTime(atMs),
+      })),
+    })),
+  };
+}
+
+function formatVerify({ terminal }: CommandParts, laws: readonly LawReport[]): string {
+  const lines = laws.flatMap(({ law, title, covers, violations }) => {
+    const isKept = violations.length === 0;
+    const mark = isKept ? paint(terminal, "green", "✓") : paint(terminal, "red", "✗");
+    const found = isKept ? "" : paint(terminal, "red", `, ${violations.length} broken`);
+    const listed = violations.slice(0, listedMax).map(({ home, jobId, message }) => {
+      const whose = jobId === null ? home : jobLabel(home ?? "default", jobId);
+      return `    ${whose === null ? "" : `${printable(whose)}: `}${printable(message)}`;
+    });
+    const rest = violations.length > listedMax ? [`    and ${violations.length - listedMax} more: see --json`] : [];
+    return [`${mark} ${law} ${title}: ${printable(covers)}${found}`, ...listed, ...rest];
+  });
+  return `${lines.join("\n")}\n`;
+}

@@ -1,0 +1,190 @@
+import { jobSettings } from "../config/load-config.ts";
+import { membersOf, spliceText } from "../core/json-text.ts";
+import type { Run } from "../core/run.ts";
+import type { Evidence, HomeEvidence, RunEvidence, SpecEvidence, UnknownFolder } from "../core/verify-laws.ts";
+import { parseEnvFile, resolveEnvFile } from "../homes/env-file.ts";
+import { secretsOf } from "../homes/script-environment.ts";
+import { readMarkedProcesses } from "../output/marked-processes.ts";
+import { readExit, readRunResult, runFolder } from "../output/run-folder.ts";
+import { CorruptStoreError, noFeatures, parseJobsFile, patchRecord } from "../store/jobs-file.ts";
+import type { System } from "../system/system.ts";
+import type { CommandParts } from "./command-parts.ts";
+import type { HomeReading, Reader } from "./reader.ts";
+
+/** What a home lends to the evidence of its runs. */
+interface HomeNotes {
+  readonly reading: HomeReading;
+  /** Secret values of its `.env`, each with the name of a variable that holds it. */
+  readonly secrets: ReadonlyMap<string, string>;
+  readonly detached: ReadonlySet<string>;
+  /** Documents that each job still has, oldest first; looked up once. */
+  readonly documents: Map<string, readonly string[]>;
+}
+
+/** Everything that `verify` holds against each other, as it is now. Read in several goes beside a daemon that writes. */
+export function gatherEvidence(parts: CommandParts, reader: Reader): Evidence {
+  const ledger = reader.ledger();
+  const homes = reader.homes().map((reading) => noteHome(parts, reading));
+  const byName = new Map(homes.map((home) => [home.reading.name, home]));
+  const daemonLives = reader.daemon().running;
+  // Processes first: what ends while the rest is read is then no process of an ended run.
+  const processes = readMarkedProcesses(parts.system);
+  const slots = ledger.slots({ limit: 0 });
+  const runs = ledger.runs({ limit: 0 });
+  const known = new Set(runs.map((run) => run.id));
+  return {
+    daemonLives,
+    homes: homes.map(({ reading }) => homeEvidence(parts, reading, ledger.cursors(reading.name))),
+    runs: runs.map((run) => runEvidence(parts, run, byName.get(run.home) ?? null)),
+    slots,
+    unknownFolders: findUnknownFolders(parts, (id) => known.has(id) || ledger.run(id) !== null),
+    processes: processes?.filter((process) => known.has(process.runId)) ?? null,
+  };
+}
+
+function noteHome(parts: CommandParts, reading: HomeReading): HomeNotes {
+  const detached = reading.jobs.filter(
+    (job) => jobSettings(reading.settings, reading.hermes.scriptTimeoutMs, job).detach,
+  );
+  return {
+    reading,
+    secrets: readSecrets(parts, reading.path),
+    detached: new Set(detached.map((job) => job.id)),
+    documents: new Map(),
+  };
+}
+
+function readSecrets({ system }: CommandParts, homePath: string): ReadonlyMap<string, string> {
+  const path = `${homePath}/.env`;
+  try {
+    if (system.files.stat(path) === null) return new Map();
+    const variables = resolveEnvFile(parseEnvFile(system.files.read(path), path), {});
+    return new Map(
+      Object.entries(variables).flatMap(([name, value]) =>
+        secretsOf({ [name]: value }).map((secret) => [secret, name] as const),
+      ),
+    );
+  } catch {
+    // A file that cannot be used has lent its values to no run either; the daemon reports it.
+    return new Map();
+  }
+}
+
+function homeEvidence(parts: CommandParts, home: HomeReading, cursors: HomeEvidence["cursors"]): HomeEvidence {
+  const { name, path, zone, jobs } = home;
+  const readable = home.state === "active" || home.state === "paused";
+  const store: HomeEvidence["store"] =
+    home.state === "unsupported" ? { state: "absent" } : printAgain(parts, `${path}/cron/jobs.json`);
+  return { name, path, zone, readable, jobs, cursors, store };
+}
+
+/** Takes the store apart as a write does, puts it together with nothing changed, and compares the bytes. */
+function printAgain({ system }: CommandParts, path: string): HomeEvidence["store"] {
+  try {
+    if (system.files.stat(path) === null) return { state: "absent" };
+    const bytes = system.files.read(path);
+    const file = parseJobsFile(bytes, path, null);
+    const records = file.records.map((span) => {
+      const text = file.text.slice(span.start, span.end);
+      // A record that names its id as older writers did is mended by whoever writes it.
+      const named = membersOf(text, 0).some((member) => member.key === "id");
+      return { ...span, text: named ? patchRecord(text, {}, noFeatures, false) : text };
+    });
+    const isWhole = spliceText(file.text, records) === file.text && Buffer.from(file.source).equals(bytes);
+    if (isWhole) return { state: "same" };
+    return { state: "damaged", problem: `"${path}" does not come back byte for byte when printed again: report it` };
+  } catch (error) {
+    if (error instanceof CorruptStoreError) return { state: "damaged", problem: error.message };
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === undefined) throw error;
+    return {
+      state: "damaged",
+      problem: `Cannot read jobs "${path}": ${code}, expected a file that this user can read`,
+    };
+  }
+}
+
+function runEvidence(parts: CommandParts, run: Run, home: HomeNotes | null): RunEvidence {
+  const system = parts.system as System;
+  const { files } = system;
+  const folder = runFolder(parts.stateFolder, run.id);
+  const started = files.stat(folder.started);
+  const result = guarded(() => readRunResult(system, folder)?.end ?? null);
+  const exit = guarded(() => readExit(system, folder));
+  return {
+    run,
+    startedFileMs: started === null ? null : Number(started.modifiedNs / 1000n) / 1000,
+    result,
+    exit,
+    document: documentEvidence(parts, run, home),
+    lifelineHeld: isLifelineHeld(parts, folder.alive),
+    detached: home?.detached.has(run.jobId) ?? false,
+    spec: guarded(() => readSpec(parts, folder.spec, home)),
+  };
+}
+
+/** Folders are deleted and files written while we read. */
+function guarded<Result>(read: () => Result): Result | null {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw error;
+  }
+}
+
+function documentEvidence({ system }: CommandParts, run: Run, home: HomeNotes | null): RunEvidence["document"] {
+  if (run.documentPath === null) return "none";
+  if (system.files.stat(run.documentPath) !== null) return "there";
+  // With its job or its home a document may be removed, too.
+  if (home === null || !home.reading.jobs.some((job) => job.id === run.jobId)) return "none";
+  const cut = run.documentPath.lastIndexOf("/");
+  const folder = run.documentPath.slice(0, cut);
+  const kept = home.documents.get(run.jobId) ?? guarded(() => system.files.list(folder)) ?? [];
+  home.documents.set(run.jobId, kept);
+  const documents = kept.filter((name) => name.endsWith(".md"));
+  const keepMax = home.reading.hermes.outputRetention;
+  const wasPruned =
+    keepMax > 0 && documents.length >= keepMax && run.documentPath.slice(cut + 1) < (documents[0] ?? "");
+  return wasPruned ? "none" : "gone";
+}
+
+function isLifelineHeld({ system }: CommandParts, path: string): boolean {
+  if (system.files.stat(path) === null) return false;
+  try {
+    const lock = system.locks.tryLock(path);
+    lock?.release();
+    return lock === null;
+  } catch {
+    // Another user's folder, or one that was deleted this moment.
+    return false;
+  }
+}
+
+/** What a spec may hold of names and paths that a person chose, and that may look like anything. */
+const chosenKeys = new Set(["run_id", "home", "home_path", "job_id", "job_name", "kind", "script", "workdir"]);
+
+function readSpec({ system }: CommandParts, path: string, home: HomeNotes | null): SpecEvidence | null {
+  if (system.files.stat(path) === null) return null;
+  const spec = JSON.parse(system.files.readText(path)) as Readonly<Record<string, unknown>>;
+  const rest = JSON.stringify(Object.entries(spec).filter(([key]) => !chosenKeys.has(key)));
+  const leaked = [...(home?.secrets ?? [])].filter(([secret]) => rest.includes(JSON.stringify(secret).slice(1, -1)));
+  const text = (value: unknown): string | null => (typeof value === "string" ? value : null);
+  return {
+    home: text(spec["home"]),
+    homePath: text(spec["home_path"]),
+    leaked: [...new Set(leaked.map(([, name]) => name))],
+  };
+}
+
+function findUnknownFolders(
+  { system, stateFolder }: CommandParts,
+  isKnown: (runId: string) => boolean,
+): readonly UnknownFolder[] {
+  const runsFolder = `${stateFolder}/runs`;
+  if (system.files.stat(runsFolder) === null) return [];
+  return system.files.list(runsFolder).flatMap((runId) => {
+    const started = isKnown(runId) ? null : system.files.stat(runFolder(stateFolder, runId).started);
+    return started === null ? [] : [{ runId, startedMs: Number(started.modifiedNs / 1000n) / 1000 }];
+  });
+}

@@ -1,0 +1,30 @@
+import { runVariables } from "../../worker/protocol.ts";
+import type { MarkedProcess } from "../core/verify-laws.ts";
+import type { System } from "../system/system.ts";
+
+/**
+ * The live processes that were started with a run's id in their environment; null where there is no /proc to see them in. One of
+ * another user keeps its environment to itself and is passed over.
+ */
+export function readMarkedProcesses({ files }: Pick<System, "files">): readonly MarkedProcess[] | null {
+  if (files.stat("/proc/self/environ") === null) return null;
+  return files.list("/proc").flatMap((name) => {
+    const variables = /^\d+$/.test(name) ? readVariables(files, name) : "";
+    const find = (wanted: string): string | null => {
+      const entry = variables.split("\0").find((each) => each.startsWith(`${wanted}=`));
+      return entry === undefined ? null : entry.slice(wanted.length + 1);
+    };
+    const runId = variables.includes(runVariables.runId) ? find(runVariables.runId) : null;
+    return runId === null ? [] : [{ pid: Number(name), runId, homePath: find("HERMES_HOME") }];
+  });
+}
+
+/** Empty also for a zombie, which is dead. */
+function readVariables(files: System["files"], pid: string): string {
+  try {
+    return files.readText(`/proc/${pid}/environ`);
+  } catch {
+    // It ended in this moment, or is not ours to look at.
+    return "";
+  }
+}
