@@ -62,6 +62,10 @@ function samples(): readonly Sample[] {
     { name: "where", schedule: "every 50m", options: script("where.sh"), due: "interval" },
     { name: "snake", schedule: "every 1d", options: script("snake.py"), due: "interval" },
     { name: "gone", schedule: "every 55m", options: script("gone.sh"), due: "interval" },
+    { name: "lines", schedule: "every 65m", options: script("lines.sh"), due: "interval" },
+    { name: "key", schedule: "every 70m", options: script("key.sh"), due: "interval" },
+    { name: "long", schedule: "every 75m", options: script("long.sh"), due: "interval" },
+    { name: "plain", schedule: "every 80m", options: script("plain"), due: "interval" },
     { name: "last", schedule: "every 1h", options: script("report.sh", "--repeat", "1"), due: "interval" },
     { name: "once", schedule: "2099-01-01T10:00:00", options: script("report.sh"), due: "once" },
     { name: "later", schedule: "every 3h", options: script("report.sh"), due: null },
@@ -90,6 +94,7 @@ async function makeDue(home: Home, name: string, due: "interval" | "cron" | "onc
 
 /** Real Hermes and the supervisor on stores of one release. Called once in a test file of its own for each release. */
 export function testRelease(release: Release): void {
+  const jobs = samples();
   const homes: Home[] = [];
   const copy = (home: Home): Home => {
     const made = copyHome(home);
@@ -112,13 +117,13 @@ export function testRelease(release: Release): void {
       "MINE=seen\nMY_TOKEN=correct-horse-battery\nOPENAI_API_KEY=sk-not-for-scripts\n",
     );
     homes.push(base);
-    for (const { name, schedule, options } of samples()) await createJob(base, schedule, ...options, "--name", name);
+    for (const { name, schedule, options } of jobs) await createJob(base, schedule, ...options, "--name", name);
     await hermes(base, "cron", "pause", "paused");
     rmSync(`${base.path}/scripts/gone.sh`);
 
     due = copy(base);
     dueAtMs = Date.now();
-    for (const sample of samples()) if (sample.due !== null) await makeDue(due, sample.name, sample.due);
+    for (const sample of jobs) if (sample.due !== null) await makeDue(due, sample.name, sample.due);
     before = recordTexts(due);
     ours = copy(due);
     twin = copy(due);
@@ -131,7 +136,7 @@ export function testRelease(release: Release): void {
     for (const home of homes) removeHome(home);
   });
 
-  const isDue = new Set(samples().flatMap(({ name, due }) => (due === null ? [] : [name])));
+  const isDue = new Set(jobs.flatMap(({ name, due }) => (due === null ? [] : [name])));
 
   test(`start --once runs the same scripts as a tick of ${release.name}`, () => {
     expect([...lines(ours, "runs.log")].sort()).toEqual([...lines(twin, "runs.log")].sort());
@@ -155,7 +160,7 @@ export function testRelease(release: Release): void {
   });
 
   test("a cron job's next run is the one that Hermes computed, an interval keeps its cadence", () => {
-    for (const { name, due, schedule } of samples()) {
+    for (const { name, due, schedule } of jobs) {
       if (name === "last" || due === "once" || due === null) continue;
       const next = storedJob(ours, name).next_run_at ?? "";
       if (due === "cron") expect(next).toBe(storedJob(twin, name).next_run_at);
@@ -192,7 +197,7 @@ export function testRelease(release: Release): void {
     expect(strange.filter((name) => !existsSync(`${twin.path}/cron/${name}`))).toEqual([]);
   });
 
-  for (const { name, due } of samples()) {
+  for (const { name, due } of jobs) {
     if (due === null) continue;
     test(`the document of "${name}" is the one that ${release.name} writes`, () => {
       const [[file, text] = []] = documents(ours, name);
@@ -511,10 +516,12 @@ interface Status {
 
 /** Instants become their distance from `nowMs`, to five minutes: two schedulers never act in the same second. */
 function maskTimes(text: string, nowMs: number): string {
-  return text.replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?\+05:30/gu, (time) => {
-    const minutes = Math.round((Date.parse(time) - nowMs) / 300_000) * 5;
-    return `<now${minutes < 0 ? minutes : `+${minutes}`}m>`;
-  });
+  return text
+    .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?\+05:30/gu, (time) => {
+      const minutes = Math.round((Date.parse(time) - nowMs) / 300_000) * 5;
+      return `<now${minutes < 0 ? minutes : `+${minutes}`}m>`;
+    })
+    .replace(/\((?:\d+[dhms] ?)+late\)/gu, "(<some> late)");
 }
 
 function maskedFields(home: Home, name: string, nowMs: number): ReadonlyMap<string, string> {
