@@ -13,17 +13,21 @@
 # It enters the control group by itself, because the kernel may take 20 ms for that: they pass while the gate is closed.
 run=$1
 [ -z "$2" ] || { echo 0 >"$2/cgroup.procs"; } 2>/dev/null
-job() {
+order() {
   IFS= read -r HERMES_SUPERVISOR_JOB_ID && IFS= read -r HERMES_SUPERVISOR_ATTEMPT &&
     IFS= read -r HERMES_SUPERVISOR_SCHEDULED_AT && IFS= read -r folder && IFS= read -r program &&
     IFS= read -r argument && IFS= read -r go && [ "$go" = go ]
 }
-job <&3 || exit 0
-: >"$run/started" || exit 0
-exec 3<&-
-export HERMES_SUPERVISOR_JOB_ID HERMES_SUPERVISOR_ATTEMPT HERMES_SUPERVISOR_SCHEDULED_AT
 trap : TERM INT HUP
-(cd -- "$folder" && exec "$program" "$argument" 2>&5 5>&- </dev/null)
+# The job's own process is made here and waits at the gate itself, so that nothing is left to start when it opens.
+(
+  order <&3 || exit 0
+  : >"$run/started" || exit 0
+  exec 3<&-
+  export HERMES_SUPERVISOR_JOB_ID HERMES_SUPERVISOR_ATTEMPT HERMES_SUPERVISOR_SCHEDULED_AT
+  cd -- "$folder" && exec "$program" "$argument" 2>&5 5>&- </dev/null
+)
 status=$?
+[ -e "$run/started" ] || exit 0
 echo "$status" >"$run/exit"
 exit "$status"

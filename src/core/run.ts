@@ -55,6 +55,8 @@ const legalMoves: Readonly<Record<RunState, readonly RunState[]>> = {
 /** Throws when a run may not go from one state to the other: that is a fault in this program, never in a job. */
 export function assertLegalMove(runId: string, from: RunState, to: RunState): void {
   if (!legalMoves[from].includes(to)) {
-    throw new Error(`Cannot move run "${runId}" from ${from} to ${to}: legal next states are [${legalMoves[from].join(", ")}]`);
+    throw new Error(
+      `Cannot move run "${runId}" from ${from} to ${to}: legal next states are [${legalMoves[from].join(", ")}]`,
+    );
   }
 }

@@ -21,7 +21,7 @@ import type { HomeRuntime } from "./home-runtime.ts";
 import { lockWaitMs } from "./tick.ts";
 
 /** Of each stream, what a document may hold; beyond it both ends are kept. */
-const documentStreamBytesMax = 1 << 20;
+const documentStreamBytesMax = 1 << 18;
 
 /** A run that is over, with all that is known of its end. */
 export interface EndedRun {

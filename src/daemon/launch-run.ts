@@ -1,3 +1,4 @@
+import type { GateOrder } from "../../worker/protocol.ts";
 import { openGate, type ReadyGate } from "../child/gate-pool.ts";
 import type { Job } from "../core/job.ts";
 import { runFolder } from "../output/run-folder.ts";
@@ -27,27 +28,29 @@ export function launchRuns(
   ended: (runId: string) => void,
 ): readonly RefusedLaunch[] {
   const refused: RefusedLaunch[] = [];
-  const started: { readonly claim: DurableClaim; readonly startedAtMs: number }[] = [];
+  const ready: {
+    readonly claim: DurableClaim;
+    readonly gate: ReadyGate;
+    readonly script: string;
+    readonly order: GateOrder;
+  }[] = [];
   parts.fault("before-open");
   for (const claim of claims) {
     const gate = home.pool.take(claim.run.id);
     const program = programOf(parts, home, claim.job);
-    if (!program.ok) {
+    if (program.ok) {
+      ready.push({ claim, gate, script: program.argument, order: orderOf(claim, program) });
+    } else {
       gate.child.discard();
       refused.push({ claim, text: program.text });
-      continue;
     }
-    openGate(gate, {
-      jobId: claim.job.id,
-      attempt: claim.run.attempt,
-      scheduledAt: claim.run.scheduledAtMs === null ? "" : new Date(claim.run.scheduledAtMs).toISOString(),
-      folder: program.folder,
-      program: program.program,
-      argument: program.argument,
-    });
-    started.push({ claim, startedAtMs: parts.system.clock.nowMs() });
-    watchChild(parts, home, claim, gate, program.argument, ended);
   }
+  // Nothing but the opening in this loop: the jobs behind the first gates already want the processor.
+  const started = ready.map(({ claim, gate, script, order }) => {
+    openGate(gate, order);
+    return { claim, gate, script, startedAtMs: parts.system.clock.nowMs() };
+  });
+  for (const { claim, gate, script } of started) watchChild(parts, home, claim, gate, script, ended);
   parts.fault("after-open");
   parts.fault("before-running");
   if (started.length > 0) {
@@ -82,6 +85,17 @@ function watchChild(
     limits: home.settings.limits(job),
   });
   void gate.child.ended.then(() => ended(run.id));
+}
+
+function orderOf(claim: DurableClaim, program: Program & { readonly ok: true }): GateOrder {
+  return {
+    jobId: claim.job.id,
+    attempt: claim.run.attempt,
+    scheduledAt: claim.run.scheduledAtMs === null ? "" : new Date(claim.run.scheduledAtMs).toISOString(),
+    folder: program.folder,
+    program: program.program,
+    argument: program.argument,
+  };
 }
 
 /** For people and for the run itself; a restart reads the ledger, never this. Names of variables only, no values. */

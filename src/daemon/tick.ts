@@ -2,7 +2,8 @@ import type { ReadyGate } from "../child/gate-pool.ts";
 import type { Job } from "../core/job.ts";
 import { type PlannedClaim, planTick, type TickInput, type TickPlan } from "../core/plan-tick.ts";
 import type { Run } from "../core/run.ts";
-import { takeFireFences } from "../store/fire-fence.ts";
+import { type FireFences, takeFireFences } from "../store/fire-fence.ts";
+import type { StoreSnapshot } from "../store/job-store.ts";
 import { LockHeldError } from "../system/lock.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
@@ -30,28 +31,31 @@ export type TickReport =
  */
 export function tick(parts: DaemonParts, home: HomeRuntime): TickReport {
   parts.fault("before-look");
-  const look = planTick(tickInput(parts, home, home.store.read().jobs));
-  if (isIdle(look)) {
-    home.wakeAtMs = look.wakeAtMs;
-    home.waiting = look.waiting;
+  const snapshot = home.store.read();
+  let look = lookAt(parts, home, snapshot);
+  if (isIdle(look.plan)) {
+    home.wakeAtMs = look.plan.wakeAtMs;
+    home.waiting = look.plan.waiting;
     return { kind: "idle" };
   }
   parts.fault("after-look");
   parts.fault("before-gates");
-  if (look.gatesMissing > 0) {
-    home.pool.fill(home.pool.ready().length + look.gatesMissing, home.settings.environment);
+  if (look.plan.gatesMissing > 0) {
+    home.pool.fill(home.pool.ready().length + look.plan.gatesMissing, home.settings.environment);
+    look = lookAt(parts, home, snapshot);
   }
   parts.fault("after-gates");
   parts.fault("before-lock");
   const lock = parts.system.locks.tryLock(`${home.cronFolder}/.tick.lock`);
   if (lock === null) {
+    home.waiting = look.plan.waiting + look.plan.claims.length;
     return { kind: "locked" };
   }
   const lockedAtMs = parts.system.clock.monotonicMs();
   let claims: readonly DurableClaim[] | null;
   try {
     parts.fault("after-lock");
-    claims = claimDue(parts, home);
+    claims = claimDue(parts, home, look);
     parts.fault("before-release");
   } finally {
     lock.release();
@@ -63,24 +67,29 @@ export function tick(parts: DaemonParts, home: HomeRuntime): TickReport {
   return { kind: "claimed", claims, lockHeldMs };
 }
 
+/** A plan with all that it was made of. */
+interface Look {
+  readonly snapshot: StoreSnapshot;
+  readonly input: TickInput;
+  readonly plan: TickPlan;
+}
+
+function lookAt(parts: DaemonParts, home: HomeRuntime, snapshot: StoreSnapshot): Look {
+  const input = tickInput(parts, home, snapshot.jobs);
+  return { snapshot, input, plan: planTick(input) };
+}
+
 /** Null when the jobs lock was busy for longer than a claim waits: nothing was written, and the next try is soon. */
-function claimDue(parts: DaemonParts, home: HomeRuntime): readonly DurableClaim[] | null {
-  const wanted = planTick(tickInput(parts, home, home.store.read().jobs)).claims;
-  const fences = takeFireFences(
-    parts.system,
-    home.cronFolder,
-    wanted.map((claim) => claim.jobId),
-  );
+function claimDue(parts: DaemonParts, home: HomeRuntime, look: Look): readonly DurableClaim[] | null {
+  const wanted = look.plan.claims.map((claim) => claim.jobId);
+  const fences = takeFireFences(parts.system, home.cronFolder, wanted);
   let made: TickPlan | null = null;
   let claimed: readonly DurableClaim[] = [];
   try {
     home.store.update((snapshot) => {
       // The jobs lock is held from here on: this plan is made of what nobody else can change any more.
       parts.fault("before-plan");
-      const input = { ...tickInput(parts, home, snapshot.jobs), busyJobs: fences.busy };
-      let plan = planTick(input);
-      const unfenced = plan.claims.map((claim) => claim.jobId).filter((jobId) => !fences.held.has(jobId));
-      if (unfenced.length > 0) plan = planTick({ ...input, busyJobs: new Set([...fences.busy, ...unfenced]) });
+      const plan = planUnderLock(parts, home, look, snapshot, fences);
       claimed = durableClaims(home, plan, snapshot.jobs);
       writeLedger(parts, home, plan, claimed);
       made = plan;
@@ -97,6 +106,21 @@ function claimDue(parts: DaemonParts, home: HomeRuntime): readonly DurableClaim[
   }
   if (made !== null) takeIn(home, made);
   return claimed;
+}
+
+/** The plan of the look if all that it was made of still stands, which spares the locks a second one; else a new one. */
+function planUnderLock(
+  parts: DaemonParts,
+  home: HomeRuntime,
+  look: Look,
+  snapshot: StoreSnapshot,
+  fences: FireFences,
+): TickPlan {
+  if (snapshot === look.snapshot && fences.busy.size === 0 && home.hold() === look.input.hold) return look.plan;
+  const input = { ...tickInput(parts, home, snapshot.jobs), busyJobs: fences.busy };
+  const plan = planTick(input);
+  const unfenced = plan.claims.map((claim) => claim.jobId).filter((jobId) => !fences.held.has(jobId));
+  return unfenced.length === 0 ? plan : planTick({ ...input, busyJobs: new Set([...fences.busy, ...unfenced]) });
 }
 
 function writeLedger(parts: DaemonParts, home: HomeRuntime, plan: TickPlan, claimed: readonly DurableClaim[]): void {

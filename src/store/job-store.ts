@@ -40,12 +40,12 @@ export interface JobStore {
   /** Takes no lock and waits for nothing. Throws CorruptStoreError, or Node's own error when the file cannot be read. */
   read(): StoreSnapshot;
   /**
-   * Decides and writes under `.jobs.lock`, in one replace, and returns what the store holds then; changes nothing on disk
+   * Decides and writes under `.jobs.lock`, in one replace; changes nothing on disk
    * if the patches change nothing. Waits up to `waitMs` for the lock without yielding, so keep that to a few milliseconds.
    */
-  update(decide: DecidePatches, waitMs: number): StoreSnapshot;
+  update(decide: DecidePatches, waitMs: number): void;
   /** As `update`, for callers that can wait: it yields while another process holds the lock. */
-  updateWhenFree(decide: DecidePatches, waitMs: number): Promise<StoreSnapshot>;
+  updateWhenFree(decide: DecidePatches, waitMs: number): Promise<void>;
 }
 
 export interface JobStoreOptions {
@@ -77,8 +77,11 @@ export function createJobStore(system: StoreSystem, cronFolder: string, options:
   const path = join(cronFolder, "jobs.json");
   const lockPath = join(cronFolder, ".jobs.lock");
   let loaded: LoadedStore | null = null;
+  let written: (() => LoadedStore) | null = null;
 
   function load(): LoadedStore {
+    loaded = written?.() ?? loaded;
+    written = null;
     for (let reads = 1; ; reads += 1) {
       const identity = identify(system, path);
       if (loaded?.settled && sameFile(loaded.snapshot.identity, identity)) return loaded;
@@ -102,24 +105,26 @@ export function createJobStore(system: StoreSystem, cronFolder: string, options:
     }
   }
 
-  function write(decide: DecidePatches): StoreSnapshot {
+  function write(decide: DecidePatches): void {
     const current = load();
     const texts = patchedTexts(current, decide(current.snapshot), path);
-    if (texts.size === 0) return current.snapshot;
+    if (texts.size === 0) return;
     const file = editJobsFile(current.file, texts, options.nowText());
-    const records = [...current.records];
-    for (const [index, text] of texts) records[index] = readRecord(text, options.naiveZone);
     // Until the write is known to have worked nothing is known about the file.
     loaded = null;
     const temporaryName = `.jobs_${system.random.token(8)}.tmp`;
     const identity = system.files.replace(path, temporaryName, file.text, 0o600);
-    loaded = assemble(file, records, identity, true, options);
-    return loaded.snapshot;
+    // What we wrote is read back only when somebody asks, since whoever writes holds locks.
+    written = () => {
+      const records = [...current.records];
+      for (const [index, text] of texts) records[index] = readRecord(text, options.naiveZone);
+      return assemble(file, records, identity, true, options);
+    };
   }
 
-  function writeUnder(lock: HeldLock, decide: DecidePatches): StoreSnapshot {
+  function writeUnder(lock: HeldLock, decide: DecidePatches): void {
     try {
-      return write(decide);
+      write(decide);
     } finally {
       lock.release();
     }

@@ -32,7 +32,8 @@ export function createFiles(): Files {
   return {
     stat: (path) => toFileStat(statSync(path, { bigint: true, throwIfNoEntry: false })),
     statLink,
-    realPath: (path) => realpathSync(path),
+    // The native call is some twenty times as fast as the one in JavaScript.
+    realPath: (path) => realpathSync.native(path),
     list: (folder) => readdirSync(folder).sort(),
     read: (path) => readFileSync(path),
     readText: (path) => readFileSync(path, "utf8"),
@@ -110,7 +111,7 @@ function create(path: string, bytes: Uint8Array | string, mode: number): void {
 }
 
 function replace(path: string, temporaryName: string, bytes: Uint8Array | string, mode: number): FileIdentity {
-  const target = lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ? realpathSync(path) : path;
+  const target = lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ? realpathSync.native(path) : path;
   const folder = dirname(target);
   const old = statSync(target, { throwIfNoEntry: false });
   const owner = old ?? statSync(folder);

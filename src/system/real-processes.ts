@@ -1,10 +1,10 @@
-import { closeSync, existsSync, openSync } from "node:fs";
+import { closeSync, existsSync, openSync, writeSync } from "node:fs";
 import { hostname } from "node:os";
-import type { Duplex } from "node:stream";
 import { execa, type Options } from "execa";
 import { type Fingerprint, isSameProcess } from "../core/fingerprint.ts";
 import { createRunGroups } from "./cgroup.ts";
 import { flock } from "./flock.ts";
+import { createPipe } from "./pipe.ts";
 import {
   carriesLock,
   childPids,
@@ -87,6 +87,21 @@ function spawnGated(
     const lifeline = open(request.lifelinePath, "a");
     if (!flock(request.lifelinePath, lifeline))
       throw new Error(`Cannot lock "${request.lifelinePath}": another process holds it`);
+    const pipe = createPipe();
+    opened.push(pipe.readEnd);
+    let gate: number | null = pipe.writeEnd;
+    const closeGate = (text: string): void => {
+      if (gate === null) return;
+      const descriptor = gate;
+      gate = null;
+      try {
+        if (text !== "") writeSync(descriptor, text);
+      } catch {
+        // The launcher is gone already; its end is reported by `ended`.
+      } finally {
+        closeSync(descriptor);
+      }
+    };
     const options = {
       cwd: request.cwd,
       env: request.environment,
@@ -96,26 +111,28 @@ function spawnGated(
       cleanup: false,
       buffer: false,
       reject: false,
-      stdio: ["ignore", output, launcher, "pipe", lifeline, errors],
+      stdio: ["ignore", output, launcher, pipe.readEnd, lifeline, errors],
     };
     // execa takes the number of any descriptor, but its types know only the first three.
     const child = execa(request.file, [...request.arguments], options as unknown as Options);
     const pid = child.pid;
-    if (pid === undefined) throw new Error(`Cannot start "${request.file}": the system refused to make a process`);
+    if (pid === undefined) {
+      closeGate("");
+      throw new Error(`Cannot start "${request.file}": the system refused to make a process`);
+    }
     const held = holdProcess(pid);
-    const gate = child.stdio[3] as unknown as Duplex;
-    // A launcher that is already gone breaks the gate; its end is reported by `ended`.
-    gate.on("error", () => undefined);
-    gate.resume();
     return {
       fingerprint: fingerprint(pid) ?? { pid, startTicks: null, bootId: bootId(), pidNamespace: null },
       held,
-      open: (text) => void gate.end(text),
+      open: closeGate,
       discard() {
         held?.release();
-        gate.end();
+        closeGate("");
       },
-      ended: child.then((result): ChildExit => ({ exitCode: result.exitCode ?? null, signal: result.signal ?? null })),
+      ended: child.then((result): ChildExit => {
+        closeGate("");
+        return { exitCode: result.exitCode ?? null, signal: result.signal ?? null };
+      }),
     };
   } finally {
     for (const descriptor of opened) closeSync(descriptor);

@@ -1,4 +1,4 @@
-import { type Fingerprint, isSameProcess } from "../../src/core/fingerprint.ts";
+import type { Fingerprint } from "../../src/core/fingerprint.ts";
 import type {
   ChildExit,
   GatedChild,
@@ -39,6 +39,8 @@ export interface FakeProcess {
   readonly pid: number;
   readonly startTicks: number;
   readonly name: string;
+  /** The daemon that is told of its end. */
+  spawnedBy: FakeProcess | null;
   run: FakeRun | null;
   parent: FakeProcess | null;
   group: number;
@@ -79,6 +81,7 @@ export interface HostWatch {
   /** The order has been given: from here on the launcher will start the program. */
   gateOpened(run: FakeRun): void;
   programStarted(run: FakeRun): void;
+  programEnded(run: FakeRun, end: FakeEnd): void;
   signalled(process: FakeProcess, signal: string, by: number): void;
 }
 
@@ -122,6 +125,7 @@ const signalNumbers: Readonly<Record<string, number>> = { SIGKILL: 9, SIGSEGV: 1
 export function createFakeHost(parts: HostParts): FakeHost {
   const { clock, files, locks, draw, watch } = parts;
   const processes = new Map<number, FakeProcess>();
+  const zombies = new Map<number, FakeProcess>();
   const runs = new Map<string, FakeRun>();
   /** The start of the latest process that had this PID. */
   const lastTicks = new Map<number, number>();
@@ -137,12 +141,13 @@ export function createFakeHost(parts: HostParts): FakeHost {
     const first = draw.whole(0, parts.pids - 1);
     for (let step = 0; step < parts.pids; step++) {
       const pid = 100 + ((first + step) % parts.pids);
-      if (processes.has(pid) || lastTicks.get(pid) === startTicks) continue;
+      if (lastTicks.get(pid) === startTicks || isTaken(pid)) continue;
       lastTicks.set(pid, startTicks);
       const process: FakeProcess = {
         pid,
         startTicks,
         name,
+        spawnedBy: null,
         run,
         parent,
         group: parent?.group ?? pid,
@@ -160,6 +165,13 @@ export function createFakeHost(parts: HostParts): FakeHost {
       return process;
     }
     throw Object.assign(new Error("spawn EAGAIN"), { code: "EAGAIN" });
+  }
+
+  /** A kernel gives no PID that is still the number of a group or a session. */
+  function isTaken(pid: number): boolean {
+    if (processes.has(pid) || zombies.has(pid)) return true;
+    for (const process of processes.values()) if (process.group === pid || process.session === pid) return true;
+    return false;
   }
 
   function kill(process: FakeProcess, end: FakeEnd): void {
@@ -218,10 +230,12 @@ export function createFakeHost(parts: HostParts): FakeHost {
       signals: 0,
     };
     launcher.run = run;
+    launcher.spawnedBy = life.process;
     launcher.group = launcher.pid;
     launcher.session = launcher.pid;
     launcher.environment = request.environment;
     launcher.holdsLifeline = true;
+    if (controlGroups.has(id) && request.arguments[2] === `/groups/${id}`) launcher.controlGroup = id;
     runs.set(id, run);
     holdLifeline(run);
 
@@ -229,7 +243,12 @@ export function createFakeHost(parts: HostParts): FakeHost {
     launcher.onDeath = (end) => {
       const exit: ChildExit =
         "code" in end ? { exitCode: end.code, signal: null } : { exitCode: null, signal: end.signal };
-      clock.after(0.2 + 3 * draw.number(), () => life.step(() => ended.resolve(exit)));
+      // Until its parent has asked, it keeps its PID.
+      if (life.process.alive) zombies.set(launcher.pid, launcher);
+      clock.after(0.2 + 3 * draw.number(), () => {
+        zombies.delete(launcher.pid);
+        life.step(() => ended.resolve(exit));
+      });
     };
     let gateIsOpen = false;
     const closeGate = (): void => {
@@ -242,6 +261,7 @@ export function createFakeHost(parts: HostParts): FakeHost {
     gates.get(life.process)?.add(closeGate);
     return {
       fingerprint: fingerprintOf(launcher),
+      held: hold(life, launcher),
       open(text) {
         life.pass("gate: open");
         if (gateIsOpen) throw new Error(`Cannot open gate "${id}": it is closed`);
@@ -284,6 +304,7 @@ export function createFakeHost(parts: HostParts): FakeHost {
     act(job, program.onTerm);
     job.onDeath = (end) => {
       run.end = end;
+      watch.programEnded(run, end);
       if (launcher.alive) clock.after(0.1 + 2 * draw.number(), () => recordExit(run, end));
     };
     clock.after(program.durationMs, () => kill(job, program.end));
@@ -354,6 +375,7 @@ export function createFakeHost(parts: HostParts): FakeHost {
       }
       processes.clear();
       gates.clear();
+      zombies.clear();
       controlGroups.clear();
       locks.clear();
     },
@@ -362,22 +384,6 @@ export function createFakeHost(parts: HostParts): FakeHost {
 
   function processesOf(life: ParentLife): Processes {
     life.process.isReaper = parts.reaping !== "none";
-    const held = (process: FakeProcess): HeldProcess => ({
-      signal(signal) {
-        life.pass(`signal: ${signal} to ${process.pid}`);
-        if (!process.alive) return false;
-        send(process, signal, life.process.pid);
-        return true;
-      },
-      signalGroup(signal) {
-        life.pass(`signal: ${signal} to group ${process.pid}`);
-        const group = [...processes.values()].filter((other) => other.group === process.pid);
-        if (!process.alive || group.length === 0) return false;
-        for (const member of group) send(member, signal, life.process.pid);
-        return true;
-      },
-      release: () => undefined,
-    });
     const look = (pid: number): ProcessRow | null => {
       const process = processes.get(pid);
       return process === undefined ? null : rowOf(process);
@@ -387,6 +393,7 @@ export function createFakeHost(parts: HostParts): FakeHost {
       ownPid: life.process.pid,
       reaping: parts.reaping,
       groups: parts.hasControlGroups ? groupsOf(life) : null,
+      showsEnvironment: true,
       bootId,
       spawnGated: (request) => spawnGated(life, request),
       fingerprint(pid) {
@@ -405,38 +412,45 @@ export function createFakeHost(parts: HostParts): FakeHost {
         return process?.holdsLifeline === true && path === `${process.run?.folder}/${runFiles.alive}`;
       },
       proportionalBytes: () => 1 << 20,
-      isOwnChild: (pid) => processes.get(pid)?.name === "launcher" && processes.get(pid)?.parent === life.process,
+      isOwnChild: (pid) => (processes.get(pid) ?? zombies.get(pid))?.spawnedBy === life.process,
       childPids: () =>
         [...processes.values()].filter((process) => process.parent === life.process).map((process) => process.pid),
       hold(pid) {
         const process = processes.get(pid);
-        return process === undefined ? null : held(process);
+        return process === undefined ? null : hold(life, process);
       },
-      signalGroup(leader: Fingerprint, signal: string) {
-        const process = processes.get(leader.pid);
-        if (process === undefined || !isSameProcess(leader, fingerprintOf(process))) return false;
-        return held(process).signalGroup(signal as "SIGTERM");
+      // Only where there is no other way to find a run's processes.
+      killTree: () => Promise.resolve(),
+    };
+  }
+
+  function hold(life: ParentLife, process: FakeProcess): HeldProcess {
+    return {
+      signal(signal) {
+        life.pass(`signal: ${signal} to ${process.pid}`);
+        if (!process.alive) return false;
+        send(process, signal, life.process.pid);
+        return true;
       },
-      async killTree(leader: Fingerprint) {
-        life.pass("signal: kill tree");
-        const process = processes.get(leader.pid);
-        if (process === undefined || !isSameProcess(leader, fingerprintOf(process))) return;
-        const tree = [process];
-        for (const one of tree) tree.push(...[...processes.values()].filter((other) => other.parent === one));
-        for (const one of tree) send(one, "SIGKILL", life.process.pid);
+      // The kernel finds the group by the process that it holds, also when that is dead.
+      signalGroup(signal) {
+        life.pass(`signal: ${signal} to group ${process.pid}`);
+        const group = [...processes.values()].filter((other) => other.group === process.pid);
+        for (const member of group) send(member, signal, life.process.pid);
+        return group.length > 0;
       },
-    } as Processes;
+      release: () => undefined,
+    };
   }
 
   function groupsOf(life: ParentLife): RunGroups {
     const members = (runId: string): readonly FakeProcess[] =>
       [...processes.values()].filter((process) => process.controlGroup === runId);
     return {
-      put(runId, pid) {
-        life.pass("control group: put");
+      make(runId) {
+        life.pass("control group: make");
         controlGroups.add(runId);
-        const process = processes.get(pid);
-        if (process !== undefined) process.controlGroup = runId;
+        return `/groups/${runId}`;
       },
       members: (runId) => members(runId).map((process) => process.pid),
       kill(runId) {

@@ -3,6 +3,7 @@ import { type ConfigLayer, effectiveSettings, type Loaded, loadHostConfig } from
 import { createControlActions } from "../../src/daemon/control-actions.ts";
 import { createDaemon, type Daemon } from "../../src/daemon/daemon.ts";
 import type { DaemonParts } from "../../src/daemon/daemon-parts.ts";
+import type { HomeRuntime } from "../../src/daemon/home-runtime.ts";
 import { createHomeTable } from "../../src/daemon/home-table.ts";
 import { findHomes } from "../../src/homes/find-homes.ts";
 import type { RunLedger } from "../../src/ledger/run-ledger.ts";
@@ -15,8 +16,7 @@ export interface DaemonLife {
   readonly daemon: Daemon;
   readonly parts: DaemonParts;
   readonly control: ControlActions;
-  /** Homes that the daemon cannot serve at this moment. */
-  degraded(): readonly string[];
+  homes(): ReadonlyMap<string, HomeRuntime>;
   /** What a change of settings or of the list of homes makes the watch do. */
   refresh(): void;
   /** Hands over, as SIGTERM makes the daemon do; then the process is on its way out. */
@@ -96,7 +96,7 @@ export function startDaemon(life: Life, opened: RunLedger, rootHome: string, sta
     parts,
     control,
     refresh,
-    degraded: () => [...table.homes().values()].filter((home) => home.state.kind !== "active").map((home) => home.name),
+    homes: table.homes,
     handOver() {
       ledger.setNote("hand_over", JSON.stringify({ boot_id: system.processes.bootId() }));
       daemon.halt();

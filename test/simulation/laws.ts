@@ -1,32 +1,36 @@
 import type { Run } from "../../src/core/run.ts";
+import type { LedgerSlot } from "../../src/ledger/slots.ts";
 import type { FakeEnd, FakeProcess, FakeRun } from "../helpers/fake-processes.ts";
 import type { DaemonLife } from "./daemon-life.ts";
 import { pathOf, type World } from "./simulate.ts";
-import { type ExpectedJob, unknownField } from "./story.ts";
+import { type JobStory, type StoredRecord, unknownField } from "./story.ts";
+
+/** An instant of the last moments may still be on its way. */
+const onTheWayMs = 15_000;
 
 /** L3: behind an opened gate stand a row of the ledger and a claim in the store, both made before. */
-export function checkGate({ ledger, files, report }: World, run: FakeRun): void {
-  const row = ledger.run(run.id);
+export function checkGate(world: World, run: FakeRun): void {
+  const row = world.ledger.run(run.id);
   if (row === null || (row.state !== "claimed" && row.state !== "running")) {
-    report("L3", `run ${run.id} starts while the ledger says ${row?.state ?? "nothing"}`);
+    world.report("L3", `run ${run.id} starts while the ledger says ${row?.state ?? "nothing"}`);
     return;
   }
-  const record = storedJobs(files.readText(`${pathOf(row.home)}/cron/jobs.json`)).get(row.jobId);
+  const record = storedJobs(world, row.home).get(row.jobId);
   if (claimedBy(record) !== row.owner)
-    report("L3", `run ${run.id} starts while its job is claimed by ${claimedBy(record)}`);
+    world.report("L3", `run ${run.id} starts while its job is claimed by ${claimedBy(record)}`);
 }
 
 /** L2: nothing of an earlier run of the job is alive. */
-export function checkStart({ host, report }: World, run: FakeRun): void {
+export function checkStart({ host, gateways, ledger, report }: World, run: FakeRun): void {
+  if (run.order === null) return;
+  const { jobId, home } = run.order;
   for (const process of host.processes.values()) {
     const other = process.run;
-    if (other === null || other === run || other.order === null || run.order === null) continue;
-    if (other.order.home !== run.order.home || other.order.jobId !== run.order.jobId) continue;
-    report(
-      "L2",
-      `run ${run.id} of ${run.order.jobId} starts while ${process.name} ${process.pid} of ${other.id} lives`,
-    );
+    if (other === null || other === run || other.order?.home !== home || other.order.jobId !== jobId) continue;
+    report("L2", `run ${run.id} of ${jobId} starts while ${process.name} ${process.pid} of ${other.id} lives`);
   }
+  if (gateways.has(`${ledger.run(run.id)?.home}/${jobId}`))
+    report("L2", `run ${run.id} of ${jobId} starts while a gateway runs the job`);
 }
 
 /** L5: whoever gets a signal is of a run that a daemon keeps. */
@@ -36,16 +40,25 @@ export function checkSignal({ report }: World, process: FakeProcess, signal: str
 
 /** What has to hold after a quiet time with the daemon up. */
 export function checkEnd(world: World, daemon: DaemonLife): void {
-  const { ledger, clock, report } = world;
-  for (const name of daemon.degraded()) report("rest", `home ${name} is not served at the end`);
+  const { ledger, locks, report } = world;
+  for (const home of daemon.homes().values()) {
+    if (home.state.kind !== "active") report("rest", `home ${home.name} is ${home.state.kind}: ${home.state.reason}`);
+  }
+  for (const [path, pid] of locks) {
+    if (pid === daemon.life.process.pid && !path.endsWith("/daemon.lock"))
+      report("rest", `${path} is still locked by the daemon`);
+  }
   const runs = ledger.runs({ limit: 0 });
   for (const run of runs) checkRun(world, run);
-  const ended = new Map(runs.map((run) => [run.id, run]));
+  const ids = new Set(runs.map((run) => run.id));
   for (const real of world.host.runs.values()) {
-    if (real.started && !ended.has(real.id)) report("L3", `run ${real.id} ran and the ledger does not know it`);
+    if (real.started && !ids.has(real.id)) report("L3", `run ${real.id} ran and the ledger does not know it`);
   }
-  // An instant of the last moments may still be on its way.
-  for (const job of world.story.expected(clock.nowMs() - 15_000)) checkJob(world, job, runs);
+  for (const job of world.story.jobs) {
+    const own = runs.filter((run) => run.home === job.home && run.jobId === job.id).toReversed();
+    checkSlots(world, job, own);
+    if (!job.isGone) checkRecord(world, job, own);
+  }
 }
 
 function checkRun(world: World, run: Run): void {
@@ -67,11 +80,13 @@ function checkRun(world: World, run: Run): void {
       return;
     case "completed":
       if (!isCode(real.end, 0)) report("L4", `${name} is completed, but it ended with ${JSON.stringify(real.end)}`);
-      return;
+      break;
     case "failed":
       checkFailed(world, run, real, name);
-      return;
+      break;
   }
+  if (real.processes.size > 0)
+    report("L2", `${name} is ${run.state}, but ${[...real.processes].map((one) => one.name).join(", ")} of it lives`);
 }
 
 function checkFailed({ report }: World, run: Run, real: FakeRun, name: string): void {
@@ -91,7 +106,8 @@ function checkFailed({ report }: World, run: Run, real: FakeRun, name: string): 
       return;
     case "timeout":
     case "stopped":
-      if (real.signals === 0) report("L4", `${name} was stopped (${run.reason}), but no signal reached it`);
+      if (real.signals === 0 && real.started)
+        report("L4", `${name} was stopped (${run.reason}), but no signal reached it`);
       return;
     default:
       report("L4", `${name} failed for the reason ${run.reason}, which nothing here gives`);
@@ -102,59 +118,105 @@ function isCode(end: FakeEnd | null, code: number): boolean {
   return end !== null && "code" in end && end.code === code;
 }
 
-function checkJob({ ledger, files, report }: World, job: ExpectedJob, runs: readonly Run[]): void {
-  const name = `job ${job.id} of ${job.home}`;
-  const text = files.readText(`${pathOf(job.home)}/cron/jobs.json`);
-  const record = storedJobs(text).get(job.id);
-  if (!text.includes(unknownField)) report("L8", `${name} lost its unknown fields`);
-  const own = runs.filter((run) => run.home === job.home && run.jobId === job.id);
-  const counted = own.filter((run) => run.state === "completed" || run.state === "failed");
-  const by = claimedBy(record);
-  if (by !== null && !own.some((run) => run.owner === by && (run.state === "claimed" || run.state === "running")))
-    report("rest", `${name} is still claimed by ${by}`);
+function isCounted(run: Run): boolean {
+  return run.state === "completed" || run.state === "failed";
+}
 
+/** L1: one final line for each instant, and none for what never was one. */
+function checkSlots(world: World, job: JobStory, runs: readonly Run[]): void {
+  const { ledger, story, clock, report } = world;
+  const name = `job ${job.id} of ${job.home}`;
   const lines = new Map(
     ledger.slots({ home: job.home, jobId: job.id, limit: 0 }).map((line) => [line.scheduledAtMs, line]),
   );
+  const scheduled = runs.filter((run) => isCounted(run) && run.trigger === "schedule");
   const times = job.planned.repeatTimes;
-  const isUsedUp = times !== null && counted.length >= times;
-  if (times !== null && counted.length > times) report("repeat", `${name} ran ${counted.length} times of ${times}`);
-  const lastEndMs = isUsedUp ? Math.max(...counted.map((run) => run.claimedAtMs)) : Number.POSITIVE_INFINITY;
-  for (const atMs of job.instants) {
-    if (atMs > lastEndMs) break;
-    const line = lines.get(atMs);
-    const at = new Date(atMs).toISOString();
-    if (line === undefined) report("L1", `${name}: ${at} has no line`);
-    else if (line.decision === "pending") report("L1", `${name}: ${at} is still pending (${line.reason})`);
-    else if (line.decision === "run" && line.runId !== null) {
-      const run = own.find((one) => one.id === line.runId);
-      if (run === undefined || run.state === "void")
-        report("L1", `${name}: ${at} names run ${line.runId}, which is ${run?.state ?? "unknown"}`);
-    }
+  const doneMs =
+    times !== null && scheduled.length >= times
+      ? Math.max(...scheduled.map((run) => run.claimedAtMs))
+      : Number.POSITIVE_INFINITY;
+  for (const span of job.spans) {
+    const untilMs = Math.min(doneMs, clock.nowMs() - onTheWayMs);
+    const instants = span.endMs === null ? story.instantsOf(span, untilMs) : span.known;
+    for (const atMs of instants) checkLine(world, `${name}: ${new Date(atMs).toISOString()}`, lines.get(atMs), runs);
   }
-  const known = new Set(job.instants);
-  for (const [atMs] of lines) {
-    const lastMs = job.instants.at(-1) ?? 0;
-    if (!known.has(atMs) && atMs <= lastMs)
-      report("L1", `${name}: ${new Date(atMs).toISOString()} has a line and never was`);
+  for (const [atMs, line] of lines) {
+    const at = new Date(atMs).toISOString();
+    const mayWait = line.decision === "pending" && line.reason === "capacity" && isFull(world, job.home, runs);
+    if (line.decision === "pending" && atMs < clock.nowMs() - onTheWayMs && !mayWait)
+      report("L1", `${name}: ${at} is still pending (${line.reason})`);
+    if (!job.spans.some((span) => story.isNamed(span, atMs))) report("L1", `${name}: ${at} has a line and never was`);
   }
   const served = new Map<number, string>();
-  for (const run of counted) {
-    if (run.scheduledAtMs === null || run.trigger !== "schedule") continue;
+  for (const run of scheduled) {
+    if (run.scheduledAtMs === null) continue;
     const before = served.get(run.scheduledAtMs);
     if (before !== undefined) report("L1", `${name}: runs ${before} and ${run.id} served one instant`);
     served.set(run.scheduledAtMs, run.id);
   }
 }
 
-type Record_ = Readonly<Record<string, unknown>>;
+/** Whether as many runs of the home are open as it allows, or runs have ended just now. */
+function isFull({ ledger, scenario, clock }: World, home: string, runs: readonly Run[]): boolean {
+  const max = scenario.homes.find((one) => one.name === home)?.parallelMax ?? 0;
+  const lately = ledger
+    .runs({ home, limit: 0 })
+    .filter((run) => run.endedAtMs === null || clock.nowMs() - run.endedAtMs < 1000);
+  return runs.every((run) => run.endedAtMs !== null) && lately.length >= max;
+}
 
-function storedJobs(text: string): ReadonlyMap<string, Record_> {
-  const { jobs } = JSON.parse(text) as { readonly jobs: readonly Record_[] };
+function checkLine({ report }: World, name: string, line: LedgerSlot | undefined, runs: readonly Run[]): void {
+  if (line === undefined) {
+    report("L1", `${name} has no line`);
+  } else if (line.decision === "run" && line.runId !== null) {
+    const run = runs.find((one) => one.id === line.runId);
+    if (run === undefined || run.state === "void")
+      report("L1", `${name} names run ${line.runId}, which is ${run?.state ?? "unknown"}`);
+  }
+}
+
+/** The job's own record says what the ledger says. */
+function checkRecord(world: World, job: JobStory, runs: readonly Run[]): void {
+  const { files, report } = world;
+  const name = `job ${job.id} of ${job.home}`;
+  const text = files.readText(`${pathOf(job.home)}/cron/jobs.json`);
+  const record = storedJobs(world, job.home).get(job.id);
+  if (record === undefined) {
+    report("L8", `${name} is gone from the store`);
+    return;
+  }
+  if (text.split(unknownField).length !== storedJobs(world, job.home).size + 1)
+    report("L8", `${name} or another of its home lost its unknown fields`);
+  const by = claimedBy(record);
+  const isOpen = runs.some((run) => run.state === "claimed" || run.state === "running");
+  if (by !== null && !isOpen && !job.isShared) report("rest", `${name} is still claimed by ${by}`);
+  if (job.isShared || isOpen) return;
+
+  const counted = runs.filter(isCounted);
+  const isOnce = job.planned.schedule.kind === "once";
+  const completed = (record["repeat"] as { readonly completed?: number } | undefined)?.completed;
+  const expected = counted.filter((run) => run.trigger === "schedule").length;
+  if (completed !== expected && !isOnce)
+    report("L4", `${name} says that it ran ${completed} times, the ledger has ${expected}`);
+  const times = job.planned.repeatTimes;
+  if (times !== null && expected > times) report("L4", `${name} ran ${expected} times of ${times}`);
+  const last = counted.at(-1);
+  const status = last === undefined ? null : last.state === "completed" ? "ok" : "error";
+  if (record["last_status"] !== status)
+    report("L4", `${name} says ${record["last_status"]}, but its last run ${last?.id} is ${last?.state ?? "none"}`);
+  const streak = counted.length - 1 - counted.findLastIndex((run) => run.state === "completed");
+  if (record["failure_streak"] !== streak)
+    report("L4", `${name} counts ${record["failure_streak"]} failures in a row, the ledger has ${streak}`);
+}
+
+function storedJobs({ files }: World, home: string): ReadonlyMap<string, StoredRecord> {
+  const { jobs } = JSON.parse(files.readText(`${pathOf(home)}/cron/jobs.json`)) as {
+    readonly jobs: readonly StoredRecord[];
+  };
   return new Map(jobs.map((job) => [String(job["id"]), job]));
 }
 
-function claimedBy(record: Record_ | undefined): string | null {
+function claimedBy(record: StoredRecord | undefined): string | null {
   const claim = record?.["fire_claim"] as { readonly by?: string } | null | undefined;
   return claim?.by ?? null;
 }

@@ -13,6 +13,8 @@ export interface Scenario {
   /** How long nothing happens after that but what the schedules say: by its end everything has to have come to rest. */
   readonly quietMs: number;
   readonly orphans: "fail" | "adopt";
+  /** How long a run may take, or null. */
+  readonly timeoutMs: number | null;
   /** What the machine can do about processes that lost their parents. */
   readonly reaping: "none" | "subreaper" | "init";
   readonly hasControlGroups: boolean;
@@ -35,14 +37,36 @@ export interface PlannedJob {
 export type PlannedSchedule =
   | { readonly kind: "cron"; readonly expression: string }
   | { readonly kind: "interval"; readonly minutes: number }
-  /** So long after the start. */
+  /** So long after it is written down. */
   | { readonly kind: "once"; readonly inMs: number };
 
-export type PlannedEvent = {
-  readonly atMs: number;
-} & /** The daemon is killed at its next operation but `operations`, and started again after a while. */
-(
+/** Something that happens to the host or in it. Whatever does not fit at its time does not happen. */
+export type PlannedEvent = { readonly atMs: number } & (
+  | HostEvent
+  | ({ readonly home: string } & (HomeEvent | ({ readonly job: string } & JobEvent)))
+);
+
+export type HostEvent =
+  /** The daemon is killed at its next operation but `operations`, and started again after a while. */
   | { readonly kind: "kill"; readonly operations: number; readonly torn: boolean; readonly downMs: number }
   | { readonly kind: "sigterm"; readonly downMs: number }
   | { readonly kind: "reboot"; readonly downMs: number }
-);
+  | { readonly kind: "clock"; readonly byMs: number }
+  | { readonly kind: "full disk"; readonly forMs: number };
+
+export type HomeEvent =
+  | { readonly kind: "stop all"; readonly forMs: number }
+  | { readonly kind: "lock"; readonly lock: "tick" | "jobs"; readonly forMs: number };
+
+export type JobEvent =
+  | { readonly kind: "fence"; readonly forMs: number }
+  | { readonly kind: "pause" }
+  | { readonly kind: "resume" }
+  | { readonly kind: "edit"; readonly schedule: PlannedSchedule }
+  | { readonly kind: "delete" }
+  /** A job that is not there yet is written down. */
+  | { readonly kind: "create"; readonly planned: PlannedJob }
+  /** A gateway takes the next slot of the job, and ends its run, or dies in it. */
+  | { readonly kind: "gateway"; readonly forMs: number; readonly dies: boolean }
+  | { readonly kind: "run" }
+  | { readonly kind: "stop"; readonly now: boolean };

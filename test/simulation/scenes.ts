@@ -23,6 +23,7 @@ export function scene(more: Partial<Scenario> = {}): Scenario {
     lengthMs: 70_000,
     quietMs: 120_000,
     orphans: "fail",
+    timeoutMs: null,
     reaping: "none",
     hasControlGroups: false,
     ...more,

@@ -5,12 +5,13 @@ import type { Logger } from "../../src/system/logger.ts";
 import { createFakeClock, type FakeClock } from "../helpers/fake-clock.ts";
 import { createFakeFiles, type FakeFiles } from "../helpers/fake-files.ts";
 import type { LockTable } from "../helpers/fake-lock.ts";
-import { createFakeHost, type FakeHost, type FakeProcess, type FakeRun } from "../helpers/fake-processes.ts";
+import { createFakeHost, type FakeHost } from "../helpers/fake-processes.ts";
 import { createDraw } from "../helpers/fake-random.ts";
 import { createLife, type Life } from "../helpers/fake-system.ts";
 import { type DaemonLife, startDaemon } from "./daemon-life.ts";
+import { createHappenings } from "./happenings.ts";
 import { checkEnd, checkGate, checkSignal, checkStart } from "./laws.ts";
-import type { PlannedEvent, Scenario } from "./scenario.ts";
+import type { Scenario } from "./scenario.ts";
 import { createStory, type Story } from "./story.ts";
 
 export const stateFolder = "/state";
@@ -31,14 +32,36 @@ export interface World {
   readonly host: FakeHost;
   readonly ledger: RunLedger;
   readonly story: Story;
+  /** Jobs that a gateway runs at this moment, by home and id. */
+  readonly gateways: Set<string>;
+  /** Up to here (wall ms) a daemon has had every chance to look; -Infinity while or soon after it was disturbed. */
+  calmUntilMs(): number;
+  /** Something keeps the daemon from its work, or kept it until now. */
+  disturb(): void;
+  tell(text: string): void;
   report(law: string, text: string): void;
 }
 
+/** The daemon of this moment, and what can be done to it. */
+export interface Supervision {
+  current(): DaemonLife | null;
+  /** Kills it at its next operation but so many, and starts the next one after a while. */
+  kill(how: Kill): void;
+  /** Ends it, or what would be it, now. */
+  down(downMs: number): void;
+}
+
+export interface Kill {
+  readonly operations: number;
+  readonly torn: boolean;
+  readonly downMs: number;
+}
+
 export interface SimulationOptions {
-  /** Kills the daemon at this operation, counted from the start, instead of by events. */
+  /** Kills the daemon at this operation too, counted from the start. */
   readonly killAt?: number;
-  /** Keeps what happened, in words. */
-  readonly trace?: boolean;
+  /** Keeps what happened, in words, with every operation of the daemon or without. */
+  readonly trace?: "operations" | "happenings";
 }
 
 export interface Simulated {
@@ -50,10 +73,13 @@ export interface Simulated {
 }
 
 const findingsMax = 5;
+/** More than any of our scenes has to do in a second: a loop that waits for nothing does. */
+const operationsMax = 1500;
+/** A daemon that is left alone has seen everything by then. */
+const calmMs = 10_000;
 
 /** Lives through `scenario` with the real daemon and answers what was wrong. The same scenario always goes the same way. */
 export async function simulate(scenario: Scenario, options: SimulationOptions = {}): Promise<Simulated> {
-  const draw = createDraw(scenario.seed);
   const clock = createFakeClock(scenario.startMs);
   const files = createFakeFiles(clock.nowMs);
   const locks: LockTable = new Map();
@@ -61,28 +87,33 @@ export async function simulate(scenario: Scenario, options: SimulationOptions = 
   const history: string[] = [];
   const zone = createZone(scenario.zone, 0);
   const turns = new Map<string, number>();
+  // Each kind of chance has its own line, so that leaving out one thing does not change all others.
+  const draws = [1, 2, 3, 4].map((line) => createDraw(scenario.seed * 8 + line));
+  const [ofHost = createDraw(0), ofDaemon = createDraw(0), ofTrouble = createDraw(0), ofTears = createDraw(0)] = draws;
+  let disturbedAtMs = clock.monotonicMs();
 
   const host = createFakeHost({
     clock,
     files,
     locks,
-    draw,
+    draw: ofHost,
     pids: 80,
     reaping: scenario.reaping,
     hasControlGroups: scenario.hasControlGroups,
     watch: {
       gateOpened: (run) => checkGate(world, run),
-      programStarted(run: FakeRun) {
-        tell(`run ${run.id} of ${run.order?.jobId} starts its program`);
+      programStarted(run) {
+        world.tell(`run ${run.id} of ${run.order?.jobId} starts its program`);
         checkStart(world, run);
       },
-      signalled(process: FakeProcess, signal, by) {
-        tell(`process ${process.pid} (${process.name}) gets ${signal}`);
+      programEnded: (run, end) => world.tell(`run ${run.id} of ${run.order?.jobId} ends with ${JSON.stringify(end)}`),
+      signalled(process, signal, by) {
+        world.tell(`process ${process.pid} (${process.name} of ${process.run?.id}) gets ${signal}`);
         checkSignal(world, process, signal, by);
       },
     },
     programOf(home, jobId) {
-      const job = scenario.homes.find((one) => pathOf(one.name) === home)?.jobs.find((one) => one.id === jobId);
+      const job = world.story.jobs.find((one) => pathOf(one.home) === home && one.id === jobId)?.planned;
       const turn = turns.get(`${home}/${jobId}`) ?? 0;
       turns.set(`${home}/${jobId}`, turn + 1);
       const program = job?.programs[turn % job.programs.length];
@@ -90,61 +121,84 @@ export async function simulate(scenario: Scenario, options: SimulationOptions = 
       return program;
     },
   });
-  // SQLite keeps it in memory, so there is no file to be found or made.
-  const ledger = createRunLedger({ files: { ...files, stat: () => files.stat("/tmp") } }, ":memory:");
   const world: World = {
     scenario,
     clock,
     files,
     locks,
     host,
-    ledger,
+    // SQLite keeps it in memory, so there is no file to be found or made.
+    ledger: createRunLedger({ files: { ...files, stat: () => files.stat("/tmp") } }, ":memory:"),
     story: createStory(scenario, zone),
+    gateways: new Set(),
+    calmUntilMs: () =>
+      current !== null && clock.monotonicMs() - disturbedAtMs > calmMs ? clock.nowMs() - calmMs : -Infinity,
+    disturb() {
+      disturbedAtMs = clock.monotonicMs();
+    },
+    tell(text) {
+      if (options.trace === undefined) return;
+      history.push(`${formatInstant(Math.floor(clock.nowMs()) + 0.001, zone).slice(11, 23)} ${text}`);
+    },
     report(law, text) {
       if (findings.length < findingsMax) findings.push({ law, text });
-      tell(`${law} IS BROKEN: ${text}`);
+      world.tell(`${law} IS BROKEN: ${text}`);
     },
   };
 
   let operations = 0;
   let daemon: DaemonLife | null = null;
   let current: Life | null = null;
-  /** The kill that waits for its operation. */
-  let kill: { left: number; readonly torn: boolean; readonly downMs: number } | null = null;
+  let kill: (Kill & { left: number }) | null = null;
   let restartMs: number | null = null;
 
-  function tell(text: string): void {
-    if (options.trace !== true) return;
-    history.push(`${formatInstant(Math.floor(clock.nowMs()) + 0.001, zone).slice(11, 23)} ${text}`);
+  /** The second of fake time that is counted, and what the daemon did in it. */
+  let busy = { second: 0, operations: 0 };
+
+  function countBusy(): void {
+    const second = Math.floor(clock.monotonicMs() / 1000);
+    busy = { second, operations: busy.second === second ? busy.operations + 1 : 1 };
+    if (busy.operations !== operationsMax) return;
+    world.report("rest", `the daemon does more than ${operationsMax} operations in one second`);
   }
 
   function interrupt(life: Life, operation: string, path?: string, bytes?: Uint8Array): void {
     operations++;
-    if (options.trace === true) tell(`  ${operations} ${operation}`);
-    if (options.killAt === operations) killNow(life, { torn: false, downMs: 3000 }, path, bytes);
+    countBusy();
+    if (options.trace === "operations") world.tell(`  ${operations} ${operation}`);
+    if (options.killAt === operations) killNow(life, { operations: 0, torn: false, downMs: 3000 }, operation);
     if (kill !== null && kill.left-- === 0) {
-      const { torn, downMs } = kill;
+      const how = kill;
       kill = null;
-      killNow(life, { torn, downMs }, path, bytes);
+      killNow(life, how, operation, path, bytes);
     }
+    if (files.freeBytesLeft <= 0 && life.isAlive()) refuseWrites(operation);
   }
 
-  function killNow(
-    life: Life,
-    how: { readonly torn: boolean; readonly downMs: number },
-    path?: string,
-    bytes?: Uint8Array,
-  ): void {
-    tell(`the daemon is killed${how.torn ? ", and its write is torn" : ""}; the next starts in ${how.downMs} ms`);
-    if (how.torn && path !== undefined && bytes !== undefined) {
+  function killNow(life: Life, how: Kill, operation: string, path?: string, bytes?: Uint8Array): void {
+    const isTorn = how.torn && path !== undefined && bytes !== undefined;
+    world.tell(`the daemon is killed before "${operation}"${isTorn ? ", of which a part is done" : ""}`);
+    if (isTorn) {
       const known = files.stat(path) === null ? Buffer.alloc(0) : Buffer.from(files.read(path));
-      files.plant(path, Buffer.concat([known, bytes.subarray(0, Math.floor(bytes.length * draw.number()))]));
+      const part = bytes.subarray(0, Math.floor(bytes.length * ofTears.number()));
+      files.plant(path, Buffer.concat([known, part]));
     }
     life.end();
     down(how.downMs);
   }
 
+  function refuseWrites(operation: string): void {
+    if (ofTrouble.chance(0.2)) return;
+    if (/^file: (?:create|append|makeFolder)|^spawn: open/.test(operation)) {
+      throw Object.assign(new Error(`ENOSPC: no space left on device, ${operation}`), { code: "ENOSPC" });
+    }
+    if (operation.startsWith("ledger: commit")) throw new Error("database or disk is full");
+  }
+
   function down(downMs: number): void {
+    world.tell(`no daemon for ${Math.round(downMs)} ms`);
+    world.disturb();
+    current?.end();
     daemon = null;
     current = null;
     restartMs = clock.monotonicMs() + downMs;
@@ -153,73 +207,53 @@ export async function simulate(scenario: Scenario, options: SimulationOptions = 
 
   const log: Logger = {
     debug: () => undefined,
-    info: (message, fields) => tell(`says: ${message} ${JSON.stringify(fields ?? {})}`),
-    warn: (message, fields) => tell(`warns: ${message} ${JSON.stringify(fields ?? {})}`),
-    error: (message, fields) => tell(`fails: ${message} ${JSON.stringify(fields ?? {})}`),
+    info: (message, fields) => world.tell(`says: ${message} ${JSON.stringify(fields ?? {})}`),
+    warn: (message, fields) => world.tell(`warns: ${message} ${JSON.stringify(fields ?? {})}`),
+    error: (message, fields) => world.tell(`fails: ${message} ${JSON.stringify(fields ?? {})}`),
   };
 
   function start(): void {
     if (current !== null || restartMs === null || clock.monotonicMs() < restartMs) return;
     restartMs = null;
-    tell("a daemon starts");
-    const life = createLife({ clock, files, locks, host, draw, log, interrupt, threw });
+    world.tell("a daemon starts");
+    world.disturb();
+    const life = createLife({ clock, files, locks, host, draw: ofDaemon, log, interrupt, threw });
     current = life;
     life.step(() => {
-      daemon = startDaemon(life, ledger, rootHome, stateFolder);
+      daemon = startDaemon(life, world.ledger, rootHome, stateFolder);
       if (daemon === null) world.report("start", "the state folder is locked though no daemon lives");
     });
   }
 
   function threw(life: Life, error: unknown): void {
+    // On a full disk a daemon may refuse to start; whoever keeps it tries again. Once it is up it has to stay.
+    const mayRefuse = daemon === null && files.freeBytesLeft <= 0;
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    world.report("daemon", `it ended itself: ${text}`);
-    if (!life.isAlive()) return;
-    life.end();
-    down(1000);
+    if (!mayRefuse) world.report("daemon", `it ended itself: ${text}`);
+    if (life.isAlive()) down(1000);
   }
 
-  function happen(event: PlannedEvent): void {
-    switch (event.kind) {
-      case "kill":
-        if (current === null) return;
-        tell(`a kill is set for ${event.operations} operations on`);
-        kill = { left: event.operations, torn: event.torn, downMs: event.downMs };
-        return;
-      case "sigterm": {
-        const handing = daemon;
-        if (handing === null || current === null) return;
-        tell("the daemon gets SIGTERM");
-        handing.life.step(() => handing.handOver());
-        clock.after(20 * draw.number(), () => {
-          if (!handing.life.isAlive()) return;
-          handing.life.end();
-          down(event.downMs);
-        });
-        return;
-      }
-      case "reboot":
-        tell("the machine starts again");
-        host.reboot();
-        kill = null;
-        down(event.downMs);
-        return;
-    }
-  }
-
+  const happenings = createHappenings(world, ofTrouble, {
+    current: () => daemon,
+    kill(how) {
+      kill = { ...how, left: how.operations };
+    },
+    down,
+  });
   world.story.prepare(world);
   restartMs = clock.monotonicMs();
   start();
-  for (const event of scenario.events) clock.after(event.atMs, () => happen(event));
-  const endMs = clock.monotonicMs() + scenario.lengthMs + scenario.quietMs;
-  // A kill that waits for its operation when the quiet time begins would end it.
+  for (const event of scenario.events) clock.after(event.atMs, () => happenings.happen(event));
   clock.after(scenario.lengthMs, () => {
     kill = null;
+    happenings.end();
+    if (daemon === null) down(1000);
   });
-
+  const endMs = clock.monotonicMs() + scenario.lengthMs + scenario.quietMs;
+  const others = process.listeners("unhandledRejection");
   const rejected = (reason: unknown): void => {
     if (current !== null && !(reason instanceof Object && "operation" in reason)) threw(current, reason);
   };
-  const others = process.listeners("unhandledRejection");
   process.removeAllListeners("unhandledRejection");
   process.on("unhandledRejection", rejected);
   try {
@@ -227,9 +261,11 @@ export async function simulate(scenario: Scenario, options: SimulationOptions = 
       const nextMs = clock.nextMs();
       if (nextMs === null || nextMs > endMs) break;
       clock.fireNext();
+      // As long as promises follow upon each other.
       for (let turn = 0; turn < 12; turn++) await null;
+      // Only now does Node tell of promises that nobody caught.
       if (steps % 64 === 0) await new Promise(setImmediate);
-      if (steps > 2_000_000) throw new Error("Cannot end the simulation: time stands still");
+      if (steps > 300_000) throw new Error("Cannot end the simulation: time stands still");
     }
     await new Promise(setImmediate);
     if (daemon === null) world.report("start", "no daemon lives at the end");
@@ -237,7 +273,7 @@ export async function simulate(scenario: Scenario, options: SimulationOptions = 
   } finally {
     process.removeListener("unhandledRejection", rejected);
     for (const listener of others) process.on("unhandledRejection", listener);
-    ledger.dispose();
+    world.ledger.dispose();
   }
   return { findings, operations, history, runs: host.runs.size };
 }

@@ -9,7 +9,7 @@ for (const [name, scene] of Object.entries(scenes)) {
     for (let killAt = 1; killAt <= whole.operations; killAt++) {
       const { findings } = await simulate(scene, { killAt });
       if (findings.length > 0) {
-        const { history } = await simulate(scene, { killAt, trace: true });
+        const { history } = await simulate(scene, { killAt, trace: "operations" });
         expect.fail(`Killed at operation ${killAt}:\n${history.join("\n")}`);
       }
     }

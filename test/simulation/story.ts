@@ -1,5 +1,5 @@
 import { formatInstant } from "../../src/core/instant.ts";
-import { computeNextRun, nextOccurrence } from "../../src/core/next-occurrence.ts";
+import { computeNextRun, nextInterval, nextOccurrence } from "../../src/core/next-occurrence.ts";
 import type { Schedule } from "../../src/core/schedule.ts";
 import type { Zone } from "../../src/core/zone.ts";
 import type { PlannedHome, PlannedJob, PlannedSchedule, Scenario } from "./scenario.ts";
@@ -8,42 +8,161 @@ import { pathOf, stateFolder, type World } from "./simulate.ts";
 /** What is to become of the jobs, told from outside of the daemon: by the schedules and by those who edit them. */
 export interface Story {
   prepare(world: World): void;
-  /** Each job with the instants that its schedule has named up to `untilMs`. */
-  expected(untilMs: number): readonly ExpectedJob[];
+  readonly jobs: readonly JobStory[];
+  job(home: string, id: string): JobStory | null;
+  create(world: World, home: string, planned: PlannedJob): void;
+  pause(world: World, job: JobStory): void;
+  resume(world: World, job: JobStory): void;
+  edit(world: World, job: JobStory, schedule: PlannedSchedule): void;
+  delete(world: World, job: JobStory): void;
+  /** Changes a record as another program does: under the jobs lock, by rename. False when it is gone. */
+  change(world: World, job: JobStory, act: (record: StoredRecord) => void): boolean;
+  /** The record as it stands in the store. */
+  read(world: World, job: JobStory): StoredRecord | null;
+  /** The instants of one span up to `untilMs`. */
+  instantsOf(span: Span, untilMs: number): readonly number[];
+  /** Whether the span's rule can have named the instant. In an hour that is repeated, that depends on where one counts from. */
+  isNamed(span: Span, atMs: number): boolean;
 }
 
-export interface ExpectedJob {
+/** A time through which a job had one schedule. */
+export interface Span {
+  readonly schedule: Schedule;
+  /** What the one who wrote it put into `next_run_at`. */
+  readonly firstMs: number | null;
+  /** Nothing after `firstMs` and before this is an instant of it: the job was paused. */
+  readonly resumedAtMs: number | null;
+  /** When somebody ended it; null while it lasts. */
+  endMs: number | null;
+  /** Of a span that has ended, the instants that a daemon can have known of. */
+  known: readonly number[];
+}
+
+export interface JobStory {
   readonly home: string;
   readonly id: string;
   readonly planned: PlannedJob;
-  readonly instants: readonly number[];
+  readonly spans: Span[];
+  isGone: boolean;
+  /** Somebody else ran it, so its record counts runs that the ledger does not have. */
+  isShared: boolean;
 }
+
+export type StoredRecord = Record<string, unknown>;
 
 /** A value that means nothing to us, and that `JSON.parse` would change. */
 export const unknownField = '"x_note":{"10":2.0,"9":12345678901234567890}';
+const unknownStandIn = '"x_note":"@"';
 
 export function createStory(scenario: Scenario, zone: Zone): Story {
-  return {
+  const jobs: JobStory[] = [];
+  const text = (ms: number | null): string | null => (ms === null ? null : formatInstant(ms, zone));
+
+  const story: Story = {
+    jobs,
     prepare(world) {
       const { files } = world;
       files.makeFolder("/usr/bin", 0o755, true);
       for (const program of ["bash", "python3", "hermes"]) files.create(`/usr/bin/${program}`, "#!/bin/sh\n", 0o755);
       files.makeFolder("/root", 0o700, true);
       files.makeFolder(stateFolder, 0o700, true);
-      const settings = { recovery: { orphans: scenario.orphans }, stop: { grace: "3 s" } };
+      const settings = {
+        recovery: { orphans: scenario.orphans },
+        stop: { grace: "3 s" },
+        ...(scenario.timeoutMs === null ? {} : { defaults: { timeout: `${scenario.timeoutMs / 1000} s` } }),
+      };
       files.create(`${stateFolder}/config.yaml`, `${JSON.stringify(settings)}\n`, 0o600);
       for (const home of scenario.homes) prepareHome(world, home);
     },
-    expected: (untilMs) =>
-      scenario.homes.flatMap((home) =>
-        home.jobs.map((planned) => ({
-          home: home.name,
-          id: planned.id,
-          planned,
-          instants: instantsOf(planned, untilMs),
-        })),
-      ),
+    job: (home, id) => jobs.find((job) => job.home === home && job.id === id && !job.isGone) ?? null,
+    create(world, home, planned) {
+      if (jobs.some((job) => job.home === home && job.id === planned.id)) return;
+      const { job, record } = begin(home, planned, world.clock.nowMs());
+      jobs.push(job);
+      world.files.create(`${pathOf(home)}/scripts/${planned.id}.sh`, "", 0o700);
+      write(world, home, (records) => records.push(record));
+    },
+    pause(world, job) {
+      story.change(world, job, (record) => {
+        if (record["enabled"] !== true) return;
+        const nowMs = world.clock.nowMs();
+        Object.assign(record, { enabled: false, state: "paused", paused_at: text(nowMs), paused_reason: null });
+        endSpan(world, job, nowMs);
+      });
+    },
+    resume(world, job) {
+      story.change(world, job, (record) => {
+        const schedule = job.spans.at(-1)?.schedule;
+        if (record["state"] !== "paused" || schedule === undefined) return;
+        const nowMs = world.clock.nowMs();
+        const storedMs = Date.parse(String(record["next_run_at"]));
+        // Hermes keeps an instant that passed in the pause, so that it is served late or skipped with a word.
+        const isKept = schedule.kind !== "once" && storedMs <= nowMs;
+        const firstMs = isKept ? storedMs : computeNextRun(schedule, null, nowMs, zone);
+        if (firstMs === null) return;
+        Object.assign(record, { enabled: true, state: "scheduled", paused_at: null, next_run_at: text(firstMs) });
+        job.spans.push(spanOf(schedule, firstMs, isKept ? nowMs : null));
+      });
+    },
+    edit(world, job, planned) {
+      story.change(world, job, (record) => {
+        if (record["enabled"] !== true) return;
+        const nowMs = world.clock.nowMs();
+        const schedule = scheduleOf(planned, nowMs);
+        const firstMs = computeNextRun(schedule, null, nowMs, zone);
+        endSpan(world, job, nowMs);
+        Object.assign(record, { schedule: storedSchedule(schedule, text), next_run_at: text(firstMs) });
+        job.spans.push(spanOf(schedule, firstMs, null));
+      });
+    },
+    delete(world, job) {
+      endSpan(world, job, world.clock.nowMs());
+      job.isGone = true;
+      write(world, job.home, (records) => {
+        const at = records.findIndex((record) => record["id"] === job.id);
+        if (at >= 0) records.splice(at, 1);
+      });
+    },
+    change(world, job, act) {
+      let found = false;
+      write(world, job.home, (records) => {
+        const record = records.find((one) => one["id"] === job.id);
+        if (record === undefined) return;
+        found = true;
+        act(record);
+      });
+      return found;
+    },
+    read({ files }, job) {
+      const document = JSON.parse(files.readText(`${pathOf(job.home)}/cron/jobs.json`)) as {
+        readonly jobs: readonly StoredRecord[];
+      };
+      return document.jobs.find((record) => record["id"] === job.id) ?? null;
+    },
+    instantsOf(span, untilMs) {
+      const instants: number[] = [];
+      const { schedule } = span;
+      let atMs = span.firstMs;
+      while (atMs !== null && atMs <= untilMs) {
+        instants.push(atMs);
+        if (schedule.kind === "once") break;
+        const fromMs: number = instants.length === 1 ? Math.max(atMs, span.resumedAtMs ?? atMs) : atMs;
+        atMs =
+          schedule.kind === "interval"
+            ? nextInterval(atMs, schedule.minutes, fromMs)
+            : nextOccurrence(schedule, fromMs, zone);
+      }
+      return instants;
+    },
+    isNamed(span, atMs) {
+      const { schedule, firstMs } = span;
+      if (atMs === firstMs) return true;
+      if (firstMs === null || atMs < firstMs || schedule.kind === "once") return false;
+      if (schedule.kind === "cron") return nextOccurrence(schedule, atMs - 1, zone) === atMs;
+      return nextInterval(firstMs, schedule.minutes, atMs - 1) === atMs;
+    },
   };
+  return story;
 
   function prepareHome({ files }: World, home: PlannedHome): void {
     const path = pathOf(home.name);
@@ -51,56 +170,73 @@ export function createStory(scenario: Scenario, zone: Zone): Story {
     files.makeFolder(`${path}/scripts`, 0o700, true);
     const config = { timezone: scenario.zone, cron: { max_parallel_jobs: home.parallelMax } };
     files.create(`${path}/config.yaml`, `${JSON.stringify(config)}\n`, 0o600);
+    const records = home.jobs.map((planned) => {
+      const { job, record } = begin(home.name, planned, scenario.startMs);
+      jobs.push(job);
+      return record;
+    });
     for (const job of home.jobs) files.create(`${path}/scripts/${job.id}.sh`, "", 0o700);
-    const records = home.jobs.map((job) => recordOf(job));
-    files.create(`${path}/cron/jobs.json`, `{"jobs": [\n${records.join(",\n")}\n], "updated_at": null}\n`, 0o600);
+    files.create(`${path}/cron/jobs.json`, format({ jobs: records, updated_at: null }), 0o600);
   }
 
-  function scheduleOf(planned: PlannedSchedule): Schedule {
-    if (planned.kind !== "once") return planned;
-    return { kind: "once", runAtMs: scenario.startMs + planned.inMs };
-  }
-
-  function firstOf(schedule: Schedule, atMs: number): number | null {
-    return computeNextRun(schedule, null, atMs, zone);
-  }
-
-  function recordOf(job: PlannedJob): string {
-    const schedule = scheduleOf(job.schedule);
-    const firstMs = firstOf(schedule, scenario.startMs);
-    const text = (ms: number | null): string | null => (ms === null ? null : formatInstant(ms, zone));
-    const record = JSON.stringify({
-      id: job.id,
-      name: `job ${job.id}`,
+  function begin(home: string, planned: PlannedJob, nowMs: number): { job: JobStory; record: StoredRecord } {
+    const schedule = scheduleOf(planned.schedule, nowMs);
+    const firstMs = computeNextRun(schedule, null, nowMs, zone);
+    const record = {
+      id: planned.id,
+      name: `job ${planned.id}`,
       prompt: "",
-      script: `${job.id}.sh`,
+      script: `${planned.id}.sh`,
       no_agent: true,
       schedule: storedSchedule(schedule, text),
       schedule_display: "",
-      repeat: { times: job.repeatTimes, completed: 0 },
+      repeat: { times: planned.repeatTimes, completed: 0 },
       enabled: true,
       state: "scheduled",
-      created_at: text(scenario.startMs),
+      created_at: text(nowMs),
       next_run_at: text(firstMs),
       last_run_at: null,
       last_status: null,
       last_error: null,
       failure_streak: 0,
-    });
-    return `${record.slice(0, -1)}, ${unknownField}}`;
+      x_note: "@",
+    };
+    const spans = [spanOf(schedule, firstMs, null)];
+    return { job: { home, id: planned.id, planned, spans, isGone: false, isShared: false }, record };
   }
 
-  function instantsOf(job: PlannedJob, untilMs: number): readonly number[] {
-    const schedule = scheduleOf(job.schedule);
-    const instants: number[] = [];
-    let atMs = firstOf(schedule, scenario.startMs);
-    while (atMs !== null && atMs <= untilMs) {
-      instants.push(atMs);
-      if (schedule.kind === "once") break;
-      atMs = schedule.kind === "interval" ? atMs + schedule.minutes * 60_000 : nextOccurrence(schedule, atMs, zone);
-    }
-    return instants;
+  function endSpan(world: World, job: JobStory, nowMs: number): void {
+    const span = job.spans.at(-1);
+    if (span === undefined || span.endMs !== null) return;
+    span.endMs = nowMs;
+    const instants = story.instantsOf(span, nowMs);
+    const lines = new Set(
+      world.ledger.slots({ home: job.home, jobId: job.id, limit: 0 }).map((line) => line.scheduledAtMs),
+    );
+    const awaitedMs = world.ledger.cursors(job.home).get(job.id)?.nextAtMs ?? null;
+    span.known = instants.filter((atMs) => lines.has(atMs) || atMs === awaitedMs || atMs <= world.calmUntilMs());
   }
+}
+
+function write(world: World, home: string, act: (records: StoredRecord[]) => void): void {
+  const path = `${pathOf(home)}/cron/jobs.json`;
+  const document = JSON.parse(world.files.readText(path).replaceAll(unknownField, unknownStandIn)) as {
+    readonly jobs: StoredRecord[];
+  };
+  act(document.jobs);
+  world.files.replace(path, ".jobs_hermes.tmp", format(document), 0o600);
+}
+
+function format(document: unknown): string {
+  return `${JSON.stringify(document, null, 1).replaceAll('"x_note": "@"', unknownField)}\n`;
+}
+
+function spanOf(schedule: Schedule, firstMs: number | null, resumedAtMs: number | null): Span {
+  return { schedule, firstMs, resumedAtMs, endMs: null, known: [] };
+}
+
+function scheduleOf(planned: PlannedSchedule, nowMs: number): Schedule {
+  return planned.kind === "once" ? { kind: "once", runAtMs: nowMs + planned.inMs } : planned;
 }
 
 function storedSchedule(schedule: Schedule, text: (ms: number | null) => string | null): unknown {
