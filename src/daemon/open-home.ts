@@ -10,12 +10,12 @@ import {
 } from "../config/load-config.ts";
 import { formatInstant } from "../core/instant.ts";
 import { createZone, type Zone } from "../core/zone.ts";
-import { type EnvFile, parseEnvFile, resolveEnvFile } from "../homes/env-file.ts";
+import { type EnvFile, readEnvFile, resolveEnvFile } from "../homes/env-file.ts";
 import { snapshotEnvironment } from "../homes/environment.ts";
 import { type FoundHome, readHolds } from "../homes/find-homes.ts";
 import { findOnPath, findPython } from "../homes/find-python.ts";
 import { resolveHermesSettings } from "../homes/home-config.ts";
-import { scriptEnvironment, secretsOf } from "../homes/script-environment.ts";
+import { makeScratchFolder, scriptEnvironment, secretsOf } from "../homes/script-environment.ts";
 import { createJobStore } from "../store/job-store.ts";
 import { type FileIdentity, sameFile } from "../system/files.ts";
 import type { System } from "../system/system.ts";
@@ -132,7 +132,7 @@ function settingsOf(
   const hermesCommand = findOnPath(system, path, "hermes");
   const scriptVariables = scriptEnvironment(snapshot.variables, {
     terminal: hermes.terminal,
-    scratchFolder: folderOrNull(system, `${found.path}/cache/scratch`),
+    scratchFolder: makeScratchFolder(system.files, found.path),
     hermesFolder: hermesCommand === null ? null : hermesCommand.slice(0, hermesCommand.lastIndexOf("/")),
   });
   const idle = Number(snapshot.variables["HERMES_CRON_TIMEOUT"] ?? "600");
@@ -160,10 +160,6 @@ function catchUpMissed(hermes: unknown): boolean {
   return !(typeof cron === "object" && cron !== null && "catch_up_missed" in cron && cron.catch_up_missed === false);
 }
 
-function folderOrNull(system: System, path: string): string | null {
-  return system.files.stat(path)?.kind === "folder" ? path : null;
-}
-
 /** Tells one set of variables from another without keeping a value. */
 function fingerprintOf(variables: Readonly<Record<string, string>>): string {
   const hash = createHash("sha256");
@@ -178,7 +174,7 @@ function loadEnvFile(system: System, path: string, last: EnvState): EnvState {
     identity = system.files.stat(path);
     if (sameFile(identity, last.identity) && (identity !== null || last.file === null)) return last;
     if (identity === null) return { file: null, identity, error: null };
-    return { file: parseEnvFile(system.files.read(path), path), identity, error: null };
+    return { file: readEnvFile(system.files, path), identity, error: null };
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
     return { file: last.file, identity, error: text };
