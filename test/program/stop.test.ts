@@ -219,16 +219,21 @@ test("limits of silence, memory and output stop a run and say so", async () => {
 
 test("of 200 MB of output the two ends are kept, and the daemon holds none of it", async () => {
   const home = makeHome(["prints-much"], "defaults: {output_max: 8 MiB}\n");
-  home.writeJobs([scriptJob("aaaaaaaaaaaa", 60, "prints-much.py", { next_run_at: isoIn(2500) })]);
+  home.script("little.sh", "echo little\n");
+  home.writeJobs([
+    scriptJob("aaaaaaaaaaaa", 60, "prints-much.py", { next_run_at: isoIn(4000) }),
+    scriptJob("bbbbbbbbbbbb", 60, "little.sh", { next_run_at: isoIn(-500) }),
+  ]);
   const daemon = home.start();
-  await daemon.said('"ready"');
+  // The first run of a daemon also loads code, whatever it prints.
+  await until(() => home.runs().some((one) => one.state === "completed"));
   const resident = (): number =>
     Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${daemon.pid}/status`, "utf8"))?.[1]) / 1024;
   const before = resident();
   let most = before;
   const run = await until(() => {
     most = Math.max(most, resident());
-    return home.runs().find((one) => one.ended_at !== null);
+    return home.runs().find((one) => one.job_id === "aaaaaaaaaaaa" && one.ended_at !== null);
   }, 60_000);
   expect(run).toMatchObject({ state: "completed", exit_code: 0 });
   const output = outputOf(run);
