@@ -115,7 +115,7 @@ interface Draft {
 
 /**
  * One pass over the jobs of a home. What is due is what Hermes 0.22 would find due; the differences stand in
- * `docs/hermes-differences.md`.
+ * `docs/hermes.md`.
  */
 export function planTick(input: TickInput): TickPlan {
   const ranElsewhere = input.ranElsewhere ?? (() => false);

@@ -142,7 +142,7 @@ test("hermesGraceMs() measures as every Hermes does, its error near clock change
 });
 
 /**
- * Where Hermes 0.19 and 0.20 answer otherwise than we do, as `docs/hermes-schedules.md` lists and argues it. Each entry
+ * Where Hermes 0.19 and 0.20 answer otherwise than we do, as `docs/hermes.md` lists and argues it. Each entry
  * foretells their answer, so that a difference for any other reason fails.
  */
 const olderAnswers: readonly {
