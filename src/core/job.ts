@@ -93,3 +93,20 @@ export interface JobPatch {
   readonly lastFailure?: { readonly at: string; readonly detail: string | null };
   readonly lastDispatch?: LastDispatch;
 }
+
+export function hasPauseMark(job: Job): boolean {
+  return job.state.trim() === "paused" || (job.pausedAt !== null && job.pausedAt !== "");
+}
+
+/** An error state is final for a one-shot only: it says that a recurring job's next time could not be told. */
+export function isTerminal(job: Job): boolean {
+  return job.state === "completed" || (job.state === "error" && job.schedule?.kind === "once");
+}
+
+export function isRunnable(job: Job): boolean {
+  return job.enabled && !isTerminal(job) && !hasPauseMark(job);
+}
+
+export function isUsedUp(job: Job): boolean {
+  return job.repeatTimes !== null && job.repeatTimes > 0 && job.repeatCompleted >= job.repeatTimes;
+}

@@ -3,7 +3,7 @@ import { claimEndsAtMs, fireClaimLifeMs, type OwnerState, runClaimLifeDefaultMs,
 import { classifyLateness, latenessSeconds } from "./dispatch-lateness.ts";
 import { lateGraceMs } from "./grace.ts";
 import { formatInstant, parseInstant } from "./instant.ts";
-import type { Job, JobPatch, StoredTime } from "./job.ts";
+import { hasPauseMark, isRunnable, isTerminal, isUsedUp, type Job, type JobPatch, type StoredTime } from "./job.ts";
 import { nextAhead, type PassedInstants, passedInstants, passedSincePause } from "./missed-occurrence.ts";
 import { computeNextRun, nextOccurrence, onceGraceMs } from "./next-occurrence.ts";
 import {
@@ -32,6 +32,8 @@ export type { SlotCursor } from "./slot.ts";
 export interface OpenRun {
   readonly id: string;
   readonly jobId: string;
+  /** When it was over, if it is: then only the record of its end is still to be written. */
+  readonly overAtMs?: number | null;
 }
 
 export interface TickInput {
@@ -103,7 +105,7 @@ interface Candidate {
 interface Draft {
   readonly input: TickInput;
   readonly view: SlotView;
-  readonly openJobs: ReadonlySet<string>;
+  readonly openRuns: ReadonlyMap<string, OpenRun>;
   readonly candidates: Candidate[];
   readonly claims: PlannedClaim[];
   readonly patches: Map<string, JobPatch>;
@@ -123,7 +125,7 @@ export function planTick(input: TickInput): TickPlan {
   const draft: Draft = {
     input,
     view: { nowMs, zone, ownerState, ranElsewhere },
-    openJobs: new Set(input.openRuns.map((run) => run.jobId)),
+    openRuns: new Map(input.openRuns.map((run) => [run.jobId, run])),
     candidates: [],
     claims: [],
     patches: new Map(),
@@ -241,7 +243,11 @@ function planJob(draft: Draft, job: Job, given: SlotCursor | undefined): void {
     return;
   }
 
-  const isOpen = draft.openJobs.has(job.id);
+  const open = draft.openRuns.get(job.id);
+  const isOpen = open !== undefined;
+  // An instant that came when the run was over already was no overlap: it is served once the end stands in the record.
+  const overAtMs = open?.overAtMs ?? null;
+  if (overAtMs !== null && job.nextRunAt !== null && job.nextRunAt.ms >= overAtMs && job.nextRunAt.ms <= nowMs) return;
   // A one-shot keeps its instant while its run is open. One that runs early on request is due again when that run has ended.
   if (isOpen && schedule.kind === "once") return;
   const patch: Writable<JobPatch> = {};
@@ -729,25 +735,8 @@ function wakeAt(draft: Draft, ms: number): void {
   draft.wakeAtMs = Math.min(draft.wakeAtMs, ms);
 }
 
-function hasPauseMark(job: Job): boolean {
-  return job.state.trim() === "paused" || (job.pausedAt !== null && job.pausedAt !== "");
-}
-
-/** An error state is final for a one-shot only: it says that a recurring job's next time could not be told. */
-function isTerminal(job: Job): boolean {
-  return job.state === "completed" || (job.state === "error" && job.schedule?.kind === "once");
-}
-
-function isRunnable(job: Job): boolean {
-  return job.enabled && !isTerminal(job) && !hasPauseMark(job);
-}
-
 function isHalfPaused(job: Job): boolean {
   return job.enabled && !isTerminal(job) && hasPauseMark(job);
-}
-
-function isUsedUp(job: Job): boolean {
-  return job.repeatTimes !== null && job.repeatTimes > 0 && job.repeatCompleted >= job.repeatTimes;
 }
 
 /** Enabled and paused at once contradict each other, and the pause is what somebody asked for. */

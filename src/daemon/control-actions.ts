@@ -1,7 +1,7 @@
-import { nextOccurrence } from "../core/next-occurrence.ts";
-import type { RunState } from "../core/run.ts";
+import type { RunState } from "../core/run-states.ts";
 import { type Answer, type ControlActions, problem } from "../status/control-server.ts";
-import { isoTime, jobJson, runJson, slotJson } from "../status/json.ts";
+import { jobJson, runJson, slotJson } from "../status/json.ts";
+import { nextCount, nextSnapshot } from "../status/next.ts";
 import { type HomeView, type StatusView, statusSnapshot } from "../status/snapshot.ts";
 import type { Daemon } from "./daemon.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
@@ -108,41 +108,16 @@ export function createControlActions(
       return ok({ slots: ledger.slots(filter).map(slotJson) });
     },
     next(query) {
-      const count = wholeNumber(query.get("count"), 1, 1000);
+      const home = query.get("home");
+      const jobId = query.get("job");
+      const count = wholeNumber(query.get("count"), nextCount(jobId !== null), 1000);
       const at = instant(query.get("at"), system.clock.nowMs());
-      if (count === null) return problem(400, "count is not a number, expected 1 to 1000");
+      if (count === null || count === 0) return problem(400, "count is not a number, expected 1 to 1000");
       if (at === null) return problem(400, "at is not a time, expected ISO 8601");
-      return ok(nextRuns(wanted(query), query.get("job"), count, at));
+      const homes = wanted(query).map((one) => ({ name: one.name, jobs: jobsOf(one), zone: one.settings.zone }));
+      return ok(nextSnapshot(homes, { home, jobId }, at, count));
     },
   };
-
-  function nextRuns(homes: readonly HomeRuntime[], jobId: string | null, count: number, atMs: number): unknown {
-    const occurrences: {
-      readonly home: string;
-      readonly job_id: string;
-      readonly job_name: string;
-      readonly at: string | null;
-    }[] = [];
-    const errors: { readonly home: string; readonly job_id: string; readonly message: string }[] = [];
-    for (const home of homes) {
-      for (const job of jobsOf(home)) {
-        if (jobId !== null && job.id !== jobId) continue;
-        if (!job.enabled) continue;
-        if (job.schedule === null) {
-          errors.push({ home: home.name, job_id: job.id, message: job.fault ?? "It has no schedule" });
-          continue;
-        }
-        let ms: number | null = atMs;
-        for (let left = count; left > 0 && ms !== null; left--) {
-          ms = nextOccurrence(job.schedule, ms, home.settings.zone);
-          if (ms !== null) occurrences.push({ home: home.name, job_id: job.id, job_name: job.name, at: isoTime(ms) });
-          else if (left === count)
-            errors.push({ home: home.name, job_id: job.id, message: "Its schedule never comes again" });
-        }
-      }
-    }
-    return { occurrences: occurrences.sort((a, b) => ((a.at ?? "") < (b.at ?? "") ? -1 : 1)), errors };
-  }
 
   async function runJob(homeName: string, jobId: string): Promise<Answer> {
     const home = table.homes().get(homeName);

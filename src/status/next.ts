@@ -1,0 +1,56 @@
+import { comingOccurrences } from "../core/coming-occurrences.ts";
+import type { Job } from "../core/job.ts";
+import type { Zone } from "../core/zone.ts";
+import { isoTime } from "./json.ts";
+
+/** What `next --json` prints and `GET /v1/next` answers: a job without an occurrence has an error, and no job has both. */
+export interface NextJson {
+  readonly occurrences: readonly {
+    readonly home: string;
+    readonly job_id: string;
+    readonly job_name: string;
+    readonly at: string | null;
+  }[];
+  readonly errors: readonly { readonly home: string; readonly job_id: string; readonly message: string }[];
+}
+
+export interface NextHome {
+  readonly name: string;
+  readonly jobs: readonly Job[];
+  readonly zone: Zone;
+}
+
+/** How many occurrences of each job are shown unless the caller says: a few where one job is asked for, else the first. */
+export function nextCount(isOneJob: boolean): number {
+  return isOneJob ? 5 : 1;
+}
+
+/** The next `count` occurrences of each job, in order of time. A job that does not run is left out unless it is asked for. */
+export function nextSnapshot(
+  homes: readonly NextHome[],
+  wanted: { readonly home: string | null; readonly jobId: string | null },
+  afterMs: number,
+  count: number,
+): NextJson {
+  const found: { readonly atMs: number; readonly home: string; readonly job: Job }[] = [];
+  const errors: NextJson["errors"][number][] = [];
+  for (const home of homes) {
+    if (wanted.home !== null && wanted.home !== home.name) continue;
+    for (const job of home.jobs) {
+      if (wanted.jobId === null ? !job.enabled : wanted.jobId !== job.id) continue;
+      const coming = comingOccurrences(job, afterMs, count, home.zone);
+      if (typeof coming === "string") errors.push({ home: home.name, job_id: job.id, message: coming });
+      else for (const atMs of coming) found.push({ atMs, home: home.name, job });
+    }
+  }
+  found.sort((a, b) => a.atMs - b.atMs);
+  return {
+    occurrences: found.map(({ atMs, home, job }) => ({
+      home,
+      job_id: job.id,
+      job_name: job.name,
+      at: isoTime(atMs),
+    })),
+    errors,
+  };
+}
