@@ -18,6 +18,8 @@ export interface Child {
   /** Why we are ending it: the first cause stays. */
   cause: { readonly reason: RunReason; readonly text: string } | null;
   timeout: Timer | null;
+  /** When its leader had ended, from the moment that this is known; its end is still to be recorded. */
+  overAtMs: number | null;
   /** The launcher, held since it was started; null where an earlier daemon started it. */
   readonly held: HeldProcess | null;
   readonly limits: RunLimits;

@@ -45,6 +45,7 @@ export function createEndedRuns(
   function sweep(child: Child, end: EndedRun): void {
     if (sweeping.has(child.runId)) return;
     sweeping.add(child.runId);
+    child.overAtMs = end.endedAtMs;
     void stopper
       .sweep(child)
       .then(() => limits.finish(child))
@@ -134,7 +135,11 @@ export function createEndedRuns(
       if (batch.length > 0) for (const home of homes().values()) if (home.waiting > 0) home.dirty = true;
       return ended.length > 0;
     },
-    addUnsettled: (end) => void unsettled.set(end.run.id, end),
+    addUnsettled(end) {
+      unsettled.set(end.run.id, end);
+      const child = parts.children.get(end.run.id);
+      if (child !== null) child.overAtMs = end.endedAtMs;
+    },
     settleWaiting(home) {
       const waiting = [...unsettled.values()].filter(({ run }) => run.home === home.name);
       if (waiting.length === 0) return;

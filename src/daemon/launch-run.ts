@@ -81,6 +81,7 @@ function watchChild(
     script,
     cause: null,
     timeout: null,
+    overAtMs: null,
     held: gate.child.held,
     limits: home.settings.limits(job),
   });

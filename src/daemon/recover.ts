@@ -88,6 +88,7 @@ export function adoptedChild(run: Run, limits: RunLimits): Child {
     script: null,
     cause: null,
     timeout: null,
+    overAtMs: null,
     held: null,
     limits,
   };

@@ -170,7 +170,7 @@ function tickInput(parts: DaemonParts, home: HomeRuntime, jobs: readonly Job[]):
     zone: home.settings.zone,
     jobs,
     cursors: home.cursors,
-    openRuns: inHome.map((child) => ({ id: child.runId, jobId: child.jobId })),
+    openRuns: inHome.map((child) => ({ id: child.runId, jobId: child.jobId, overAtMs: child.overAtMs })),
     gates: home.pool.ready(),
     capacity: roomIn(parts, home),
     ownerState: (by) => ownerState(parts, by),

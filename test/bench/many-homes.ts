@@ -66,6 +66,8 @@ export async function measureManyHomes(
   const running: Running[] = [];
   try {
     for (let start = 0; start <= plan.starts; start += 1) {
+      // Each start has an instant of its own to serve: one that was served before is not served again.
+      if (start > 0) await sleep(overdueMs + 1000);
       writeJobs(last, withOneOverdue(quietJobs(plan.jobsPerHome, quietAtMs)));
       rmSync(stamps, { force: true });
       const program = startSupervisor(programs.supervisor, root, state, join(folder, "log"));
@@ -82,6 +84,8 @@ export async function measureManyHomes(
     await Promise.all(running.map(({ program }) => program.stop()));
   }
 }
+
+const overdueMs = 2000;
 
 interface Running {
   readonly contender: string;
@@ -127,9 +131,9 @@ function quietJobs(count: number, quietAtMs: number): readonly BenchJob[] {
   );
 }
 
-/** The last job of the file has been due for two seconds. */
+/** The last job of the file is overdue. */
 function withOneOverdue(jobs: readonly BenchJob[]): readonly BenchJob[] {
-  const overdueAtMs = Math.floor(Date.now() / 1000) * 1000 - 2000;
+  const overdueAtMs = Math.floor(Date.now() / 1000) * 1000 - overdueMs;
   return jobs.map((job, index) =>
     index === jobs.length - 1
       ? { ...job, schedule: { kind: "interval", minutes: 720, display: "every 720m" }, nextRunAtMs: overdueAtMs }

@@ -306,6 +306,20 @@ const cases: readonly Case[] = [
     wake: "10:10:00",
   },
   {
+    fact: "leaves what came due after the run was over until its end is recorded",
+    input: { nowMs: at("10:00:01"), openRuns: [{ id: "r", jobId: "a1", overAtMs: at("09:59:59") }] },
+    lines: [],
+    patch: null,
+    wake: null,
+  },
+  {
+    fact: "skips what came due before the run was over, also when that is known by now",
+    input: { nowMs: at("10:00:01"), openRuns: [{ id: "r", jobId: "a1", overAtMs: at("10:00:00.500") }] },
+    lines: ["10:00:00 skip overlap"],
+    patch: { nextRunAt: "2026-06-15T10:05:00+00:00" },
+    wake: "10:05:00",
+  },
+  {
     fact: "keeps a request that comes while a run is open for its end",
     job: sampleJob({ nextRunAt: stored(at("09:58:00")), manualRunAt: "2026-06-15T09:58:00+00:00" }),
     cursor: cursor(),

@@ -167,6 +167,25 @@ test("a run that ends while no daemon is there keeps its true outcome", async ()
   expect(run).toMatchObject({ state: "failed", reason: "exit", exit_code: 5 });
 });
 
+test("an instant that came after such a run was over is served, not called an overlap", async () => {
+  const home = makeSupervisedHome();
+  home.script("count.sh", `echo one >> ${home.path}/began; sleep 0.3\n`);
+  const began = (): number => readFileSync(join(home.path, "began"), "utf8").length / 4;
+  home.writeJobs([scriptJob("aaaaaaaaaaaa", 60, "count.sh", { next_run_at: isoIn(-500) })]);
+  const first = home.start();
+  await until(() => existsSync(join(home.path, "began")));
+  first.kill("SIGKILL");
+  await first.exited;
+  const [open] = home.runs();
+  await until(() => existsSync(open!.output_path!.replace("output.log", "exit")));
+  const again = isoIn(0);
+  home.writeJobs([scriptJob("aaaaaaaaaaaa", 60, "count.sh", { next_run_at: again })]);
+  home.start();
+  await until(() => home.runs().filter((one) => one.ended_at !== null).length === 2);
+  expect(began()).toBe(2);
+  expect(home.slots().map((slot) => slot.decision)).toEqual(["run", "run"]);
+});
+
 test("SIGTERM hands over: the run goes on, the next daemon adopts it and records its exit code", async () => {
   const home = makeSupervisedHome();
   home.script("seven.sh", `touch ${home.path}/began; sleep 2; exit 7\n`);
