@@ -191,15 +191,17 @@ export function createRunStopper(system: System, children: ChildTable, stateFold
     const find = async (): Promise<void> => {
       const run = identity(ending.child);
       const hurried = ending.state !== "running" && ending.child.cause !== null;
-      const found = await looks.find(run, hurried || delayMs > 0);
-      if (halted || ending.look !== wanted) return;
+      const found = await looks.find(run, hurried || delayMs > 0).catch((error: unknown) => {
+        failed(ending, error);
+        return null;
+      });
+      if (found === null || halted || ending.look !== wanted) return;
       ending.found = [...(found.byRun.get(run.runId) ?? []), ...strays(found)];
       const asked = ending.found.some((row) => row.groupId === ending.child.fingerprint.pid);
       happen(ending, ending.found.length === 0 ? "found_nobody" : asked ? "found_asked" : "found");
     };
-    const run = (): void => void find().catch((error: unknown) => failed(ending, error));
-    if (delayMs === 0) run();
-    else ending.wait = clock.after(delayMs, run);
+    if (delayMs === 0) void find();
+    else ending.wait = clock.after(delayMs, () => void find());
   }
 
   /** Looking failed as a whole, most likely for want of descriptors: nothing is proven, so it is done again. */

@@ -1,6 +1,5 @@
 import type { Fingerprint } from "./fingerprint.ts";
-
-export type RunState = "claimed" | "running" | "completed" | "failed" | "void";
+import type { RunState } from "./run-states.ts";
 
 export type RunReason =
   | "exit"
@@ -42,21 +41,4 @@ export interface Run {
   readonly outputBytes: number | null;
   readonly outputPath: string | null;
   readonly documentPath: string | null;
-}
-
-const legalMoves: Readonly<Record<RunState, readonly RunState[]>> = {
-  claimed: ["running", "failed", "void"],
-  running: ["completed", "failed"],
-  completed: [],
-  failed: [],
-  void: [],
-};
-
-/** Throws when a run may not go from one state to the other: that is a fault in this program, never in a job. */
-export function assertLegalMove(runId: string, from: RunState, to: RunState): void {
-  if (!legalMoves[from].includes(to)) {
-    throw new Error(
-      `Cannot move run "${runId}" from ${from} to ${to}: legal next states are [${legalMoves[from].join(", ")}]`,
-    );
-  }
 }

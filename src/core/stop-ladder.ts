@@ -1,3 +1,5 @@
+import { InvariantError } from "./invariant-error.ts";
+
 /** Where the ending of a run stands. */
 export type StopState = "running" | "asking" | "leaving" | "killing" | "confirming" | "stuck" | "empty";
 
@@ -97,12 +99,23 @@ export const stopLadder: Readonly<Record<StopState, Readonly<Partial<Record<Stop
   },
 };
 
+/** What a reader of `docs/states.md` should know of each. */
+export const stopStateMeanings: Readonly<Record<StopState, string>> = {
+  running: "Nobody wants it ended.",
+  asking: "Its process group got SIGTERM, and its launcher is still there.",
+  leaving: "Its launcher has ended after it was asked; what else there is may use the rest of the grace.",
+  killing: "Whatever a look at the machine finds gets SIGKILL, and then comes the next look.",
+  confirming: "One look found nobody; a second one is to say the same.",
+  stuck: "Something cannot be killed. The run stays open, so its job does not start beside it.",
+  empty: "Two looks in a row found nobody. Final.",
+};
+
 /** The move that `event` causes. Throws when there is none: that is a fault in this program, never in a job. */
 export function nextStopMove(runId: string, state: StopState, event: StopEvent): StopMove {
   const move = stopLadder[state][event];
   if (move === undefined) {
     const legal = Object.keys(stopLadder[state]).join(", ");
-    throw new Error(`Cannot end run "${runId}": ${event} came while ${state}, legal then are [${legal}]`);
+    throw new InvariantError(`Cannot end run "${runId}": ${event} came while ${state}, legal then are [${legal}]`);
   }
   return move;
 }

@@ -72,7 +72,7 @@ export function closeRuns(parts: DaemonParts, home: HomeRuntime, endedRuns: read
 }
 
 /** A daemon that died right after it opened a gate left the row at `claimed`; the launcher's own file knows better. */
-function noteStart(parts: DaemonParts, run: Run, folder: RunFolder): void {
+export function noteStart(parts: DaemonParts, run: Run, folder: RunFolder): void {
   const started = parts.system.files.stat(folder.started);
   if (started === null || parts.ledger.run(run.id)?.state !== "claimed") return;
   parts.ledger.start(run.id, Number(started.modifiedNs / 1000n) / 1000);

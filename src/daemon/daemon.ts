@@ -1,6 +1,7 @@
 import type { Child } from "../child/child-table.ts";
 import { createLimitWatch } from "../child/limit-runs.ts";
 import { createRunStopper } from "../child/stop-run.ts";
+import { InvariantError } from "../core/invariant-error.ts";
 import type { Run, RunReason } from "../core/run.ts";
 import type { Timer } from "../system/clock.ts";
 import { decidedEnd } from "./close-run.ts";
@@ -248,7 +249,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     try {
       act();
     } catch (error) {
-      if (!(error instanceof Error)) throw error;
+      if (!(error instanceof Error) || error instanceof InvariantError) throw error;
       if (home === null) {
         system.log.error("could not look at the homes again", { error: error.message });
         return;

@@ -1,9 +1,10 @@
 import type { Child } from "../child/child-table.ts";
 import type { LimitWatch } from "../child/limit-runs.ts";
 import type { RunStopper } from "../child/stop-run.ts";
+import { InvariantError } from "../core/invariant-error.ts";
 import type { Run } from "../core/run.ts";
 import { readExit, runFolder } from "../output/run-folder.ts";
-import { closeRuns, decidedEnd, type EndedRun, settleLater } from "./close-run.ts";
+import { closeRuns, decidedEnd, type EndedRun, noteStart, settleLater } from "./close-run.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
 
@@ -81,6 +82,7 @@ export function createEndedRuns(
         else parts.children.remove(end.run.id);
       }
     } catch (error) {
+      if (error instanceof InvariantError) throw error;
       // Most likely a full disk. Every step can be done again, so these ends wait and are tried again.
       system.log.error("ends of runs could not be recorded yet", { home: home.name, error: String(error) });
       system.clock.after(retryMs, () => {
@@ -96,6 +98,7 @@ export function createEndedRuns(
   function closeWithoutHome(ends: readonly EndedRun[]): void {
     parts.ledger.transaction(() => {
       for (const { run, end, endedAtMs } of ends) {
+        noteStart(parts, run, runFolder(parts.stateFolder, run.id));
         const success = end.cause === null && end.exitCode === 0;
         parts.ledger.close(run.id, {
           state: success ? "completed" : "failed",

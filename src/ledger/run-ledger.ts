@@ -1,5 +1,7 @@
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { assertLegalMove, type Run, type RunReason, type RunState } from "../core/run.ts";
+import { InvariantError } from "../core/invariant-error.ts";
+import type { Run, RunReason } from "../core/run.ts";
+import { nextRunState, type RunEvent, type RunState } from "../core/run-states.ts";
 import type { System } from "../system/system.ts";
 import { LedgerError, ledgerVersion, prepareSchema, schemaVersion } from "./schema.ts";
 import {
@@ -83,6 +85,8 @@ export interface RunLedger extends SlotLedger {
   dispose(): void;
 }
 
+const endEvents: Readonly<Record<TerminalState, RunEvent>> = { completed: "complete", failed: "fail", void: "void" };
+
 const runColumns = [
   "id",
   "home",
@@ -143,8 +147,8 @@ export function createRunLedger(
     `INSERT INTO run (${runColumns.join(", ")}) VALUES (${runColumns.map(() => "?").join(", ")})`,
   );
   const readState = database.prepare("SELECT state FROM run WHERE id = ?");
-  const startRun = database.prepare("UPDATE run SET state = 'running', started_us = ? WHERE id = ?");
-  const adoptRun = database.prepare("UPDATE run SET adopted = 1 WHERE id = ?");
+  const startRun = database.prepare("UPDATE run SET state = ?, started_us = ? WHERE id = ?");
+  const adoptRun = database.prepare("UPDATE run SET state = ?, adopted = 1 WHERE id = ?");
   const closeRun = database.prepare(
     `UPDATE run SET state = ?, reason = ?, exit_code = ?, signal = ?, error = ?, ended_us = ?,
       output_bytes = ?, output_path = coalesce(?, output_path), document_path = ? WHERE id = ?`,
@@ -186,10 +190,10 @@ export function createRunLedger(
   function close(runId: string, end: RunEnd): boolean {
     return transaction(() => {
       const from = stateOf(runId);
-      if (from === "completed" || from === "failed" || from === "void") return false;
-      assertLegalMove(runId, from, end.state);
+      const to = nextRunState(runId, from, endEvents[end.state]);
+      if (to === from) return false;
       closeRun.run(
-        end.state,
+        to,
         end.reason,
         end.exitCode,
         end.signal,
@@ -208,21 +212,26 @@ export function createRunLedger(
     transaction,
     claim(runs) {
       transaction(() => {
-        for (const run of runs) insertRun.run(...toRow(run));
+        for (const run of runs) {
+          if (run.state !== "claimed")
+            throw new InvariantError(`Cannot claim run "${run.id}": it is ${run.state} already`);
+          insertRun.run(...toRow(run));
+        }
       });
     },
     start(runId, startedAtMs) {
       transaction(() => {
-        assertLegalMove(runId, stateOf(runId), "running");
-        startRun.run(toMicroseconds(startedAtMs), runId);
+        startRun.run(nextRunState(runId, stateOf(runId), "start"), toMicroseconds(startedAtMs), runId);
       });
     },
     close,
     addOutput: (runId, output) => {
       addOutputToRun.run(output.outputBytes, output.outputPath, output.documentPath, runId);
     },
-    adopt: (runId) => {
-      adoptRun.run(runId);
+    adopt(runId) {
+      transaction(() => {
+        adoptRun.run(nextRunState(runId, stateOf(runId), "adopt"), runId);
+      });
     },
     openRuns(home) {
       const { text, values } = where([["home = ?", home]]);

@@ -104,13 +104,13 @@ test("createRunLedger() keeps every field of a run across a restart", () => {
     run({ id: "r2", scheduledAtMs: null, fingerprint: { ...run().fingerprint, startTicks: null, pidNamespace: null } }),
   ]);
   first.start("r1", dayMs + 3);
+  first.adopt("r1");
   expect(
     first.close(
       "r1",
       end({ state: "failed", reason: "signal", exitCode: null, signal: "SIGKILL", error: "Killed by SIGKILL" }),
     ),
   ).toBe(true);
-  first.adopt("r1");
   first.dispose();
   opened.length = 0;
   const second = open();
@@ -142,16 +142,21 @@ test("close() lets the first cause win", () => {
   expect(ledger.run("r1")).toMatchObject({ state: "failed", reason: "timeout", error: "Ran longer than 5 s" });
 });
 
-test("start() and close() refuse a move that no run makes", () => {
+test("claim(), start(), adopt() and close() refuse a move that no run makes", () => {
   const ledger = open();
+  expect(() => ledger.claim([run({ id: "r0" }), run({ state: "running" })])).toThrow(
+    'Cannot claim run "r1": it is running already',
+  );
+  expect(ledger.openRuns()).toEqual([]);
   ledger.claim([run()]);
   expect(() => ledger.close("r1", end())).toThrow(
-    'Cannot move run "r1" from claimed to completed: legal next states are [running, failed, void]',
+    'Cannot complete run "r1": it is claimed, legal then are [start, adopt, void, fail]',
   );
   ledger.close("r1", end({ state: "void" }));
-  expect(() => ledger.start("r1", dayMs)).toThrow(
-    'Cannot move run "r1" from void to running: legal next states are []',
-  );
+  const legal = "legal then are [void, complete, fail]";
+  expect(() => ledger.start("r1", dayMs)).toThrow(`Cannot start run "r1": it is void, ${legal}`);
+  expect(() => ledger.adopt("r1")).toThrow(`Cannot adopt run "r1": it is void, ${legal}`);
+  expect(ledger.run("r1")).toMatchObject({ state: "void", startedAtMs: null, adopted: false });
   expect(() => ledger.start("r9", dayMs)).toThrow('Cannot change run "r9": the ledger has no such run');
 });
 

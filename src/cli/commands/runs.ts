@@ -1,4 +1,5 @@
-import type { Run, RunState } from "../../core/run.ts";
+import type { Run } from "../../core/run.ts";
+import type { RunState } from "../../core/run-states.ts";
 import { runJson } from "../../status/json.ts";
 import type { CommandParts } from "../command-parts.ts";
 import { type ExitCode, exitCodes } from "../exit-codes.ts";
