@@ -9,7 +9,7 @@ import { type RunJson, runJson, type SlotJson, slotJson } from "../../src/status
 import { createFiles } from "../../src/system/real-files.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const program = join(root, "src/cli/main.ts");
+const sources = join(root, "src/cli/main.ts");
 
 export interface JobRecord {
   readonly [key: string]: unknown;
@@ -27,6 +27,8 @@ export interface SupervisedHome {
   job(id: string, home?: string): Record<string, unknown>;
   script(name: string, text: string, home?: string): void;
   file(name: string, text: string): void;
+  /** Writes the host's settings, next to the ledger. */
+  hostConfig(text: string): void;
   start(extra?: Readonly<Record<string, string>>, more?: readonly string[]): Daemon;
   /** Runs a command to its end and parses what it prints with `--json`. */
   ask(...command: readonly string[]): { readonly status: number | null; readonly json: never; readonly stderr: string };
@@ -52,8 +54,11 @@ const environment = (home: string, extra: Readonly<Record<string, string>> = {})
   ...extra,
 });
 
-/** A test that runs beside others hands in its own `onTestFinished`. */
-export function makeSupervisedHome(onFinished: (clean: () => Promise<void>) => void = onTestFinished): SupervisedHome {
+/** A test that runs beside others hands in its own `onTestFinished`. `program` may be a built one. */
+export function makeSupervisedHome(
+  onFinished: (clean: () => Promise<void>) => void = onTestFinished,
+  program = sources,
+): SupervisedHome {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), "supervisor-test-")));
   const path = join(folder, "hermes");
   const state = join(folder, "state");
@@ -94,6 +99,10 @@ export function makeSupervisedHome(onFinished: (clean: () => Promise<void>) => v
       const file = join(path, name);
       mkdirSync(dirname(file), { recursive: true });
       writeFileSync(file, text);
+    },
+    hostConfig(text) {
+      mkdirSync(state, { recursive: true, mode: 0o700 });
+      writeFileSync(join(state, "config.yaml"), text);
     },
     start(extra = {}, more = []) {
       const child = spawn(process.execPath, [program, "--home", path, "--state", state, "start", ...more], {
