@@ -12,6 +12,7 @@ import {
 import { formatInstant } from "../core/instant.ts";
 import type { Job } from "../core/job.ts";
 import { createZone, type Zone } from "../core/zone.ts";
+import { diskShortage } from "../homes/disk-room.ts";
 import { type EnvFile, parseEnvFile } from "../homes/env-file.ts";
 import { snapshotEnvironment } from "../homes/environment.ts";
 import { type FoundHome, findHomes, readHolds } from "../homes/find-homes.ts";
@@ -29,6 +30,8 @@ export interface HomeReading {
   readonly state: HomeView["state"];
   readonly reason: string | null;
   readonly jobs: readonly Job[];
+  readonly strays: readonly string[];
+  readonly diskShortage: string | null;
   readonly zone: Zone;
   readonly settings: Settings;
   readonly hermes: HermesSettings;
@@ -119,15 +122,20 @@ export function createReader(parts: CommandParts): Reader {
       hermes,
       configPath,
       configError: open.config.error,
+      diskShortage:
+        diskShortage(system.files, stateFolder, settings.freeBytesMin) ??
+        diskShortage(system.files, join(found.path, "cron"), settings.freeBytesMin),
     };
-    if (found.state !== "active") return { ...shared, state: found.state, reason: found.reason, jobs: [] };
+    const none = { jobs: [], strays: [] };
+    if (found.state !== "active") return { ...shared, ...none, state: found.state, reason: found.reason };
     try {
-      const { jobs } = open.store.read();
+      const { jobs, strays } = open.store.read();
       const hold = readHolds(system, found, rootHome, hermes.standalone)[0];
-      return { ...shared, state: hold === undefined ? "active" : "paused", reason: hold?.kind ?? null, jobs };
+      const reason = hold?.kind ?? (shared.diskShortage === null ? null : "disk");
+      return { ...shared, jobs, strays, state: reason === null ? "active" : "paused", reason };
     } catch (error) {
       if (!(error instanceof Error)) throw error;
-      return { ...shared, state: "degraded", reason: error.message, jobs: [] };
+      return { ...shared, ...none, state: "degraded", reason: error.message };
     }
   }
 
@@ -199,6 +207,8 @@ export function createReader(parts: CommandParts): Reader {
           state: home.state,
           reason: home.reason,
           jobs: home.jobs,
+          strays: home.strays,
+          diskShortage: home.diskShortage,
           runsMax: Math.min(home.hermes.maxParallelJobs ?? Number.POSITIVE_INFINITY, home.settings.maxOpenRuns),
           waiting: null,
           tickLock: tickLock(system, home.path),

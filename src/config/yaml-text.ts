@@ -180,9 +180,11 @@ function toPlainData(
 ): unknown {
   const anchors = new Map<string, Node>();
   let nodes = 0;
+  /** The alias of the text itself that is being followed: what it leads to stands elsewhere and may be innocent. */
+  let expanding: unknown = null;
 
   function convert(node: unknown, depth: number, open: readonly unknown[]): unknown {
-    if (++nodes > nodesMax) throw error(node, `its aliases expand to more than ${nodesMax} values, expected fewer`);
+    if (++nodes > nodesMax) throw error(expanding ?? node, `its aliases expand to more than ${nodesMax} values, expected fewer`);
     if (depth > depthMax) throw error(node, `nested deeper than ${depthMax} levels, expected at most ${depthMax}`);
     if (isAlias(node)) {
       const target = anchors.get(node.source);
@@ -190,7 +192,11 @@ function toPlainData(
         throw error(node, `alias "*${node.source}" has no anchor before it, expected "&${node.source}" above`);
       if (open.includes(target))
         throw error(node, `alias "*${node.source}" stands inside its own anchor, expected another value`);
-      return convert(target, depth + 1, open);
+      const outer = expanding;
+      expanding ??= node;
+      const value = convert(target, depth + 1, open);
+      expanding = outer;
+      return value;
     }
     if (isScalar(node)) {
       if (node.anchor !== undefined) anchors.set(node.anchor, node);

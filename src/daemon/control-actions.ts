@@ -1,8 +1,10 @@
+import type { Job } from "../core/job.ts";
 import type { RunState } from "../core/run-states.ts";
 import { type Answer, type ControlActions, problem } from "../status/control-server.ts";
 import { jobJson, runJson, slotJson } from "../status/json.ts";
 import { nextCount, nextSnapshot } from "../status/next.ts";
 import { type HomeView, type StatusView, statusSnapshot } from "../status/snapshot.ts";
+import type { StoreSnapshot } from "../store/job-store.ts";
 import type { Daemon } from "./daemon.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
@@ -47,24 +49,32 @@ export function createControlActions(
     };
   }
 
-  function jobsOf(home: HomeRuntime): ReturnType<HomeRuntime["store"]["read"]>["jobs"] {
+  function jobsOf(home: HomeRuntime): readonly Job[] {
+    return storeOf(home).jobs;
+  }
+
+  function storeOf(home: HomeRuntime): Pick<StoreSnapshot, "jobs" | "strays"> {
     try {
-      return home.store.read().jobs;
+      return home.store.read();
     } catch {
       // The home's state says what is wrong with it.
-      return [];
+      return { jobs: [], strays: [] };
     }
   }
 
   function homeView(home: HomeRuntime): HomeView {
-    const hold = home.state.kind === "active" ? home.hold() : null;
     const { lockBusy } = home;
+    const fault = home.state.kind === "active" ? home.endsFault : home.state.reason;
+    const hold = fault === null ? home.hold() : null;
+    const { jobs, strays } = storeOf(home);
     return {
       name: home.name,
       path: home.path,
-      state: hold === null ? home.state.kind : "paused",
-      reason: hold ?? (home.state.kind === "active" ? null : home.state.reason),
-      jobs: jobsOf(home),
+      state: hold !== null ? "paused" : home.state.kind === "active" && fault !== null ? "degraded" : home.state.kind,
+      reason: hold ?? fault,
+      jobs,
+      strays,
+      diskShortage: home.diskShortage(),
       waiting: home.waiting,
       runsMax: Math.min(home.settings.parallelJobsMax, parts.settings.openRunsMax),
       tickLock: {

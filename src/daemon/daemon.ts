@@ -7,11 +7,13 @@ import type { Timer } from "../system/clock.ts";
 import { decidedEnd } from "./close-run.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import { createEndedRuns } from "./ended-runs.ts";
+import { homeFault } from "./home-fault.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
 import { claimRenewalMs, renewClaims, retire } from "./housekeeping.ts";
 import { launchRuns } from "./launch-run.ts";
 import { createLeftRuns } from "./left-runs.ts";
 import { adoptedChild } from "./recover.ts";
+import { createHomeReports } from "./report-home.ts";
 import { type DurableClaim, roomIn, tick } from "./tick.ts";
 
 /** How long before a due time its launchers are started: room for a hundred of them on a slow machine. */
@@ -58,6 +60,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
   });
   const ends = createEndedRuns(parts, () => outlook.homes(), stopper, limitWatch, wakeSoon);
   const left = createLeftRuns(parts, () => outlook.homes(), stopper, limitWatch, ends, armTimeout, wakeSoon);
+  const reports = createHomeReports(system.log);
   let timer: Timer | null = null;
   let timerAtMonotonicMs = Number.POSITIVE_INFINITY;
   let safetyAtMonotonicMs = 0;
@@ -127,6 +130,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
   function tickHome(home: HomeRuntime): void {
     home.dirty = false;
     home.retryAtMonotonicMs = null;
+    if (!home.settings.usable) throw new Error(home.settings.error ?? "The settings of the home cannot be read");
     left.clearClaims(home);
     ends.settleWaiting(home);
     const report = tick(parts, home);
@@ -142,6 +146,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       home.lockBusy = null;
       launch(home, report.claims);
     }
+    reports.report(home, system.clock.monotonicMs());
   }
 
   /** Somebody else ticks this home. That is ordinary for a moment beside a gateway, and worth a line when it lasts. */
@@ -260,12 +265,13 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
 
   function degrade(home: HomeRuntime, error: Error): void {
     const before = home.state;
-    home.state = { kind: "degraded", reason: error.message };
+    const reason = homeFault(home.name, error);
+    home.state = { kind: "degraded", reason };
     home.wakeAtMs = null;
     home.retryAtMonotonicMs = system.clock.monotonicMs() + 1000;
     home.pool.discardAll();
-    if (before.kind !== "degraded" || before.reason !== error.message) {
-      system.log.error("a home cannot be served until this is mended", { home: home.name, error: error.message });
+    if (before.kind !== "degraded" || before.reason !== reason) {
+      system.log.error("a home cannot be served until this is mended", { home: home.name, error: reason });
     }
   }
 

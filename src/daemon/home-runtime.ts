@@ -24,6 +24,10 @@ export interface HomeSettings {
   readonly bash: string | null;
   /** Why the home's `config.yaml` or `.env` is not in force as it stands; the last good one is. */
   readonly error: string | null;
+  /** False while no good version of these files was ever seen: nothing runs by guesses about its time, limits and variables. */
+  readonly usable: boolean;
+  /** What in them is passed over, in sentences without values. */
+  readonly warnings: readonly string[];
 }
 
 /** What forbids starting anything in a home now. */
@@ -42,8 +46,12 @@ export interface HomeRuntime {
   readonly pool: GatePool;
   /** Looks at the markers; cheap enough for every tick. */
   hold(): HomeHold | null;
+  /** Why the disk is too full for anything to start, or null. */
+  diskShortage(): string | null;
   settings: HomeSettings;
   state: HomeState;
+  /** Why the ends of its runs cannot be recorded now, or null. */
+  endsFault: string | null;
   readonly cursors: Map<string, SlotCursor>;
   /** By job, the instant of a void claim, to be served again by the next tick. */
   readonly restored: Map<string, number>;

@@ -1,6 +1,6 @@
 import type { SlotCursor } from "../core/plan-tick.ts";
 import type { FoundHomes } from "../homes/find-homes.ts";
-import type { HomeRuntime } from "./home-runtime.ts";
+import type { HomeRuntime, HomeSettings } from "./home-runtime.ts";
 import { type HomeSources, type OpenHome, openHome } from "./open-home.ts";
 
 /** The homes that this daemon serves, by name. */
@@ -18,6 +18,7 @@ export function createHomeTable(
   const { log } = sources.system;
   const open = new Map<string, OpenHome>();
   const homes = new Map<string, HomeRuntime>();
+  const said = new Map<string, HomeSettings>();
   let lastError: string | null = null;
 
   return {
@@ -29,6 +30,10 @@ export function createHomeTable(
       lastError = found.error;
       for (const home of found.homes) {
         let known = open.get(home.name);
+        if (known?.runtime.state.kind === "unsupported" && home.state !== "unsupported") {
+          log.info("the home has a known layout again", { home: home.name });
+          known = undefined;
+        }
         if (known === undefined) {
           known = openHome(sources, home);
           for (const [jobId, cursor] of cursors(home.name)) known.runtime.cursors.set(jobId, cursor);
@@ -37,6 +42,7 @@ export function createHomeTable(
           log.info("serving a home", { home: home.name, path: home.path });
         }
         if (known.reload()) known.runtime.dirty = true;
+        saySettings(known.runtime);
         takeState(known.runtime, home.state, home.reason ?? "");
       }
       // When the list could not be made, those known before must not be taken for deleted.
@@ -46,6 +52,7 @@ export function createHomeTable(
         homes.get(name)?.pool.discardAll();
         open.delete(name);
         homes.delete(name);
+        said.delete(name);
         log.warn("a home is gone; it is served no more", { home: name });
       }
     },
@@ -58,9 +65,17 @@ export function createHomeTable(
         log.error("a home has an unknown layout and is left alone", { home: home.name, reason });
       home.state = { kind: "unsupported", reason };
       home.pool.discardAll();
-    } else if (before === "unsupported") {
-      home.state = { kind: "active" };
-      home.dirty = true;
     }
+  }
+
+  /** Once for each new fault or warning of the home's files. One that leaves nothing to go by is said by the tick that cannot be. */
+  function saySettings({ name: home, settings }: HomeRuntime): void {
+    const { error, usable, warnings } = settings;
+    const before = said.get(home);
+    if (error !== null && usable && error !== before?.error)
+      log.error("new settings of a home are not in force; the last good ones are", { home, error });
+    if (error === null && before?.error != null) log.info("the settings of a home are in force again", { home });
+    for (const warning of warnings) if (before?.warnings.includes(warning) !== true) log.warn(warning, { home });
+    said.set(home, settings);
   }
 }

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createChildTable } from "../child/child-table.ts";
 import { type ConfigLayer, effectiveSettings, type Loaded, loadHostConfig } from "../config/load-config.ts";
+import { diskShortage } from "../homes/disk-room.ts";
 import { type FoundHomes, findHomes } from "../homes/find-homes.ts";
 import { createRunLedger } from "../ledger/run-ledger.ts";
 import { createControlServer } from "../status/control-server.ts";
@@ -112,8 +113,8 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
       },
     },
   };
+  let { freeBytesMin } = effectiveSettings(host.value, null, options.environment);
   const findNow = (): FoundHomes => findHomes(system, rootHome);
-  let diskLow = false;
   const table: HomeTable = createHomeTable(
     {
       system,
@@ -123,7 +124,7 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
       variables: options.environment,
       hashKey: hashKey(ledger, system),
       host: () => host.value,
-      diskLow: () => diskLow,
+      diskShortage: (folder) => diskShortage(system.files, folder, freeBytesMin),
     },
     findNow,
     (name) => ledger.cursors(name),
@@ -136,8 +137,7 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
     }
     host = next;
     parts.settings = hostSettings();
-    diskLow =
-      system.files.freeBytes(stateFolder) < effectiveSettings(host.value, null, options.environment).freeBytesMin;
+    freeBytesMin = effectiveSettings(host.value, null, options.environment).freeBytesMin;
     table.refresh();
   };
   refresh();

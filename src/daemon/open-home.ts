@@ -32,8 +32,8 @@ export interface HomeSources {
   readonly hashKey: string;
   readonly rootHome: string;
   host(): ConfigLayer;
-  /** True when the state folder's disk is too full to record what runs. */
-  diskLow(): boolean;
+  /** Why the disk of a folder is too full to start what writes there, or null. */
+  diskShortage(folder: string): string | null;
 }
 
 /** A home with the reader of its settings. */
@@ -49,11 +49,18 @@ interface EnvState {
   readonly error: string | null;
 }
 
+/** Whether a file was good at least once, so that there is something to keep when it turns bad. */
+interface EverGood {
+  config: boolean;
+  environment: boolean;
+}
+
 export function openHome(sources: HomeSources, found: FoundHome): OpenHome {
   const { system } = sources;
   let config: Loaded<HomeConfig> | null = null;
   let environment: EnvState = { file: null, identity: null, error: null };
   let host: ConfigLayer | null = null;
+  const everGood: EverGood = { config: false, environment: false };
 
   const read = (): HomeSettings | null => {
     const nextConfig = loadHomeConfig(system.files, `${found.path}/config.yaml`, config);
@@ -63,13 +70,17 @@ export function openHome(sources: HomeSources, found: FoundHome): OpenHome {
     config = nextConfig;
     environment = nextEnvironment;
     host = nextHost;
-    return settingsOf(sources, found, host, config, environment);
+    everGood.config ||= config.error === null;
+    everGood.environment ||= environment.error === null;
+    return settingsOf(sources, found, host, config, environment, everGood.config && everGood.environment);
   };
 
   const settings = read();
   if (settings === null) throw new Error(`Cannot open home "${found.name}": its settings were not read`);
   // The zone may change under way, so the store asks for the one in force.
   const zone = (): Zone => runtime.settings.zone;
+  const shortage = (): string | null =>
+    sources.diskShortage(sources.stateFolder) ?? sources.diskShortage(`${found.path}/cron`);
   const runtime: HomeRuntime = {
     name: found.name,
     path: found.path,
@@ -82,10 +93,12 @@ export function openHome(sources: HomeSources, found: FoundHome): OpenHome {
     pool: createGatePool(system, `${sources.stateFolder}/runs`, sources.launcherPath),
     hold() {
       const marker = readHolds(system, found, sources.rootHome, runtime.settings.standalone)[0];
-      return marker?.kind ?? (sources.diskLow() ? "disk" : null);
+      return marker?.kind ?? (shortage() === null ? null : "disk");
     },
+    diskShortage: shortage,
     settings,
     state: { kind: "active" },
+    endsFault: null,
     cursors: new Map(),
     restored: new Map(),
     wakeAtMs: null,
@@ -116,6 +129,7 @@ function settingsOf(
   host: ConfigLayer,
   config: Loaded<HomeConfig>,
   environment: EnvState,
+  usable: boolean,
 ): HomeSettings {
   const { system, variables } = sources;
   const inForce = effectiveSettings(host, config.value.section, variables);
@@ -132,7 +146,8 @@ function settingsOf(
   const hermesCommand = findOnPath(system, path, "hermes");
   const scriptVariables = scriptEnvironment(snapshot.variables, {
     terminal: hermes.terminal,
-    scratchFolder: makeScratchFolder(system.files, found.path),
+    // Nothing at all is written to a home of an unknown layout.
+    scratchFolder: found.state === "unsupported" ? null : makeScratchFolder(system.files, found.path),
     hermesFolder: hermesCommand === null ? null : hermesCommand.slice(0, hermesCommand.lastIndexOf("/")),
   });
   const idle = Number(snapshot.variables["HERMES_CRON_TIMEOUT"] ?? "600");
@@ -152,6 +167,8 @@ function settingsOf(
     python: inForce.hermesPython ?? findPython(system, path, userHome),
     bash: findOnPath(system, path, "bash") ?? (system.files.stat("/bin/bash") === null ? null : "/bin/bash"),
     error: errors.length === 0 ? null : errors.join("; "),
+    usable,
+    warnings: [...hermes.warnings, ...snapshot.warnings],
   };
 }
 

@@ -71,6 +71,10 @@ export interface HomeView {
   readonly state: "active" | "paused" | "degraded" | "unsupported";
   readonly reason: string | null;
   readonly jobs: readonly Job[];
+  /** One sentence for each entry of `jobs.json` that is no job. */
+  readonly strays: readonly string[];
+  /** Why the disk is too full for anything to start, or null. */
+  readonly diskShortage: string | null;
   /** Infinite where nothing limits it. */
   readonly runsMax: number;
   /** Jobs that are due and cannot start; null when only the records can tell. */
@@ -127,11 +131,13 @@ function homeJson(home: HomeView, openRuns: readonly Run[], nowMs: number): Home
     if (dueMs <= nowMs && !running.has(job.id)) waiting += 1;
     if (nextDueMs === null || dueMs < nextDueMs) nextDueMs = dueMs;
   }
+  // It goes on with its last good settings, and yet somebody has to look after it.
+  const isMisset = home.configError !== null && home.state === "active";
   return {
     name: home.name,
     path: home.path,
-    state: home.state,
-    reason: home.reason,
+    state: isMisset ? "degraded" : home.state,
+    reason: isMisset ? home.configError : home.reason,
     jobs: home.jobs.length,
     enabled_jobs: enabled,
     open_runs: openRuns.length,
@@ -152,6 +158,12 @@ function findAlerts(view: StatusView): AlertJson[] {
     view.failedRuns.filter((run) => run.reason === "orphaned").map((run) => [`${run.home}/${run.jobId}`, run]),
   );
   const open = new Set(view.openRuns.map((run) => `${run.home}/${run.jobId}`));
+  for (const shortage of new Set(view.homes.map((home) => home.diskShortage))) {
+    if (shortage === null) continue;
+    // One disk may be that of many homes, or of the history of all.
+    const homes = view.homes.filter((home) => home.diskShortage === shortage);
+    add("disk_low", homes.length === 1 ? (homes[0]?.name ?? null) : null, null, shortage, null);
+  }
   for (const home of view.homes) {
     if (home.configError !== null) add("config_invalid", home.name, null, home.configError, null);
     if (home.state === "degraded") add("home_degraded", home.name, null, home.reason ?? "Degraded", null);
@@ -161,6 +173,7 @@ function findAlerts(view: StatusView): AlertJson[] {
       const message = `The tick lock has been held by ${holderPid === null ? "another process" : `process ${holderPid}`} for ${Math.floor((view.nowMs - sinceMs) / 1000)} s`;
       add("lock_stuck", home.name, null, message, sinceMs);
     }
+    for (const stray of home.strays) add("job_invalid", home.name, null, stray, null);
     for (const job of home.jobs) {
       const key = `${home.name}/${job.id}`;
       if (job.fault !== null) add("job_invalid", home.name, job.id, job.fault, null);

@@ -78,6 +78,7 @@ export function createJobStore(system: StoreSystem, cronFolder: string, options:
   const lockPath = join(cronFolder, ".jobs.lock");
   let loaded: LoadedStore | null = null;
   let written: (() => LoadedStore) | null = null;
+  let refused: { readonly identity: FileIdentity; readonly error: CorruptStoreError } | null = null;
 
   function load(): LoadedStore {
     loaded = written?.() ?? loaded;
@@ -89,6 +90,8 @@ export function createJobStore(system: StoreSystem, cronFolder: string, options:
         loaded = emptyStore(options);
         return loaded;
       }
+      // A large file that nobody has mended yet would be read each time that somebody looks.
+      if (sameFile(refused?.identity ?? null, identity)) throw refused?.error;
       const ageMs = Math.abs(system.clock.nowMs() - Number(identity.changedNs / 1_000_000n));
       try {
         const file = parseJobsFile(system.files.read(path), path, loaded?.file ?? null);
@@ -100,7 +103,9 @@ export function createJobStore(system: StoreSystem, cronFolder: string, options:
         }
       } catch (error) {
         // Whoever writes in place may have been seen half-way, or the file may just have gone.
-        if (reads === readsMax || sameFile(identity, identify(system, path))) throw error;
+        if (reads !== readsMax && !sameFile(identity, identify(system, path))) continue;
+        if (error instanceof CorruptStoreError && ageMs > clockStepMs) refused = { identity, error };
+        throw error;
       }
     }
   }

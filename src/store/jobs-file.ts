@@ -1,4 +1,5 @@
 import { isAscii, isUtf8 } from "node:buffer";
+import { parseCronExpression } from "../core/cron-expression.ts";
 import { parseInstant } from "../core/instant.ts";
 import type { Job, JobPatch, LastDispatch, PendingSlot, StoredClaim, StoredTime } from "../core/job.ts";
 import {
@@ -17,8 +18,8 @@ import { strip, toAsciiDigits } from "../core/python-text.ts";
 import type { Schedule } from "../core/schedule.ts";
 import type { Zone } from "../core/zone.ts";
 
-/** A larger file is taken for damaged: 64 MiB hold about 50,000 jobs. */
-export const jobsFileBytesMax = 64 * 1024 * 1024;
+/** A larger file is taken for damaged, and not even read: 32 MiB hold about 25,000 jobs, and reading it again takes most of a second. */
+export const jobsFileBytesMax = 32 * 1024 * 1024;
 /** A job's id names its output folder; file systems allow 255 bytes. */
 const idLengthMax = 200;
 
@@ -429,7 +430,7 @@ function readSchedule(
       if (typeof expression !== "string" || expression === "") {
         return faulty(`The schedule's expr is ${nameOf(expression)}, expected a cron expression`);
       }
-      return { schedule: { kind: "cron", expression }, fault: null };
+      return { schedule: { kind: "cron", expression }, fault: cronFault(expression) };
     }
     case "interval": {
       const minutes = value.minutes;
@@ -447,6 +448,17 @@ function readSchedule(
     }
     default:
       return faulty(`The schedule's kind is ${nameOf(value.kind)}, expected "cron", "interval" or "once"`);
+  }
+}
+
+/** Why croniter would refuse the expression, or null. */
+function cronFault(expression: string): string | null {
+  try {
+    parseCronExpression(expression);
+    return null;
+  } catch (error) {
+    if (error instanceof SyntaxError) return error.message;
+    throw error;
   }
 }
 

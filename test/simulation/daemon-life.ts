@@ -66,7 +66,7 @@ export function startDaemon(life: Life, opened: RunLedger, rootHome: string, sta
     variables,
     hashKey: "key",
     host: () => host.value,
-    diskLow: () => diskLow,
+    diskShortage: () => (diskLow ? "The disk is full" : null),
   };
   const table = createHomeTable(
     sources,

@@ -118,7 +118,7 @@ test("read() refuses what is no file and what is too large, without reading it",
   writeFileSync(path, "");
   truncateSync(path, jobsFileBytesMax + 1);
   expect(() => store.read()).toThrow(
-    `Cannot read jobs "${path}": it has 67108865 bytes, expected at most 67108864, ${advice}`,
+    `Cannot read jobs "${path}": it has 33554433 bytes, expected at most 33554432, ${advice}`,
   );
 });
 

@@ -413,7 +413,7 @@ for (const [fact, bytes, problem] of corrupt) {
 test("parseJobsFile() refuses a file beyond its bound without reading it", () => {
   const error = refusalOf(new Uint8Array(jobsFileBytesMax + 1));
   expect(error.message).toBe(
-    'Cannot read jobs "/h/cron/jobs.json": it has 67108865 bytes, expected at most 67108864, mend the file or put a good copy in its place',
+    'Cannot read jobs "/h/cron/jobs.json": it has 33554433 bytes, expected at most 33554432, mend the file or put a good copy in its place',
   );
   expect([error.line, error.column]).toEqual([null, null]);
 });
