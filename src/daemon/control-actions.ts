@@ -9,7 +9,7 @@ import type { Daemon } from "./daemon.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
 import type { HomeTable } from "./home-table.ts";
-import { claimManual } from "./manual-run.ts";
+import type { RequestState } from "./manual-requests.ts";
 
 /** What only `main.ts` knows. */
 export interface DaemonFacts {
@@ -20,9 +20,9 @@ export interface DaemonFacts {
   readonly lockHolds: readonly number[];
 }
 
-/** How long a request for a run waits for room before it answers that the run will come later. */
+/** How long a request for a run is watched before the answer is that it waits. */
 const manualWaitMs = 2000;
-const manualTryMs = 50;
+const manualLookMs = 25;
 /** How far back failures and missed slots are looked for. */
 const recentMs = 86_400_000;
 
@@ -137,26 +137,22 @@ export function createControlActions(
       return problem(503, `Home "${homeName}" is ${home.state.kind}: ${home.state.reason}`);
     if (!jobsOf(home).some((job) => job.id === jobId))
       return problem(404, `There is no job "${jobId}" in home "${homeName}"`);
-    const requestId = ledger.addRequest({
-      kind: "run",
-      home: homeName,
-      jobId,
-      runId: null,
-      requestedAtMs: system.clock.nowMs(),
-    });
+    const asked = daemon.requests.ask(home, jobId);
+    let { state } = asked;
     const untilMs = system.clock.monotonicMs() + manualWaitMs;
-    for (;;) {
-      const made = claimManual(parts, home, jobId);
-      if (made.kind === "claimed") {
-        ledger.closeRequest(requestId, system.clock.nowMs(), made.claim.run.id);
-        daemon.launch(home, [made.claim]);
-        return { status: 201, body: { run: runJson(ledger.run(made.claim.run.id) ?? made.claim.run) } };
+    while (state.kind === "waiting" && asked.id !== null && !parts.draining && system.clock.monotonicMs() < untilMs) {
+      await new Promise<void>((resolve) => system.clock.after(manualLookMs, resolve));
+      state = daemon.requests.look(asked.id)?.state ?? state;
+    }
+    switch (state.kind) {
+      case "served": {
+        const run = ledger.run(state.runId);
+        return { status: 201, body: { run: run === null ? null : runJson(run) } };
       }
-      if (made.kind === "refused" || system.clock.monotonicMs() >= untilMs) {
-        ledger.closeRequest(requestId, system.clock.nowMs(), null);
-        return problem(made.kind === "refused" ? 409 : 503, `Cannot run job "${jobId}": ${made.why}`);
-      }
-      await new Promise<void>((resolve) => system.clock.after(manualTryMs, resolve));
+      case "refused":
+        return problem(409, `Cannot run job "${jobId}": ${state.why}`);
+      case "waiting":
+        return { status: 202, body: { run: null, request: requestJson(asked.id, state) } };
     }
   }
 
@@ -174,6 +170,10 @@ export function createControlActions(
       return run === null ? problem(404, `There is no run "${runId}"`) : ok({ run: runJson(run) });
     },
     runJob,
+    request(id) {
+      const found = daemon.requests.look(id);
+      return found === null ? problem(404, `There is no request ${id}`) : ok({ request: requestJson(id, found.state) });
+    },
     stopRun(runId, now) {
       const run = ledger.run(runId);
       if (run === null) return problem(404, `There is no run "${runId}"`);
@@ -186,6 +186,15 @@ export function createControlActions(
 
 function ok(body: unknown): Answer {
   return { status: 200, body };
+}
+
+function requestJson(id: number | null, state: RequestState): unknown {
+  return {
+    id,
+    state: state.kind,
+    reason: state.kind === "served" ? null : state.why,
+    run_id: state.kind === "served" ? state.runId : null,
+  };
 }
 
 function isRunState(text: string): text is RunState {

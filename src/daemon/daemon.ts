@@ -12,6 +12,7 @@ import type { HomeRuntime } from "./home-runtime.ts";
 import { claimRenewalMs, renewClaims, retire } from "./housekeeping.ts";
 import { launchRuns } from "./launch-run.ts";
 import { createLeftRuns } from "./left-runs.ts";
+import { createManualRequests, type ManualRequests } from "./manual-requests.ts";
 import { adoptedChild } from "./recover.ts";
 import { createHomeReports } from "./report-home.ts";
 import { type DurableClaim, roomIn, tick } from "./tick.ts";
@@ -43,8 +44,8 @@ export interface Daemon {
   /** Something changed for this home, or for all of them: look again as soon as possible. */
   nudge(home: string | null): void;
   stop(run: Run, cause: { readonly reason: RunReason; readonly text: string }, now: boolean): boolean;
-  /** Starts claims that were made outside a tick. */
-  launch(home: HomeRuntime, claims: readonly DurableClaim[]): void;
+  /** Runs that people asked for. */
+  readonly requests: Pick<ManualRequests, "ask" | "look">;
   /** Claims nothing more; `drained` is called when no run is open. */
   drain(): void;
   /** Stops the loop at once. Runs go on. */
@@ -59,7 +60,19 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     memoryBytes: stopper.memoryBytes,
   });
   const ends = createEndedRuns(parts, () => outlook.homes(), stopper, limitWatch, wakeSoon);
-  const left = createLeftRuns(parts, () => outlook.homes(), stopper, limitWatch, ends, armTimeout, wakeSoon);
+  const requests = createManualRequests(parts, () => outlook.homes(), launch);
+  const left = createLeftRuns(
+    parts,
+    () => outlook.homes(),
+    stopper,
+    limitWatch,
+    ends,
+    armTimeout,
+    () => {
+      requests.reload();
+      wakeSoon();
+    },
+  );
   const reports = createHomeReports(system.log);
   let timer: Timer | null = null;
   let timerAtMonotonicMs = Number.POSITIVE_INFINITY;
@@ -81,6 +94,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       guard(null, () => retire(parts, parts.settings.historyAgeMaxMs));
     }
     renewOpenClaims();
+    if (!parts.draining) requests.serve();
     tickDueHomes();
     const closing = ends.closeSome();
     const preparing = prepareGates();
@@ -224,6 +238,8 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     const nowMonotonic = system.clock.monotonicMs();
     const nowMs = system.clock.nowMs();
     let delayMs = soon ? 0 : Math.min(safetyAtMonotonicMs, renewAtMonotonicMs) - nowMonotonic;
+    const requestsAt = parts.draining ? null : requests.wakeAtMonotonicMs();
+    if (requestsAt !== null) delayMs = Math.min(delayMs, requestsAt - nowMonotonic);
     for (const home of outlook.homes().values()) {
       if (home.state.kind === "unsupported" || home.recovering > 0) continue;
       if (home.retryAtMonotonicMs !== null) delayMs = Math.min(delayMs, home.retryAtMonotonicMs - nowMonotonic);
@@ -278,6 +294,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
   return {
     begin(handedOver) {
       guard(null, () => left.recover(handedOver));
+      requests.reload();
       turn();
     },
     nudge(name) {
@@ -295,9 +312,13 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       void stopper.stop(child, cause, now ? 0 : child.limits.stopGraceMs);
       return true;
     },
-    launch(home, claims) {
-      launch(home, claims);
-      wakeSoon();
+    requests: {
+      ask(home, jobId) {
+        const asked = requests.ask(home, jobId);
+        wakeSoon();
+        return asked;
+      },
+      look: requests.look,
     },
     drain() {
       parts.draining = true;

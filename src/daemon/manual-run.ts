@@ -11,17 +11,21 @@ export type ManualClaim =
   | { readonly kind: "claimed"; readonly claim: DurableClaim }
   /** Not now, but by itself later. */
   | { readonly kind: "later"; readonly why: string }
+  /** The same, for a person who asks now: the job is in the midst of another run. */
+  | { readonly kind: "running"; readonly why: string }
   | { readonly kind: "refused"; readonly why: string };
 
 /**
  * Claims a job that a person asked for. It needs the job's fence and the jobs lock but not the tick lock, so it works
- * while somebody else ticks for minutes. The schedule does not move: only the claim is written.
+ * while somebody else ticks for minutes. The schedule does not move: only the claim is written. The request is closed
+ * together with the claim, so that no later daemon serves it a second time.
  */
-export function claimManual(parts: DaemonParts, home: HomeRuntime, jobId: string): ManualClaim {
+export function claimManual(parts: DaemonParts, home: HomeRuntime, jobId: string, requestId: number): ManualClaim {
   const { system } = parts;
   if (parts.children.inHome(home.name).some((child) => child.jobId === jobId)) {
-    return { kind: "refused", why: "it is already running" };
+    return { kind: "running", why: "it is already running" };
   }
+  if (home.hold() === "disk") return { kind: "later", why: "the disk is almost full" };
   if (roomIn(parts, home) === 0) return { kind: "later", why: "every run that may be open at once is open" };
   const fences = takeFireFences(system, home.cronFolder, [jobId]);
   if (fences.busy.size > 0) return { kind: "later", why: "another process is starting or closing it" };
@@ -45,12 +49,15 @@ export function claimManual(parts: DaemonParts, home: HomeRuntime, jobId: string
         return patches;
       }
       if (claimEndsAtMs(job.fireClaim, fireClaimLifeMs, nowMs, (by) => ownerState(parts, by)) !== null) {
-        found = { kind: "refused", why: `it is already running elsewhere (${job.fireClaim?.by})` };
+        found = { kind: "running", why: `it is already running elsewhere (${job.fireClaim?.by})` };
         return patches;
       }
       const run = newRun(home, job, gate, { trigger: "manual", scheduledAtMs: nowMs, claimedAtMs: nowMs });
       claimed = [{ run, job, gate }];
-      parts.ledger.claim([run]);
+      parts.ledger.transaction(() => {
+        parts.ledger.claim([run]);
+        parts.ledger.closeRequest(requestId, nowMs, run.id);
+      });
       found = { kind: "claimed", claim: { run, job, gate } };
       return patches.set(jobId, { fireClaim: { at: formatInstant(nowMs, home.settings.zone), by: gate.owner } });
     }, lockWaitMs);

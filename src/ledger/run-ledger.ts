@@ -39,7 +39,7 @@ export interface RunQuery {
   readonly limit: number;
 }
 
-/** Something that a person asked for and that must outlive the asker. `runId` names the run to stop. */
+/** Something that a person asked for and that must outlive the asker. `runId` names the run to stop, or that served the request. */
 export interface LedgerRequest {
   readonly id: number;
   readonly kind: "run" | "stop";
@@ -47,6 +47,7 @@ export interface LedgerRequest {
   readonly jobId: string;
   readonly runId: string | null;
   readonly requestedAtMs: number;
+  readonly closedAtMs: number | null;
 }
 
 /** The history of runs, slots and requests. Each call outside `transaction` is a transaction of its own. */
@@ -55,7 +56,10 @@ export interface RunLedger extends SlotLedger {
   transaction<Result>(act: () => Result): Result;
   claim(runs: readonly Run[]): void;
   start(runId: string, startedAtMs: number): void;
-  /** Records the end of a run. The first cause wins: false, and nothing changes, when the run was over already. */
+  /**
+   * Records the end of a run. The first cause wins: false, and nothing changes, when the run was over already. A void run
+   * served nobody: the request that it was made for is open again.
+   */
   close(runId: string, end: RunEnd): boolean;
   /** Adds what became known of a run after its end, such as the document saved from its output. */
   addOutput(runId: string, output: Pick<RunEnd, "outputBytes" | "outputPath" | "documentPath">): void;
@@ -70,14 +74,15 @@ export interface RunLedger extends SlotLedger {
   runs(query: RunQuery): readonly Run[];
   /** At most `limit` runs whose id begins with `beginning`. */
   runsBeginning(beginning: string, limit: number): readonly Run[];
-  addRequest(request: Omit<LedgerRequest, "id">): number;
+  addRequest(request: Omit<LedgerRequest, "id" | "closedAtMs">): number;
+  request(id: number): LedgerRequest | null;
   openRequests(): readonly LedgerRequest[];
   /** `runId` names the run that served the request, if one did. False when it was closed before. */
   closeRequest(id: number, closedAtMs: number, runId: string | null): boolean;
   note(key: string): string | null;
   /** Null forgets the note. */
   setNote(key: string, value: string | null): void;
-  /** Forgets ended runs claimed before this instant; returns at most `limit` of their ids, whose folders may go too. */
+  /** Forgets closed requests, and ended runs claimed before this instant; returns at most `limit` of their ids, whose folders may go too. */
   deleteRuns(beforeMs: number, limit: number): readonly string[];
   /** Moves the write-ahead log into the database and gives freed pages back. Worth calling when nothing is due. */
   compact(): void;
@@ -116,7 +121,7 @@ const runColumns = [
 ] as const;
 
 type RunRow = Row<(typeof runColumns)[number]>;
-type RequestRow = Row<"id" | "kind" | "home" | "job_id" | "run_id" | "requested_us">;
+type RequestRow = Row<"id" | "kind" | "home" | "job_id" | "run_id" | "requested_us" | "closed_us">;
 
 /**
  * Opens the ledger at `path`, and makes it unless `readOnly` is set. A reader works beside a live daemon, and finds an empty
@@ -159,6 +164,9 @@ export function createRunLedger(
   );
   const insertRequest = database.prepare(
     "INSERT INTO request (kind, home, job_id, run_id, requested_us) VALUES (?, ?, ?, ?, ?)",
+  );
+  const reopenRequest = database.prepare(
+    "UPDATE request SET closed_us = NULL, run_id = NULL WHERE kind = 'run' AND run_id = ?",
   );
   const closeOneRequest = database.prepare(
     "UPDATE request SET closed_us = ?, run_id = coalesce(?, run_id) WHERE id = ? AND closed_us IS NULL",
@@ -204,6 +212,7 @@ export function createRunLedger(
         end.documentPath,
         runId,
       );
+      if (to === "void") reopenRequest.run(runId);
       return true;
     });
   }
@@ -263,6 +272,7 @@ export function createRunLedger(
       const { kind, home, jobId, runId, requestedAtMs } = request;
       return Number(insertRequest.run(kind, home, jobId, runId, toMicroseconds(requestedAtMs)).lastInsertRowid);
     },
+    request: (id) => orNull(select("SELECT * FROM request WHERE id = ?").get(id), toRequest),
     openRequests: () => select("SELECT * FROM request WHERE closed_us IS NULL ORDER BY id").all().map(toRequest),
     closeRequest: (id, closedAtMs, runId) => closeOneRequest.run(toMicroseconds(closedAtMs), runId, id).changes === 1,
     note(key) {
@@ -278,6 +288,7 @@ export function createRunLedger(
         `DELETE FROM run WHERE seq IN (SELECT seq FROM run WHERE claimed_us < ?
           AND state NOT IN ('claimed', 'running') ORDER BY claimed_us LIMIT ?) RETURNING id`,
       );
+      select("DELETE FROM request WHERE closed_us < ?").run(toMicroseconds(beforeMs));
       return statement.all(toMicroseconds(beforeMs), limit).map((row: RunRow) => String(row.id));
     },
     compact() {
@@ -388,5 +399,6 @@ function toRequest(row: RequestRow): LedgerRequest {
     jobId: String(row.job_id),
     runId: orNull(row.run_id, String),
     requestedAtMs: fromMicroseconds(row.requested_us),
+    closedAtMs: orNull(row.closed_us, fromMicroseconds),
   };
 }

@@ -12,6 +12,7 @@ export interface ControlActions {
   /** `name` is one of `status`, `homes`, `jobs`, `runs`, `slots`, `next`. */
   read(name: string, query: URLSearchParams): Answer | null;
   run(runId: string): Answer;
+  request(id: number): Answer;
   runJob(home: string, job: string): Answer | Promise<Answer>;
   stopRun(runId: string, now: boolean): Answer | Promise<Answer>;
 }
@@ -58,6 +59,9 @@ async function answer(actions: ControlActions, request: IncomingMessage): Promis
   if (request.method === "GET") {
     if (url.pathname === "/health") return actions.health();
     if (first === "v1" && second === "runs" && third != null && parts.length === 3) return actions.run(third);
+    if (first === "v1" && second === "requests" && third != null && parts.length === 3) {
+      return /^\d{1,15}$/.test(third) ? actions.request(Number(third)) : problem(404, `There is no request "${third}"`);
+    }
     if (first === "v1" && second != null && parts.length === 2) {
       return actions.read(second, url.searchParams) ?? problem(404, `There is nothing at ${url.pathname}`);
     }

@@ -376,12 +376,29 @@ test("requests stay open across a restart until they are closed once", () => {
   first.addRequest({ kind: "stop", home: "default", jobId: "a", runId: "r1", requestedAtMs: dayMs });
   const second = open();
   expect(second.openRequests()).toEqual([
-    { id, kind: "run", home: "default", jobId: "a", runId: null, requestedAtMs: dayMs },
-    { id: id + 1, kind: "stop", home: "default", jobId: "a", runId: "r1", requestedAtMs: dayMs },
+    { id, kind: "run", home: "default", jobId: "a", runId: null, requestedAtMs: dayMs, closedAtMs: null },
+    { id: id + 1, kind: "stop", home: "default", jobId: "a", runId: "r1", requestedAtMs: dayMs, closedAtMs: null },
   ]);
   expect(second.closeRequest(id, dayMs + 1, "r7")).toBe(true);
   expect(first.closeRequest(id, dayMs + 2, "r8")).toBe(false);
   expect(first.openRequests().map((request) => request.kind)).toEqual(["stop"]);
+  expect(first.request(id)).toMatchObject({ runId: "r7", closedAtMs: dayMs + 1 });
+  expect(first.request(99)).toBeNull();
+});
+
+test("a request whose run came to nothing is open again, and one that was served is not", () => {
+  const ledger = open();
+  const ends = { void: "voided", failed: "ran" } as const;
+  for (const [state, id] of Object.entries(ends)) {
+    const request = ledger.addRequest({ kind: "run", home: "default", jobId: id, runId: null, requestedAtMs: dayMs });
+    ledger.claim([run({ id, owner: id, trigger: "manual", scheduledAtMs: null })]);
+    ledger.closeRequest(request, dayMs, id);
+    if (state === "failed") ledger.start(id, dayMs + 1);
+    ledger.close(id, end({ state: state as "void" | "failed", reason: "not_started", error: "why" }));
+  }
+  expect(ledger.openRequests().map(({ jobId, runId }) => ({ jobId, runId }))).toEqual([
+    { jobId: "voided", runId: null },
+  ]);
 });
 
 test("note() returns what setNote() kept", () => {

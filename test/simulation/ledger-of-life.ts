@@ -8,6 +8,7 @@ const reads: ReadonlySet<string> = new Set([
   "runsBeginning",
   "runByOwner",
   "openRequests",
+  "request",
   "note",
   "slots",
   "pendingSlots",

@@ -17,7 +17,7 @@ export async function run(parts: CommandParts, jobText: string, options: RunOpti
   const { terminal } = parts;
   const job = reader.job(jobText);
   const path = `/v1/jobs/${encodeURIComponent(job.home)}/${encodeURIComponent(job.id)}/run`;
-  const started = runOf(await requestDaemon(parts.stateFolder, "POST", path), job.name);
+  const started = await startedRun(parts, path, job.name);
   if (options.detach) {
     terminal.out(options.json ? formatJson({ run: started }) : `${started.id}\n`);
     return exitCodes.done;
@@ -38,11 +38,62 @@ export async function run(parts: CommandParts, jobText: string, options: RunOpti
   return succeeded ? exitCodes.done : exitCodes.failed;
 }
 
-function runOf(answer: DaemonAnswer, jobName: string): RunJson {
-  const body = answer.body as { readonly run?: RunJson | null; readonly detail?: string } | null;
-  if (answer.status < 300 && body?.run) return body.run;
-  const why = body?.detail ?? `the daemon answers ${answer.status}`;
-  const message = `Cannot run job "${printable(jobName)}": ${printable(why)}`;
-  if (answer.status === 404) throw new CommandError(exitCodes.notFound, "not_found", message);
-  throw new CommandError(exitCodes.failed, answer.status === 409 ? "conflict" : "refused", message);
+interface RunAnswer {
+  readonly run?: RunJson | null;
+  readonly request?: {
+    readonly id: number;
+    readonly state: string;
+    readonly reason: string | null;
+    readonly run_id: string | null;
+  };
+  readonly detail?: string;
+}
+
+const pollMs = 200;
+
+/** Waits for the run where the daemon has no room for it yet. Whoever breaks off leaves the request behind. */
+async function startedRun(parts: CommandParts, path: string, jobName: string): Promise<RunJson> {
+  const answer = await requestDaemon(parts.stateFolder, "POST", path);
+  const body = bodyOf(answer, jobName);
+  if (body.run) return body.run;
+  const id = body.request?.id;
+  if (id === undefined) throw refused(answer, jobName, "the daemon does not say which run");
+  let said: string | null = null;
+  for (let request = body.request; ; ) {
+    if (request?.state === "refused") throw refused(answer, jobName, request.reason ?? "it was refused");
+    if (request?.run_id) {
+      const found = bodyOf(await requestDaemon(parts.stateFolder, "GET", `/v1/runs/${request.run_id}`), jobName);
+      if (found.run) return found.run;
+    }
+    if (request?.reason && request.reason !== said) {
+      said = request.reason;
+      parts.terminal.error(`Waiting: ${printable(said)}. The request stays if you leave\n`);
+    }
+    await new Promise<void>((resolve) => parts.system.clock.after(pollMs, resolve));
+    request = bodyOf(await lookAt(parts, id, jobName), jobName).request;
+  }
+}
+
+async function lookAt(parts: CommandParts, id: number, jobName: string): Promise<DaemonAnswer> {
+  try {
+    return await requestDaemon(parts.stateFolder, "GET", `/v1/requests/${id}`);
+  } catch (cause) {
+    if (!(cause instanceof CommandError) || cause.exitCode !== exitCodes.noDaemon) throw cause;
+    const message = `Cannot wait for job "${printable(jobName)}": the daemon has ended, the next one starts the job`;
+    throw new CommandError(cause.exitCode, cause.code, message, { cause });
+  }
+}
+
+function bodyOf(answer: DaemonAnswer, jobName: string): RunAnswer {
+  const body = (answer.body ?? {}) as RunAnswer;
+  if (answer.status < 300) return body;
+  throw refused(answer, jobName, body.detail ?? `the daemon answers ${answer.status}`);
+}
+
+function refused(answer: DaemonAnswer, jobName: string, why: string): CommandError {
+  // The daemon knows the job by its id; the name is what the caller typed.
+  const reason = printable(why.replace(/^Cannot run job "[^"]*": /, ""));
+  const message = `Cannot run job "${printable(jobName)}": ${reason}`;
+  if (answer.status === 404) return new CommandError(exitCodes.notFound, "not_found", message);
+  return new CommandError(exitCodes.failed, answer.status === 409 ? "conflict" : "refused", message);
 }
