@@ -118,7 +118,7 @@ function settledSchedule(
   // A record that was made unreadable while the job ran is left to whoever mends it.
   if (schedule === null) return count;
   if (!isExtra && hasCount(job) && completed >= (job.repeatTimes ?? 0)) return { ...count, ...completion };
-  if (isOnce && !isExtra) return { ...count, ...completion };
+  if (isOnce && !isExtra && !isOfEarlierRule(job, ended)) return { ...count, ...completion };
 
   const state: JobPatch = job.state === "paused" ? {} : { state: "scheduled" };
   // A slot that came while the job ran is for the next tick to decide, and so is a request.
@@ -129,6 +129,14 @@ function settledSchedule(
     return { ...count, ...state, nextRunAt: toStoredTime(schedule, nextMs, ended.endedAtMs, ended.zone).text };
   const isErrorTold = !outcome.success && outcome.error !== null && outcome.error !== "";
   return { ...count, nextRunAt: null, state: "error", ...(isErrorTold ? {} : { lastError: noNextRunText }) };
+}
+
+/**
+ * Whether the job was made a one-shot while a run of its earlier rule went on. Hermes takes that run for the one-shot's own, and
+ * what somebody has just asked for never comes. A one-shot's own run carries a run claim from its start.
+ */
+function isOfEarlierRule(job: Job, ended: EndedClaim): boolean {
+  return job.runClaim === null && job.nextRunAt !== null && job.nextRunAt.ms !== ended.scheduledAtMs;
 }
 
 // A slot in the hour that the spring change leaves out is written as its expression names it, counted from before the change.

@@ -101,6 +101,16 @@ test("settleJob() completes a one-shot without counting it twice, whether it suc
   }
 });
 
+test("settleJob() leaves a job that was made a one-shot during its run to come at its own time, also when that has passed", () => {
+  for (const clock of ["10:00:20", "12:00:00"]) {
+    const edited = claimed({ schedule: { kind: "once", runAtMs: at(clock) }, nextRunAt: stored(at(clock)) });
+    const patch = settleJob(edited, success, ended);
+    expect(patch).toMatchObject({ state: "scheduled", repeatCompleted: 1 });
+    expect(patch).not.toHaveProperty("nextRunAt");
+    expect(patch).not.toHaveProperty("enabled");
+  }
+});
+
 test("settleJob() lets a manual run use up nothing and move nothing", () => {
   const manual = { ...ended, trigger: "manual", scheduledAtMs: null } as const;
   const patch = settleJob(claimed({ repeatTimes: 1, manualRunAt: "2026-06-15T09:58:00+00:00" }), success, manual);
