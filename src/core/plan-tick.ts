@@ -359,9 +359,12 @@ function planDue(
     }
     if (schedule.kind === "cron") {
       const isMoved = isMovedByZone(next, nowMs, zone);
-      if (isMoved || (isOffSchedule(schedule, next, zone) && job.parkedAt !== next.text)) {
-        const reason = isMoved ? "clock" : "reanchored";
-        draft.lines.push(slotLine(job, next.ms, { decision: "move", reason }, nowMs));
+      if (isMoved) {
+        passOver(draft, job, schedule, cursor, next.ms, { decision: "move", reason: "clock" }, patch);
+        return;
+      }
+      if (isOffSchedule(schedule, next, zone) && job.parkedAt !== next.text) {
+        draft.lines.push(slotLine(job, next.ms, { decision: "move", reason: "reanchored" }, nowMs));
         moveOn(draft, job, schedule, cursor, computeNextRun(schedule, nowMs, nowMs, zone), patch);
         return;
       }

@@ -205,6 +205,15 @@ const cases: readonly Case[] = [
     patch: { nextRunAt: "2026-06-15T21:00:00+00:00" },
   },
   {
+    fact: "gives each instant up to the present one a line when the zone moved under them",
+    job: sampleJob({
+      schedule: { kind: "cron", expression: "*/20 * * * *" },
+      nextRunAt: { text: "2026-06-15T21:00:00+12:00", ms: at("09:00:00") },
+    }),
+    lines: ["09:00:00 move clock", "09:20:00 move clock", "09:40:00 move clock", "10:00:00 move clock"],
+    patch: { nextRunAt: "2026-06-15T10:20:00+00:00" },
+  },
+  {
     fact: "switches off a job that is enabled and paused at once",
     job: sampleJob({ state: "paused" }),
     patch: {
