@@ -3,7 +3,7 @@ import { membersOf, spliceText } from "../core/json-text.ts";
 import type { Run } from "../core/run.ts";
 import type { Evidence, HomeEvidence, RunEvidence, SpecEvidence, UnknownFolder } from "../core/verify-laws.ts";
 import { parseEnvFile, resolveEnvFile } from "../homes/env-file.ts";
-import { secretsOf } from "../homes/script-environment.ts";
+import { secretsOf } from "../homes/secrets.ts";
 import { readMarkedProcesses } from "../output/marked-processes.ts";
 import { readExit, readRunResult, runFolder } from "../output/run-folder.ts";
 import { CorruptStoreError, noFeatures, parseJobsFile, patchRecord } from "../store/jobs-file.ts";

@@ -3,7 +3,7 @@ import type { JobPatch } from "../core/job.ts";
 import type { Run, RunReason } from "../core/run.ts";
 import { documentHead, type ScriptEnd, type ScriptResult, scriptResult } from "../core/script-outcome.ts";
 import { settleJob } from "../core/settle-job.ts";
-import { redactSecrets } from "../homes/script-environment.ts";
+import { redactSecrets } from "../homes/secrets.ts";
 import { saveOutputDocument } from "../output/output-document.ts";
 import {
   joinOutput,
@@ -17,6 +17,7 @@ import {
 import { takeFireFences } from "../store/fire-fence.ts";
 import { LockHeldError } from "../system/lock.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
+import { isDiskFull, noteEndsFault } from "./home-fault.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
 import { lockWaitMs } from "./tick.ts";
 
@@ -117,11 +118,13 @@ function writeDown(parts: DaemonParts, home: HomeRuntime, ended: EndedRun): Clos
   };
 }
 
-/** A document that cannot be written loses nothing that the ledger does not have, so it does not keep the run open. */
+/** A document that can never be written loses nothing that the ledger does not have, so it does not keep the run open. */
 function saveDocument(parts: DaemonParts, home: HomeRuntime, run: Run, name: string, text: string): string | null {
   try {
     return saveOutputDocument(parts.system, home.cronFolder, run.jobId, name, text, home.settings.outputKeepMax);
   } catch (error) {
+    // All that has to be written for this run waits for room.
+    if (isDiskFull(error)) throw error;
     parts.system.log.error("an output document could not be saved", {
       home: home.name,
       job_id: run.jobId,
@@ -170,11 +173,11 @@ function settle(parts: DaemonParts, home: HomeRuntime, closings: readonly Closin
         return patches;
       }, lockWaitMs);
     }
+    noteEndsFault(parts.system.log, home, null);
     return closings.filter(({ ended }) => fences.busy.has(ended.run.jobId)).map(({ ended }) => ended);
   } catch (error) {
     // A busy lock, a full disk, a home that cannot be written: the ledger has the ends, the records follow when they can.
-    if (!(error instanceof LockHeldError))
-      parts.system.log.error("records could not be settled yet", { home: home.name, error: String(error) });
+    if (!(error instanceof LockHeldError)) noteEndsFault(parts.system.log, home, error);
     return closings.map(({ ended }) => ended);
   } finally {
     fences.release();

@@ -15,7 +15,8 @@ import { snapshotEnvironment } from "../homes/environment.ts";
 import { type FoundHome, readHolds } from "../homes/find-homes.ts";
 import { findOnPath, findPython } from "../homes/find-python.ts";
 import { resolveHermesSettings } from "../homes/home-config.ts";
-import { makeScratchFolder, scriptEnvironment, secretsOf } from "../homes/script-environment.ts";
+import { makeScratchFolder, scriptEnvironment } from "../homes/script-environment.ts";
+import { secretsOf } from "../homes/secrets.ts";
 import { createJobStore } from "../store/job-store.ts";
 import { type FileIdentity, sameFile } from "../system/files.ts";
 import type { System } from "../system/system.ts";
@@ -101,6 +102,7 @@ export function openHome(sources: HomeSources, found: FoundHome): OpenHome {
     endsFault: null,
     cursors: new Map(),
     restored: new Map(),
+    unvoided: new Set(),
     wakeAtMs: null,
     dirty: true,
     waiting: 0,

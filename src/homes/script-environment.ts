@@ -69,24 +69,3 @@ export function isBlocked(name: string, blocked: ReadonlySet<string> = blockedVa
     (upper.startsWith("GATEWAY_RELAY_") && /_(?:SECRET|KEY|TOKEN)$/.test(upper))
   );
 }
-
-/** Shorter values stand for too much else: blotting out every "1" or "true" would make a document unreadable. */
-const secretLengthMin = 8;
-const secretName = /KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|AUTH|PRIVATE|COOKIE|WEBHOOK|DSN/i;
-
-/** The values of a home's `.env` that must not show in a document, longest first. */
-export function secretsOf(envVariables: Readonly<Record<string, string>>): readonly string[] {
-  const secrets = new Set<string>();
-  for (const [name, value] of Object.entries(envVariables)) {
-    // A long value is taken for a secret whatever its name, a short one only when its name says so.
-    const telling = secretName.test(name) || isBlocked(name);
-    for (const part of [value, ...value.split("\n")].map((text) => text.trim())) {
-      if (part.length >= secretLengthMin || (telling && part.length >= 4)) secrets.add(part);
-    }
-  }
-  return [...secrets].sort((a, b) => b.length - a.length);
-}
-
-export function redactSecrets(text: string, secrets: readonly string[]): string {
-  return secrets.reduce((redacted, secret) => redacted.replaceAll(secret, "***"), text);
-}

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { blockedVariables, blockedVariablesRelease } from "../../src/homes/script-blocked-variables.ts";
-import { isBlocked, redactSecrets, scriptEnvironment, secretsOf } from "../../src/homes/script-environment.ts";
+import { isBlocked, scriptEnvironment } from "../../src/homes/script-environment.ts";
 
 const nothing = { terminal: {}, scratchFolder: null, hermesFolder: null };
 
@@ -85,17 +85,4 @@ test("scriptEnvironment() goes by the installed Hermes' list where there is one"
     AI_AGENT: "hermes-agent",
     HERMES_AGENT: "true",
   });
-});
-
-test("redactSecrets() blots out every secret of the home, the longest first", () => {
-  const secrets = secretsOf({
-    MY_TOKEN: "abcdefgh",
-    LONGER: "abcdefghij",
-    MODE: "fast",
-    PIN_SECRET: "1234",
-    FLAG: "1",
-    KEY: "-----\nline one of it\n-----",
-  });
-  expect(redactSecrets("abcdefghij abcdefgh fast 1234 1 | line one of it", secrets)).toBe("*** *** fast *** 1 | ***");
-  expect(redactSecrets("nothing here", [])).toBe("nothing here");
 });
