@@ -184,7 +184,8 @@ function toPlainData(
   let expanding: unknown = null;
 
   function convert(node: unknown, depth: number, open: readonly unknown[]): unknown {
-    if (++nodes > nodesMax) throw error(expanding ?? node, `its aliases expand to more than ${nodesMax} values, expected fewer`);
+    if (++nodes > nodesMax)
+      throw error(expanding ?? node, `its aliases expand to more than ${nodesMax} values, expected fewer`);
     if (depth > depthMax) throw error(node, `nested deeper than ${depthMax} levels, expected at most ${depthMax}`);
     if (isAlias(node)) {
       const target = anchors.get(node.source);

@@ -2,6 +2,7 @@ import type { Child } from "../child/child-table.ts";
 import { createLimitWatch } from "../child/limit-runs.ts";
 import { createRunStopper } from "../child/stop-run.ts";
 import { InvariantError } from "../core/invariant-error.ts";
+import type { Job } from "../core/job.ts";
 import type { Run, RunReason } from "../core/run.ts";
 import type { Timer } from "../system/clock.ts";
 import { decidedEnd } from "./close-run.ts";
@@ -15,7 +16,7 @@ import { createLeftRuns } from "./left-runs.ts";
 import { createManualRequests, type ManualRequests } from "./manual-requests.ts";
 import { adoptedChild } from "./recover.ts";
 import { createHomeReports } from "./report-home.ts";
-import { type DurableClaim, roomIn, tick } from "./tick.ts";
+import { type DurableClaim, roomIn, tick, voidRows } from "./tick.ts";
 
 /** How long before a due time its launchers are started: room for a hundred of them on a slow machine. */
 const prepareMs = 1000;
@@ -94,7 +95,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       guard(null, () => retire(parts, parts.settings.historyAgeMaxMs));
     }
     renewOpenClaims();
-    if (!parts.draining) requests.serve();
+    if (!parts.draining) guard(null, () => requests.serve());
     tickDueHomes();
     const closing = ends.closeSome();
     const preparing = prepareGates();
@@ -110,7 +111,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     if (now < renewAtMonotonicMs) return;
     renewAtMonotonicMs = now + claimRenewalMs;
     for (const home of outlook.homes().values()) {
-      if (parts.children.inHome(home.name).length === 0) continue;
+      if (home.state.kind === "unsupported" || parts.children.inHome(home.name).length === 0) continue;
       guard(home, () => {
         if (!renewClaims(parts, home)) renewAtMonotonicMs = now + 1000;
       });
@@ -145,6 +146,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     home.dirty = false;
     home.retryAtMonotonicMs = null;
     if (!home.settings.usable) throw new Error(home.settings.error ?? "The settings of the home cannot be read");
+    voidRows(parts, home);
     left.clearClaims(home);
     ends.settleWaiting(home);
     const report = tick(parts, home);
@@ -226,12 +228,22 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     if (room === 0) return 0;
     const untilMs = Math.max(wakeAtMs, system.clock.nowMs()) + togetherMs;
     let wanted = 0;
-    for (const job of home.store.read().jobs) {
+    for (const job of jobsOf(home)) {
       if (!job.enabled || job.kind !== "script" || job.nextRunAt === null || job.nextRunAt.ms > untilMs) continue;
       wanted++;
       if (wanted >= room) break;
     }
     return wanted;
+  }
+
+  function jobsOf(home: HomeRuntime): readonly Job[] {
+    try {
+      return home.store.read().jobs;
+    } catch {
+      // It turned bad since its last tick; the next one says so.
+      home.dirty = true;
+      return [];
+    }
   }
 
   function arm(soon: boolean): void {

@@ -3,9 +3,10 @@ import type { LimitWatch } from "../child/limit-runs.ts";
 import type { RunStopper } from "../child/stop-run.ts";
 import { InvariantError } from "../core/invariant-error.ts";
 import type { Run } from "../core/run.ts";
-import { readExit, runFolder } from "../output/run-folder.ts";
+import { exitOf, readExit, runFolder } from "../output/run-folder.ts";
 import { closeRuns, decidedEnd, type EndedRun, noteStart, settleLater } from "./close-run.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
+import { noteEndsFault } from "./home-fault.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
 
 /** Ends recorded in one go: between two batches whatever is due starts. */
@@ -40,8 +41,12 @@ export function createEndedRuns(
   const ended: EndedRun[] = [];
   /** Runs whose leader has ended and whose other processes are being ended. */
   const sweeping = new Set<string>();
+  /** Runs whose end could not be recorded, until it is tried again. */
+  const waiting = new Set<string>();
   /** By run. Somebody else held the job's fence, or the store could not be written. */
   const unsettled = new Map<string, EndedRun>();
+  /** Homes that are gone, and whose ends cannot be recorded now. */
+  const missing = new Set<string>();
 
   function sweep(child: Child, end: EndedRun): void {
     if (sweeping.has(child.runId)) return;
@@ -50,6 +55,9 @@ export function createEndedRuns(
     void stopper
       .sweep(child)
       .then(() => limits.finish(child))
+      .catch((error: unknown) =>
+        system.log.error("what a run left could not be cleared away", { run_id: child.runId, error: String(error) }),
+      )
       .then(() => {
         sweeping.delete(child.runId);
         ended.push(end);
@@ -63,10 +71,16 @@ export function createEndedRuns(
     exit: { readonly exitCode: number | null; readonly signal: string | null },
   ): EndedRun {
     const endedAtMs = system.clock.nowMs();
-    const written = readExit(system, runFolder(parts.stateFolder, run.id));
+    const folder = runFolder(parts.stateFolder, run.id);
+    // The launcher ends as its job did, so what it could not write down is known all the same.
+    const written = readExit(system, folder) ?? (exit.exitCode === null ? null : exitOf(system, folder, exit.exitCode));
     if (child.cause !== null) {
       const how = written ?? { exitCode: null, signal: exit.signal, signalNumber: null };
       return { run, endedAtMs, end: { ...how, cause: child.cause.reason, causeText: child.cause.text } };
+    }
+    if (written !== null && system.files.stat(folder.started) === null) {
+      const text = "The launcher of this run could not begin it: its folder could not be written";
+      return { run, endedAtMs, end: decidedEnd("not_started", text) };
     }
     if (written !== null) return { run, endedAtMs, end: written };
     // The launcher itself was killed, so nobody saw how the job ended; that it is over is all there is to say.
@@ -84,18 +98,52 @@ export function createEndedRuns(
     } catch (error) {
       if (error instanceof InvariantError) throw error;
       // Most likely a full disk. Every step can be done again, so these ends wait and are tried again.
-      system.log.error("ends of runs could not be recorded yet", { home: home.name, error: String(error) });
-      system.clock.after(retryMs, () => {
-        ended.push(...ends);
-        wake();
-      });
+      noteEndsFault(system.log, home, error);
+      tryLater(ends);
     }
     if (unsettled.size > 0) system.clock.after(retryMs, wake);
     home.dirty = true;
   }
 
+  function tryLater(ends: readonly EndedRun[]): void {
+    for (const { run } of ends) waiting.add(run.id);
+    system.clock.after(retryMs, () => {
+      for (const { run } of ends) waiting.delete(run.id);
+      ended.push(...ends);
+      wake();
+    });
+  }
+
   /** The profile was deleted while its run went on: the result stays in the ledger, and nothing is written to a home that is gone. */
-  function closeWithoutHome(ends: readonly EndedRun[]): void {
+  function closeWithoutHome(name: string, ends: readonly EndedRun[]): void {
+    try {
+      recordEnds(ends);
+    } catch (error) {
+      if (error instanceof InvariantError) throw error;
+      if (!missing.has(name))
+        system.log.error("ends of runs could not be recorded yet", { home: name, error: String(error) });
+      missing.add(name);
+      tryLater(ends);
+      return;
+    }
+    missing.delete(name);
+    for (const { run } of ends) parts.children.remove(run.id);
+  }
+
+  /** Nothing is written to a home of an unknown layout: its records are settled when it can be written again. */
+  function closeUntouched(home: HomeRuntime, ends: readonly EndedRun[]): void {
+    try {
+      recordEnds(ends);
+    } catch (error) {
+      if (error instanceof InvariantError) throw error;
+      noteEndsFault(system.log, home, error);
+      tryLater(ends);
+      return;
+    }
+    for (const end of ends) unsettled.set(end.run.id, end);
+  }
+
+  function recordEnds(ends: readonly EndedRun[]): void {
     parts.ledger.transaction(() => {
       for (const { run, end, endedAtMs } of ends) {
         noteStart(parts, run, runFolder(parts.stateFolder, run.id));
@@ -113,7 +161,6 @@ export function createEndedRuns(
         });
       }
     });
-    for (const { run } of ends) parts.children.remove(run.id);
   }
 
   return {
@@ -124,14 +171,16 @@ export function createEndedRuns(
       void child.ended?.then((exit) => sweep(child, endOf(run, child, exit)));
     },
     sweep,
-    has: (runId) => sweeping.has(runId) || unsettled.has(runId) || ended.some(({ run }) => run.id === runId),
+    has: (runId) =>
+      sweeping.has(runId) || waiting.has(runId) || unsettled.has(runId) || ended.some(({ run }) => run.id === runId),
     add: (end) => void ended.push(end),
     closeSome() {
       const batch = ended.splice(0, endsPerTurn);
       for (const name of new Set(batch.map(({ run }) => run.home))) {
         const ofHome = batch.filter(({ run }) => run.home === name);
         const home = homes().get(name);
-        if (home === undefined) closeWithoutHome(ofHome);
+        if (home === undefined) closeWithoutHome(name, ofHome);
+        else if (home.state.kind === "unsupported") closeUntouched(home, ofHome);
         else closeIn(home, ofHome);
       }
       // Room for one run is room for any home that waits for the host's limit.

@@ -55,6 +55,8 @@ export interface HomeRuntime {
   readonly cursors: Map<string, SlotCursor>;
   /** By job, the instant of a void claim, to be served again by the next tick. */
   readonly restored: Map<string, number>;
+  /** Rows of claims that were never written to the store and could not be made void yet. */
+  readonly unvoided: Set<string>;
   /** When the next tick has something to do (Unix ms), or null. */
   wakeAtMs: number | null;
   /** Set by a change, an exit or a request: tick as soon as possible. */

@@ -1,5 +1,6 @@
 import type { GateOrder } from "../../worker/protocol.ts";
 import { openGate, type ReadyGate } from "../child/gate-pool.ts";
+import { InvariantError } from "../core/invariant-error.ts";
 import type { Job } from "../core/job.ts";
 import { runFolder } from "../output/run-folder.ts";
 import { resolveScript } from "../output/script-path.ts";
@@ -54,13 +55,25 @@ export function launchRuns(
   parts.fault("after-open");
   parts.fault("before-running");
   if (started.length > 0) {
-    parts.ledger.transaction(() => {
-      for (const { claim, startedAtMs } of started) parts.ledger.start(claim.run.id, startedAtMs);
-    });
+    whileRunning(parts, home, () =>
+      parts.ledger.transaction(() => {
+        for (const { claim, startedAtMs } of started) parts.ledger.start(claim.run.id, startedAtMs);
+      }),
+    );
   }
   parts.fault("after-running");
-  for (const { claim } of started) writeSpec(parts, home, claim);
+  for (const { claim } of started) whileRunning(parts, home, () => writeSpec(parts, home, claim));
   return refused;
+}
+
+/** The job runs already, and its own file says so: what cannot be written beside it now must not leave it without a watch. */
+function whileRunning(parts: DaemonParts, home: HomeRuntime, act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    if (error instanceof InvariantError) throw error;
+    parts.system.log.error("the start of runs could not be recorded", { home: home.name, error: String(error) });
+  }
 }
 
 function watchChild(

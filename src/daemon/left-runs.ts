@@ -2,12 +2,14 @@ import type { Child } from "../child/child-table.ts";
 import type { LimitWatch } from "../child/limit-runs.ts";
 import type { RunLimits } from "../child/run-limits.ts";
 import type { RunStopper } from "../child/stop-run.ts";
+import { InvariantError } from "../core/invariant-error.ts";
 import type { Job } from "../core/job.ts";
 import type { Run } from "../core/run.ts";
 import { restoreJob } from "../core/settle-job.ts";
 import type { Timer } from "../system/clock.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { EndedRuns } from "./ended-runs.ts";
+import { noteEndsFault } from "./home-fault.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
 import { removeUnusedGates } from "./housekeeping.ts";
 import { adoptedChild, isLauncherAlive, knownEnd, orphanEnd, recoverRun } from "./recover.ts";
@@ -16,6 +18,7 @@ import { lockWaitMs } from "./tick.ts";
 /** Runs without a parent of ours are looked at this often. */
 const adoptedPollMs = 250;
 const gateLeavesMs = 20;
+const undecidedRetryMs = 1000;
 const gateLooksMax = 250;
 /** For a run whose job is gone. */
 const usualLimits: RunLimits = {
@@ -55,7 +58,30 @@ export function createLeftRuns(
   let timer: Timer | null = null;
   let halted = false;
 
+  /** A run that cannot be decided, most likely because the disk is full, keeps its home waiting and is looked at again. */
   function recoverOne(run: Run, handedOver: boolean, looks: number): void {
+    try {
+      decide(run, handedOver, looks);
+    } catch (error) {
+      if (error instanceof InvariantError) throw error;
+      const home = homes().get(run.home) ?? null;
+      if (home !== null) {
+        home.recovering++;
+        noteEndsFault(system.log, home, error);
+      }
+      system.clock.after(undecidedRetryMs, () => {
+        if (halted) return;
+        if (home !== null) {
+          home.recovering--;
+          noteEndsFault(system.log, home, null);
+        }
+        recoverOne(run, handedOver, looks);
+        wake();
+      });
+    }
+  }
+
+  function decide(run: Run, handedOver: boolean, looks: number): void {
     const home = homes().get(run.home) ?? null;
     const found = recoverRun(parts, run, handedOver);
     if (found.kind !== "wait" || looks === 0) {

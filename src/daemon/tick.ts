@@ -243,12 +243,24 @@ export function voidClaims(parts: DaemonParts, home: HomeRuntime, claims: readon
   if (claims.length === 0) return;
   for (const { run } of claims) {
     home.pool.take(run.id).child.discard();
+    home.unvoided.add(run.id);
     if (run.scheduledAtMs !== null) home.restored.set(run.jobId, run.scheduledAtMs);
   }
+  try {
+    voidRows(parts, home);
+  } catch (error) {
+    // The disk that has no room for the store may have none for the ledger either: the next tick tries again.
+    parts.system.log.error("claims could not be made void yet", { home: home.name, error: String(error) });
+  }
+}
+
+/** Makes void what `voidClaims` could not. To be called before the next claim of the home. */
+export function voidRows(parts: DaemonParts, home: HomeRuntime): void {
+  if (home.unvoided.size === 0) return;
   parts.ledger.transaction(() => {
-    for (const { run } of claims) {
-      if (parts.ledger.run(run.id) === null) continue;
-      parts.ledger.close(run.id, {
+    for (const runId of home.unvoided) {
+      if (parts.ledger.run(runId) === null) continue;
+      parts.ledger.close(runId, {
         state: "void",
         reason: "not_started",
         exitCode: null,
@@ -261,4 +273,5 @@ export function voidClaims(parts: DaemonParts, home: HomeRuntime, claims: readon
       });
     }
   });
+  home.unvoided.clear();
 }

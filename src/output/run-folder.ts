@@ -36,7 +36,11 @@ export function readExit(system: System, folder: RunFolder): ScriptEnd | null {
   if (system.files.stat(folder.exit) === null) return null;
   const digits = /^(\d{1,3})\n$/u.exec(system.files.readText(folder.exit))?.[1];
   if (digits === undefined) return null;
-  const status = Number(digits);
+  return exitOf(system, folder, Number(digits));
+}
+
+/** How the job ended whose launcher ended with `status`. */
+export function exitOf(system: System, folder: RunFolder, status: number): ScriptEnd {
   const signalNumber = status > 128 ? status - 128 : null;
   const name = signalNumber === null ? null : signalName(signalNumber);
   // Shells name the signal on their own standard error; without that line the status is an exit code.
