@@ -79,6 +79,8 @@ export interface Column {
   readonly align?: "right";
   /** Gives way, down to this width, where a line would be longer than the terminal. */
   readonly shrinkTo?: number;
+  /** Gives way only after those without this mark: times say little when they are cut. */
+  readonly shrinksLast?: boolean;
   /** Keeps the column still in a table that is painted again and again. */
   readonly widthMin?: number;
 }
@@ -108,15 +110,24 @@ export function formatTable(
   );
   if (terminal.columns !== null) {
     let excess = widths.reduce((sum, width) => sum + width, 0) + gap.length * (columns.length - 1) - terminal.columns;
-    // The widest gives way first, so that no column is cut while another of its kind has room to spare.
-    while (excess > 0) {
-      const widest = columns
-        .map((column, index) => ({ index, room: (widths[index] ?? 0) - (column.shrinkTo ?? Number.POSITIVE_INFINITY) }))
-        .filter(({ room }) => room > 0)
-        .sort((a, b) => (widths[b.index] ?? 0) - (widths[a.index] ?? 0))[0];
-      if (widest === undefined) break;
-      widths[widest.index] = (widths[widest.index] ?? 0) - 1;
-      excess -= 1;
+    const never = Number.POSITIVE_INFINITY;
+    const shares: readonly ((column: Column) => number)[] = [
+      (column) => (column.shrinksLast ? never : (column.shrinkTo ?? never)),
+      (column) => column.shrinkTo ?? never,
+      // A terminal that is too narrow for all that: a cut line is still better than a broken one.
+      () => 1,
+    ];
+    for (const share of shares) {
+      // The widest gives way first, so that no column is cut while another of its kind has room to spare.
+      while (excess > 0) {
+        const widest = columns
+          .map((column, index) => ({ index, room: (widths[index] ?? 0) - share(column) }))
+          .filter(({ room }) => room > 0)
+          .sort((a, b) => (widths[b.index] ?? 0) - (widths[a.index] ?? 0))[0];
+        if (widest === undefined) break;
+        widths[widest.index] = (widths[widest.index] ?? 0) - 1;
+        excess -= 1;
+      }
     }
   }
   const line = (
@@ -176,6 +187,11 @@ export function formatDateTime(atMs: number, zone: Zone): string {
   return Math.abs(wallMs) <= 8.64e15 ? new Date(wallMs).toISOString().slice(0, 19).replace("T", " ") : noDate;
 }
 
+/** The document, with what a terminal would obey written as `\\u009b`, which means the same to every reader of JSON. */
 export function formatJson(value: unknown): string {
-  return `${JSON.stringify(value, null, 2)}\n`;
+  const text = JSON.stringify(value, null, 2).replace(
+    /[\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+  return `${text}\n`;
 }

@@ -3,7 +3,7 @@ import { Command, CommanderError, Option } from "commander";
 import { resolveRootHome } from "../homes/find-homes.ts";
 import type { CommandParts, ReadingSystem } from "./command-parts.ts";
 import { CommandError, exitCodes } from "./exit-codes.ts";
-import type { Terminal } from "./print.ts";
+import { formatJson, type Terminal } from "./print.ts";
 
 /** What `main.ts` found around it. */
 export interface Outside {
@@ -165,7 +165,7 @@ export async function runProgram(outside: Outside): Promise<number> {
     const failure = describeFailure(error, complaint);
     if (failure === null) throw error;
     if (wantsJson) {
-      terminal.out(`${JSON.stringify({ error: { code: failure.code, message: failure.message } }, null, 2)}\n`);
+      terminal.out(formatJson({ error: { code: failure.code, message: failure.message } }));
     } else terminal.error(`${failure.message}\n`);
     return failure.exitCode;
   }

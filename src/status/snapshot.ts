@@ -186,8 +186,8 @@ function findAlerts(view: StatusView): AlertJson[] {
       }
       const dueMs = job.nextRunAt?.ms ?? null;
       if (job.enabled && job.fault === null && dueMs !== null && view.nowMs - dueMs > overdueMs && !open.has(key)) {
-        const late = Math.floor((view.nowMs - dueMs) / 60_000);
-        add("job_overdue", home.name, job.id, `Job "${job.name}" was due ${late} min ago and has not run`, dueMs);
+        const late = lateText(view.nowMs - dueMs);
+        add("job_overdue", home.name, job.id, `Job "${job.name}" was due ${late} ago and has not run`, dueMs);
       }
     }
   }
@@ -201,4 +201,10 @@ function findAlerts(view: StatusView): AlertJson[] {
     );
   }
   return alerts;
+}
+
+function lateText(lateMs: number): string {
+  const minutes = Math.round(lateMs / 60_000);
+  if (minutes < 90) return `${minutes} min`;
+  return minutes < 2160 ? `${Math.round(minutes / 60)} h` : `${Math.round(minutes / 1440)} d`;
 }

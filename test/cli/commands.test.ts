@@ -373,7 +373,7 @@ test("runs prints the history, newest first", async () => {
   prepare();
   expect((await home.run("runs")).out).toBe(`RUN           JOB          STARTED    TOOK  STATE           ERROR
 run000000003  work/hourly  11:59:30   30 s  running
-run000000002  backup 🚀    11:58:01  9.0 s  failed: exit 3  Script exited with code 3 no space
+run000000002  backup 🚀    11:58:01  9.0 s  failed: exit 3  no space
 run000000001  nightly      11:00:00  2.0 s  completed
 gone00000001  deleted job  10:00:00         void            The gate never opened
 `);

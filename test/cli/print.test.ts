@@ -3,6 +3,7 @@ import {
   clip,
   formatClock,
   formatDistance,
+  formatJson,
   formatLength,
   formatTable,
   paint,
@@ -71,12 +72,36 @@ test("formatTable() cuts the widest columns that may give way until a line fits"
   const lines = formatTable({ hasColour: false, columns: 40 }, columns, rows).split("\n");
   expect(lines[1]).toBe("0123456789ab  a rather lo…  an even lon…");
   expect(Math.max(...lines.map(textWidth))).toBeLessThanOrEqual(40);
-  expect(formatTable({ hasColour: false, columns: 10 }, columns, rows).split("\n")[1]).toBe(
+  expect(formatTable({ hasColour: false, columns: 26 }, columns, rows).split("\n")[1]).toBe(
     "0123456789ab  a r…  an ev…",
   );
   expect(formatTable(plain, columns, rows).split("\n")[1]).toBe(
     "0123456789ab  a rather long name  an even longer error text",
   );
+});
+
+test("formatTable() cuts times last, and everything where a terminal is too narrow for it all", () => {
+  const columns = [
+    { title: "NAME", shrinkTo: 4 },
+    { title: "NEXT", shrinkTo: 5, shrinksLast: true },
+  ];
+  const rows = [["short", "01-01 00:00 in 40 d"]];
+  const cases: readonly (readonly [number, string])[] = [
+    [26, "short  01-01 00:00 in 40 d"],
+    [25, "sho…  01-01 00:00 in 40 d"],
+    [20, "sho…  01-01 00:00 i…"],
+    [8, "sh…  01…"],
+  ];
+  for (const [width, line] of cases) {
+    expect(formatTable({ hasColour: false, columns: width }, columns, rows).split("\n")[1]).toBe(line);
+  }
+});
+
+test("formatJson() sends no character that a terminal obeys, and means the same", () => {
+  const value = { name: "a\x1b[31m\x9b2J\x7f\u202e\u2028 日本 🚀" };
+  const text = formatJson(value);
+  expect(text).toBe('{\n  "name": "a\\u001b[31m\\u009b2J\\u007f\\u202e\\u2028 日本 🚀"\n}\n');
+  expect(JSON.parse(text)).toEqual(value);
 });
 
 test("formatTable() colours cells only where colours are wanted", () => {

@@ -58,11 +58,11 @@ function formatHome(
     return [job.id, job.name, job.scheduleText, next, last];
   });
   const columns = [
-    { title: "JOB", shrinkTo: 8 },
+    { title: "JOB", shrinkTo: 8, shrinksLast: true },
     { title: "NAME", shrinkTo: 10 },
-    { title: "SCHEDULE", shrinkTo: 11 },
-    { title: "NEXT", shrinkTo: 14 },
-    { title: "LAST", shrinkTo: 12 },
+    { title: "SCHEDULE", shrinkTo: 9 },
+    { title: "NEXT", shrinkTo: 14, shrinksLast: true },
+    { title: "LAST", shrinkTo: 12, shrinksLast: true },
   ];
   const faults = home.jobs
     .filter((job) => job.fault !== null)

@@ -39,7 +39,12 @@ export function next(parts: CommandParts, jobText: string | undefined, options: 
       jobLabel(home, name),
     ];
   });
-  const columns = [{ title: "AT" }, { title: "IN" }, { title: "JOB", shrinkTo: 8 }, { title: "NAME", shrinkTo: 10 }];
+  const columns = [
+    { title: "AT" },
+    { title: "IN" },
+    { title: "JOB", shrinkTo: 8, shrinksLast: true },
+    { title: "NAME", shrinkTo: 10 },
+  ];
   if (rows.length > 0) terminal.out(formatTable(terminal, columns, rows));
   else if (errors.length === 0) terminal.out("Nothing is coming\n");
   for (const error of errors) {

@@ -59,7 +59,7 @@ export function runs(parts: CommandParts, jobText: string | undefined, options: 
     formatClock(run.startedAtMs ?? run.claimedAtMs, nowMs, zones.get(run.home) ?? hostZone),
     formatTook(run, nowMs),
     { text: formatEnd(run), colour: stateColours[run.state] },
-    run.error?.replace(/\s*\n\s*/g, " ") ?? "",
+    errorText(run),
   ]);
   const columns = [
     { title: "RUN" },
@@ -71,6 +71,13 @@ export function runs(parts: CommandParts, jobText: string | undefined, options: 
   ];
   terminal.out(formatTable(terminal, columns, rows));
   return exitCodes.done;
+}
+
+/** The error in one line, without what the state beside it says already. */
+function errorText(run: Run): string {
+  const text = run.error?.replace(/\s*\n\s*/g, " ") ?? "";
+  if (run.reason !== "exit" && run.reason !== "signal") return text;
+  return text.replace(/^Script (?:exited with code -?\d+|was ended by [A-Z0-9]+)(?::? |$)/, "");
 }
 
 export function formatTook(run: Run, nowMs: number): string {

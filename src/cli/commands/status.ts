@@ -4,6 +4,7 @@ import type { CommandParts } from "../command-parts.ts";
 import { type ExitCode, exitCodes } from "../exit-codes.ts";
 import {
   type Cell,
+  clip,
   formatClock,
   formatDistance,
   formatJson,
@@ -127,12 +128,15 @@ function homesText(parts: CommandParts, reader: Reader, snapshot: StatusJson, no
   return formatTable(parts.terminal, columns, rows) + reasons.join("");
 }
 
+/** Of a name in the midst of a sentence. */
+const nameColumns = 24;
+
 /** Whom the due jobs of a home wait for. */
 function waitText(home: HomeJson, snapshot: StatusJson): string {
   const jobs = home.waiting === 1 ? "1 due job waits" : `${home.waiting} due jobs wait`;
   const { limit, in_use: used } = home.capacity;
   const open = snapshot.open_runs.filter((run) => run.home === home.name);
-  const names = open.map((run) => printable(run.job_name)).join(", ");
+  const names = open.map((run) => clip(printable(run.job_name), nameColumns)).join(", ");
   const what = ((): string => {
     if (home.state !== "active") return `the home is ${home.state}`;
     if (!snapshot.daemon.running) return "no daemon is running";
