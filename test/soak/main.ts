@@ -1,11 +1,12 @@
 /** Plays one scene with a real daemon and real processes, prints its figures, and ends with 1 if anything was not as it must be. */
 import { parseArgs } from "node:util";
+import { describeMachine } from "../bench/machine.ts";
 import { formatText } from "../bench/table.ts";
 import { playGatewayKillScene } from "./gateway-kill-scene.ts";
 import { playKillScene } from "./kill-scene.ts";
 import type { SceneReport } from "./scene.ts";
 import { playSecondsScene } from "./seconds-scene.ts";
-import { buildProgram, makeSoakHome, type SoakHome } from "./soak-home.ts";
+import { buildProgram, makeSoakHome, repository, type SoakHome } from "./soak-home.ts";
 
 const usage = `Usage: npm run soak -- [--scene kill|seconds|gateway-kill] [--minutes N] [--seed N] [--keep]
 
@@ -63,6 +64,7 @@ async function main(): Promise<number> {
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve("interrupted"));
   });
   process.stdout.write(`Scene ${options.scene}, ${options.minutes} min, seed ${options.seed}, in ${home.folder}\n`);
+  process.stdout.write(`${describeMachine(repository, home.folder).join("\n")}\n`);
   try {
     const report = await Promise.race([scenes[options.scene].play(home, options), interrupted]);
     if (report === "interrupted") return await leave(home, options.keep, 1);

@@ -11,7 +11,7 @@ export interface Kill {
 
 export const earlyMs = 200;
 
-const anyTimeMs = 10_000;
+const anyTimeMs = 8000;
 const claimingMs = 60;
 
 /**

@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import {
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -15,7 +16,7 @@ import { type Daemon, makeSupervisedHome, type SupervisedHome } from "../helpers
 import { evidenceFolder, evidenceScript } from "./evidence.ts";
 import { recordOf, type SoakJob, soakHomes } from "./soak-jobs.ts";
 
-const repository = join(import.meta.dirname, "../..");
+export const repository = join(import.meta.dirname, "../..");
 
 /** The program as it is now, built into a folder of its own: edits to the sources do not reach a soak that is under way. */
 export interface BuiltProgram {
@@ -30,15 +31,17 @@ export function buildProgram(): BuiltProgram {
   const remove = (): void => rmSync(folder, { recursive: true, force: true });
   const compiler = join(repository, "node_modules/.bin/tsc");
   const config = join(repository, "tsconfig.build.json");
+  const path = join(folder, "dist/src/cli/main.js");
   const built = spawnSync(compiler, ["-p", config, "--outDir", join(folder, "dist")], { encoding: "utf8" });
-  if (built.status !== 0) {
+  // That types are right is for `npm run types` to say.
+  if (!existsSync(path)) {
     remove();
     throw new Error(`Cannot build the program: ${built.stdout}${built.stderr}`);
   }
   cpSync(join(repository, "package.json"), join(folder, "package.json"));
   cpSync(join(repository, "worker"), join(folder, "worker"), { recursive: true });
   symlinkSync(join(repository, "node_modules"), join(folder, "node_modules"));
-  return { path: join(folder, "dist/src/cli/main.js"), remove };
+  return { path, remove };
 }
 
 /** A home for one scene. It is removed only when asked, so that a failure can be looked at. */
