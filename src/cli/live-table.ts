@@ -89,7 +89,7 @@ function tableText(parts: CommandParts, reader: Reader, frame: number, interrupt
   const open = [...runs.values()].filter((run) => run.state === "claimed" || run.state === "running");
   const zone = reader.zone();
   const rows = homes.flatMap((home) =>
-    home.jobs.map((job) => jobRow(terminal, reader, home, job, runs, open, nowMs, frame)),
+    home.jobs.map((job) => jobRow(terminal, reader, home, job, runs, open, nowMs, frame, interrupts > 0)),
   );
   const columns = [
     { title: "JOB", shrinkTo: 10 },
@@ -106,10 +106,11 @@ function tableText(parts: CommandParts, reader: Reader, frame: number, interrupt
     .filter((slot) => slot.decision === "skip").length;
   const limit = homes.reduce((sum, home) => sum + (home.hermes.maxParallelJobs ?? 0), 0);
   const facts = [
-    `${open.length} of ${limit} running`,
-    paint(terminal, "green", `${count("completed")} completed`),
-    paint(terminal, "red", `${count("failed")} failed`),
-    paint(terminal, "yellow", `${skipped} skipped`),
+    paint(terminal, "blue", `▶ ${open.length} of ${limit} running`),
+    // The signs are those of the history, which so explains itself.
+    paint(terminal, "green", `✓ ${count("completed")} completed`),
+    paint(terminal, "red", `✗ ${count("failed")} failed`),
+    paint(terminal, "yellow", `– ${skipped} skipped`),
   ].join(" · ");
   const ending = [
     "Ctrl-C ends it",
@@ -147,6 +148,7 @@ function jobRow(
   open: readonly Run[],
   nowMs: number,
   frame: number,
+  isEnding: boolean,
 ): readonly Cell[] {
   const own = (run: Run): boolean => run.home === home.name && run.jobId === job.id;
   const running = open.find(own);
@@ -164,7 +166,7 @@ function jobRow(
           colour: stateColours[last.state],
         },
     historyCell(terminal, slots, runs),
-    nextMs === null || !job.enabled ? "" : formatDistance(nextMs, nowMs),
+    nextMs === null || !job.enabled || isEnding ? "" : formatDistance(nextMs, nowMs),
   ];
 }
 
@@ -184,7 +186,6 @@ const glyphColours = {
   "!": "red",
   "~": "dim",
   "→": "dim",
-  "…": "dim",
   "·": "dim",
 } as const;
 
@@ -203,7 +204,7 @@ function glyph(slot: LedgerSlot, runs: ReadonlyMap<string, Run>): keyof typeof g
     case "move":
       return "→";
     case "pending":
-      return "…";
+      return "·";
   }
 }
 

@@ -18,7 +18,11 @@ export async function showDemo(parts: CommandParts, runDaemon: RunDaemon): Promi
   makeDemoHome(parts.system, rootHome, stateFolder);
   const { terminal } = parts;
   terminal.error(`Demonstration home: ${printable(rootHome)}\n`);
-  terminal.error(`Look at it from elsewhere with: hermes-supervisor --home ${printable(rootHome)} status\n\n`);
+  // npm started us from a checkout, where the command is not on PATH.
+  const command = parts.environment["npm_lifecycle_event"] === undefined ? "" : "npx ";
+  terminal.error(
+    `Look at it from elsewhere with: ${command}hermes-supervisor --home ${printable(rootHome)} status\n\n`,
+  );
   const environment = { ...parts.environment, HERMES_HOME: rootHome };
   const own: CommandParts = { ...parts, rootHome, stateFolder, environment };
   const table = startLiveTable(own, createReader(own));
