@@ -77,6 +77,19 @@ export function restoreJob(
   };
 }
 
+/**
+ * Whether the record shows that this claim of a slot was written into it, or could have been. A claim moves a recurring job off
+ * its slot and gives a one-shot a run claim, and whoever frees a dead claim takes neither back.
+ */
+export function mayBeClaimed(
+  job: Job,
+  claim: { readonly owner: string; readonly scheduledAtMs: number | null },
+): boolean {
+  if (job.fireClaim?.by === claim.owner || job.schedule === null) return true;
+  if (job.schedule.kind === "once" && job.runClaim !== null) return true;
+  return claim.scheduledAtMs === null || job.nextRunAt?.ms !== claim.scheduledAtMs;
+}
+
 function restoredNextRun(
   job: Job,
   {

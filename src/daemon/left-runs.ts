@@ -5,7 +5,7 @@ import type { RunStopper } from "../child/stop-run.ts";
 import { InvariantError } from "../core/invariant-error.ts";
 import type { Job } from "../core/job.ts";
 import type { Run } from "../core/run.ts";
-import { restoreJob } from "../core/settle-job.ts";
+import { mayBeClaimed, restoreJob } from "../core/settle-job.ts";
 import type { Timer } from "../system/clock.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { EndedRuns } from "./ended-runs.ts";
@@ -14,6 +14,7 @@ import type { HomeRuntime } from "./home-runtime.ts";
 import { removeUnusedGates } from "./housekeeping.ts";
 import { adoptedChild, isLauncherAlive, knownEnd, orphanEnd, recoverRun } from "./recover.ts";
 import { lockWaitMs } from "./tick.ts";
+import { voidRuns } from "./void-run.ts";
 
 /** Runs without a parent of ours are looked at this often. */
 const adoptedPollMs = 250;
@@ -63,27 +64,29 @@ export function createLeftRuns(
     try {
       decide(run, handedOver, looks);
     } catch (error) {
-      if (error instanceof InvariantError) throw error;
-      const home = homes().get(run.home) ?? null;
-      if (home !== null) {
-        home.recovering++;
-        noteEndsFault(system.log, home, error);
-      }
-      system.clock.after(undecidedRetryMs, () => {
-        if (halted) return;
-        if (home !== null) {
-          home.recovering--;
-          noteEndsFault(system.log, home, null);
-        }
-        recoverOne(run, handedOver, looks);
-        wake();
-      });
+      if (!(error instanceof Error) || error instanceof InvariantError) throw error;
+      const home = homes().get(run.home);
+      if (home !== undefined) noteEndsFault(system.log, home, error);
+      lookAgain(run, undecidedRetryMs, () => recoverOne(run, handedOver, looks));
     }
+  }
+
+  function lookAgain(run: Run, inMs: number, look: () => void): void {
+    const home = homes().get(run.home);
+    add(run);
+    if (home !== undefined) home.recovering++;
+    system.clock.after(inMs, () => {
+      if (home !== undefined) home.recovering--;
+      parts.children.remove(run.id);
+      if (!halted) look();
+      wake();
+    });
   }
 
   function decide(run: Run, handedOver: boolean, looks: number): void {
     const home = homes().get(run.home) ?? null;
-    const found = recoverRun(parts, run, handedOver);
+    const job = jobOf(home ?? undefined, run.jobId);
+    const found = recoverRun(parts, run, handedOver, job === null || mayBeClaimed(job, run));
     if (found.kind !== "wait" || looks === 0) {
       system.log.info("found a run that an earlier daemon left open", {
         run_id: run.id,
@@ -97,18 +100,13 @@ export function createLeftRuns(
         ends.sweep(add(run), found.ended);
         return;
       case "void":
-        voidRun(run, home);
+        voidRuns(parts, home, [run], "The supervisor ended before this run's gate opened, so nothing ran");
         return;
       case "wait":
         // A launcher at a gate whose daemon died leaves by itself within milliseconds.
-        add(run);
-        if (home !== null) home.recovering++;
-        system.clock.after(gateLeavesMs, () => {
-          if (home !== null) home.recovering--;
-          parts.children.remove(run.id);
+        lookAgain(run, gateLeavesMs, () => {
           if (looks < gateLooksMax) recoverOne(run, handedOver, looks + 1);
           else void stopper.stop(add(run), orphanCause, 0).then(() => recoverOne(run, handedOver, 0));
-          wake();
         });
         return;
       case "adopt":
@@ -121,21 +119,6 @@ export function createLeftRuns(
         return;
       }
     }
-  }
-
-  function voidRun(run: Run, home: HomeRuntime | null): void {
-    parts.ledger.close(run.id, {
-      state: "void",
-      reason: "not_started",
-      exitCode: null,
-      signal: null,
-      error: "The supervisor ended before this run's gate opened, so nothing ran",
-      endedAtMs: system.clock.nowMs(),
-      outputBytes: null,
-      outputPath: null,
-      documentPath: null,
-    });
-    if (run.scheduledAtMs !== null) home?.restored.set(run.jobId, run.scheduledAtMs);
   }
 
   function adopt(run: Run): Child {

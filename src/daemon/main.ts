@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createChildTable } from "../child/child-table.ts";
 import { type ConfigLayer, effectiveSettings, type Loaded, loadHostConfig } from "../config/load-config.ts";
+import { InvariantError } from "../core/invariant-error.ts";
 import { diskShortage } from "../homes/disk-room.ts";
 import { type FoundHomes, findHomes } from "../homes/find-homes.ts";
 import { createRunLedger } from "../ledger/run-ledger.ts";
@@ -21,6 +22,7 @@ import { createWatch } from "../system/watch.ts";
 import { createControlActions } from "./control-actions.ts";
 import { createDaemon, type Daemon } from "./daemon.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
+import { leaveNote, takeHandOverNote } from "./hand-over.ts";
 import { createHomeTable, type HomeTable } from "./home-table.ts";
 import { watchSources } from "./watch-sources.ts";
 
@@ -142,6 +144,16 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
   };
   refresh();
 
+  /** For events, where an error would end the daemon: what cannot be read now is read at the next regular look. */
+  const lookAgain = (): void => {
+    try {
+      refresh();
+    } catch (error) {
+      if (!(error instanceof Error) || error instanceof InvariantError) throw error;
+      system.log.error("could not look at the homes again", { error: error.message });
+    }
+  };
+
   return await new Promise<number>((resolve) => {
     let server: ReturnType<typeof createControlServer> | null = null;
     let watcher: { readonly close: () => Promise<void> } | null = null as {
@@ -154,7 +166,7 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
       daemon.halt();
       server?.close();
       server?.closeAllConnections();
-      ledger.setNote("daemon", null);
+      leaveNote(parts, "daemon", null);
       for (const [signal, act] of Object.entries(signals)) process.off(signal, act);
       void (watcher?.close() ?? Promise.resolve()).then(() => {
         ledger.dispose();
@@ -184,7 +196,8 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
       SIGTERM: () => {
         switch (parts.settings.onSigterm) {
           case "hand_over":
-            ledger.setNote(
+            leaveNote(
+              parts,
               "hand_over",
               JSON.stringify({ at_ms: system.clock.nowMs(), boot_id: system.processes.bootId(), version }),
             );
@@ -206,7 +219,7 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
         else stopAll();
       },
       SIGHUP: () => {
-        refresh();
+        lookAgain();
         daemon.nudge(null);
       },
     };
@@ -228,7 +241,7 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
         const watch = createWatch(system.clock, system.log);
         watcher = watchSources(system, watch, rootHome, hostPath, findNow, {
           settingsChanged: () => {
-            refresh();
+            lookAgain();
             daemon.nudge(null);
           },
           storeChanged: (home) => daemon.nudge(home),
@@ -249,15 +262,6 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
       end(exits.failed);
     });
   });
-}
-
-/** Runs of an earlier daemon are adopted only if it left them on purpose, and on this very boot. */
-function takeHandOverNote(parts: DaemonParts): boolean {
-  const note = parts.ledger.note("hand_over");
-  if (note === null) return false;
-  parts.ledger.setNote("hand_over", null);
-  const value = JSON.parse(note) as { readonly boot_id?: string };
-  return value.boot_id === parts.system.processes.bootId();
 }
 
 function hashKey(

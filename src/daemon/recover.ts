@@ -1,3 +1,4 @@
+import { runVariables } from "../../worker/protocol.ts";
 import type { Child } from "../child/child-table.ts";
 import type { RunLimits } from "../child/run-limits.ts";
 import { isSameProcess } from "../core/fingerprint.ts";
@@ -21,8 +22,11 @@ export type Recovered =
 
 const orphanText = "The supervisor died while this run was open and nobody saw how it ended";
 
-/** Looks at one open run of an earlier daemon. Never guesses: an end that nobody saw is a failed attempt. */
-export function recoverRun(parts: DaemonParts, run: Run, handedOver: boolean): Recovered {
+/**
+ * Looks at one open run of an earlier daemon. Never guesses: an end that nobody saw is a failed attempt. `isClaimed` is false where
+ * the job's record proves that the claim never got into it.
+ */
+export function recoverRun(parts: DaemonParts, run: Run, handedOver: boolean, isClaimed = true): Recovered {
   const { system } = parts;
   const folder = runFolder(parts.stateFolder, run.id);
   const seen = knownEnd(parts, run);
@@ -30,7 +34,9 @@ export function recoverRun(parts: DaemonParts, run: Run, handedOver: boolean): R
   const sameBoot = run.fingerprint.bootId === system.processes.bootId();
   const held = sameBoot && isLifelineHeld(parts, run.id);
   const started = system.files.stat(folder.started) !== null;
-  if (sameBoot && !started) return { kind: held ? "wait" : "void", run };
+  // A crash of the machine can take the file `started` with it, but no claim that was there before the gate opened.
+  const isNotOpened = sameBoot || (run.state === "claimed" && !isClaimed);
+  if (isNotOpened && !started) return { kind: held ? "wait" : "void", run };
   if (!held) {
     // The launcher may have written its exit file between the two looks.
     const late = knownEnd(parts, run);
@@ -67,13 +73,19 @@ export function isLifelineHeld(parts: DaemonParts, runId: string): boolean {
   return lock === null;
 }
 
-/** Whether the launcher of the run is alive. Where its PID says nothing here, only the lifeline can tell. */
+/**
+ * Whether the launcher of the run is alive. Where its PID says nothing here, only the lifeline can tell. A start time is too
+ * coarse to tell a PID that was given away twice within one tick, and something else of the run may hold the lifeline.
+ */
 export function isLauncherAlive(parts: DaemonParts, run: Run): boolean {
   const { processes } = parts.system;
   const own = processes.fingerprint(processes.ownPid);
   if (own?.pidNamespace !== run.fingerprint.pidNamespace) return isLifelineHeld(parts, run.id);
   const seen = processes.fingerprint(run.fingerprint.pid);
-  return seen !== null && isSameProcess(run.fingerprint, seen) && isLifelineHeld(parts, run.id);
+  if (seen === null || !isSameProcess(run.fingerprint, seen)) return false;
+  return processes.showsEnvironment
+    ? processes.startedWith(seen.pid, runVariables.runId) === run.id
+    : isLifelineHeld(parts, run.id);
 }
 
 /** A child that an earlier daemon started: its end is found by looking, as only a parent is told. */

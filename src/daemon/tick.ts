@@ -1,4 +1,5 @@
 import type { ReadyGate } from "../child/gate-pool.ts";
+import { InvariantError } from "../core/invariant-error.ts";
 import type { Job } from "../core/job.ts";
 import { type PlannedClaim, planTick, type TickInput, type TickPlan } from "../core/plan-tick.ts";
 import type { Run } from "../core/run.ts";
@@ -7,6 +8,7 @@ import type { StoreSnapshot } from "../store/job-store.ts";
 import { LockHeldError } from "../system/lock.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
+import { voidRuns } from "./void-run.ts";
 
 /** How long a claim waits for `.jobs.lock` without yielding: its holders need milliseconds. */
 export const lockWaitMs = 15;
@@ -240,38 +242,22 @@ export function newRun(
  * and the launchers that they name must not serve another claim.
  */
 export function voidClaims(parts: DaemonParts, home: HomeRuntime, claims: readonly DurableClaim[]): void {
-  if (claims.length === 0) return;
   for (const { run } of claims) {
     home.pool.take(run.id).child.discard();
     home.unvoided.add(run.id);
-    if (run.scheduledAtMs !== null) home.restored.set(run.jobId, run.scheduledAtMs);
   }
   try {
     voidRows(parts, home);
   } catch (error) {
-    // The disk that has no room for the store may have none for the ledger either: the next tick tries again.
-    parts.system.log.error("claims could not be made void yet", { home: home.name, error: String(error) });
+    if (!(error instanceof Error) || error instanceof InvariantError) throw error;
+    // The ledger has no more room than the store had: the rows are made void before the next claim.
   }
 }
 
 /** Makes void what `voidClaims` could not. To be called before the next claim of the home. */
 export function voidRows(parts: DaemonParts, home: HomeRuntime): void {
   if (home.unvoided.size === 0) return;
-  parts.ledger.transaction(() => {
-    for (const runId of home.unvoided) {
-      if (parts.ledger.run(runId) === null) continue;
-      parts.ledger.close(runId, {
-        state: "void",
-        reason: "not_started",
-        exitCode: null,
-        signal: null,
-        error: "The claim could not be written to jobs.json, so nothing was started",
-        endedAtMs: parts.system.clock.nowMs(),
-        outputBytes: null,
-        outputPath: null,
-        documentPath: null,
-      });
-    }
-  });
+  const runs = [...home.unvoided].map((runId) => parts.ledger.run(runId)).filter((run) => run !== null);
+  voidRuns(parts, home, runs, "The claim could not be written to jobs.json, so nothing was started");
   home.unvoided.clear();
 }

@@ -22,6 +22,8 @@ export interface SlotLedger {
   writeSlots(home: string, lines: readonly SlotLine[]): void;
   /** The latest scheduled first. */
   slots(query: SlotQuery): readonly LedgerSlot[];
+  /** Makes `pending` again what names a run that never ran. Answers the instants, the earliest first. */
+  reopenSlots(home: string, jobId: string, runId: string): readonly number[];
   /** The lines of this home that are still to become another, the earliest scheduled first. */
   pendingSlots(home: string): readonly LedgerSlot[];
   cursors(home: string): ReadonlyMap<string, SlotCursor>;
@@ -83,6 +85,10 @@ export function createSlotLedger(database: DatabaseSync): SlotLedger {
   const readPending = database.prepare(
     "SELECT * FROM slot WHERE home = ? AND decision = 'pending' ORDER BY scheduled_us, job_id",
   );
+  const reopen = database.prepare(
+    `UPDATE slot SET decision = 'pending', reason = 'no_daemon', run_id = NULL, lateness_us = NULL
+      WHERE home = ? AND job_id = ? AND run_id = ? AND decision IN ('run', 'coalesce') RETURNING scheduled_us`,
+  );
   const readCursors = database.prepare("SELECT * FROM slot_cursor WHERE home = ?");
   const writeCursor = database.prepare("INSERT OR REPLACE INTO slot_cursor VALUES (?, ?, ?)");
   const deleteCursor = database.prepare("DELETE FROM slot_cursor WHERE home = ? AND job_id = ?");
@@ -115,6 +121,11 @@ export function createSlotLedger(database: DatabaseSync): SlotLedger {
         .all(...values, query.limit === 0 ? -1 : query.limit)
         .map(toSlot);
     },
+    reopenSlots: (home, jobId, runId) =>
+      reopen
+        .all(home, jobId, runId)
+        .map((row: Row<"scheduled_us">) => fromMicroseconds(row.scheduled_us))
+        .sort((a, b) => a - b),
     pendingSlots: (home) => readPending.all(home).map(toSlot),
     cursors: (home) =>
       new Map(

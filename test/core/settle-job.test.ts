@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Job, JobPatch } from "../../src/core/job.ts";
-import { restoreJob, settleJob } from "../../src/core/settle-job.ts";
+import { mayBeClaimed, restoreJob, settleJob } from "../../src/core/settle-job.ts";
 import { at, claimBy, sampleJob, stored, utc } from "../helpers/sample-job.ts";
 
 const owner = "host:100:aa";
@@ -175,6 +175,22 @@ test("settleJob() leaves the schedule of a record that nobody can read as it is"
   const patch = settleJob(claimed({ schedule: null, fault: "The schedule is a text" }), success, ended);
   expect(patch).toMatchObject({ lastStatus: "ok", fireClaim: null });
   for (const field of ["nextRunAt", "state", "enabled"]) expect(patch).not.toHaveProperty(field);
+});
+
+test("mayBeClaimed() is false only where the record proves that the claim never got into it", () => {
+  const claim = { owner, scheduledAtMs: at("10:00:00") };
+  const before = claimed({ fireClaim: null, nextRunAt: stored(at("10:00:00")) });
+  const onceBefore = claimedOnce({ fireClaim: null, runClaim: null, repeatCompleted: 0 });
+  expect(mayBeClaimed(before, claim)).toBe(false);
+  expect(mayBeClaimed(onceBefore, claim)).toBe(false);
+  expect(mayBeClaimed(claimed(), claim)).toBe(true);
+  expect(mayBeClaimed(claimedOnce(), claim)).toBe(true);
+  // Whoever freed the claim left what it had moved.
+  expect(mayBeClaimed(claimed({ fireClaim: null }), claim)).toBe(true);
+  expect(mayBeClaimed(claimedOnce({ fireClaim: null }), claim)).toBe(true);
+  // A request moves no slot, so there is nothing to see it by.
+  expect(mayBeClaimed(before, { owner, scheduledAtMs: null })).toBe(true);
+  expect(mayBeClaimed({ ...before, schedule: null }, claim)).toBe(true);
 });
 
 test("restoreJob() puts the slot of a void claim back", () => {

@@ -290,6 +290,24 @@ test("writeSlots() keeps the first final line of an instant, with the exceptions
   }
 });
 
+test("reopenSlots() makes pending again what names a run that never ran, and nothing else", () => {
+  const ledger = open();
+  const ran = slot({ decision: "run", reason: "late" }, { runId: "r1", latenessMs: 3 });
+  const folded = slot(
+    { decision: "coalesce", reason: "missed" },
+    { runId: "r1", scheduledAtMs: ran.scheduledAtMs + 60_000 },
+  );
+  const other = slot({ decision: "run", reason: "late" }, { runId: "r2", scheduledAtMs: ran.scheduledAtMs + 120_000 });
+  ledger.writeSlots("default", [folded, ran, other]);
+  expect(ledger.reopenSlots("default", ran.jobId, "r1")).toEqual([ran.scheduledAtMs, folded.scheduledAtMs]);
+  expect(ledger.reopenSlots("default", ran.jobId, "r1")).toEqual([]);
+  expect(ledger.slots({ limit: 0 }).map(({ decision, reason, runId }) => [decision, reason, runId])).toEqual([
+    ["run", "late", "r2"],
+    ["pending", "no_daemon", null],
+    ["pending", "no_daemon", null],
+  ]);
+});
+
 test("slots() lists what was asked for, the latest scheduled first", () => {
   const ledger = open();
   ledger.writeSlots("default", [

@@ -1,0 +1,19 @@
+import type { DaemonParts } from "./daemon-parts.ts";
+
+/** On a full disk the daemon goes without its note, and the next one takes what it finds for left by a crash: the safe mistake. */
+export function leaveNote({ ledger, system }: DaemonParts, key: string, value: string | null): void {
+  try {
+    ledger.setNote(key, value);
+  } catch (error) {
+    system.log.error("a note for the next daemon could not be written", { note: key, error: String(error) });
+  }
+}
+
+/** Runs of an earlier daemon are adopted only if it left them on purpose, and on this very boot. */
+export function takeHandOverNote(parts: DaemonParts): boolean {
+  const note = parts.ledger.note("hand_over");
+  if (note === null) return false;
+  parts.ledger.setNote("hand_over", null);
+  const value = JSON.parse(note) as { readonly boot_id?: string };
+  return value.boot_id === parts.system.processes.bootId();
+}
