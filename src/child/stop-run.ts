@@ -37,7 +37,7 @@ const lookSoonMs = 10;
 const lookPatientMs = 50;
 const lookLateMs = 1000;
 /** Between two looks that nothing waits for. Ends that come close together share one. */
-const unhurriedMs = 20;
+const unhurriedMs = 40;
 /** A launcher without a parent of ours is looked at this often while it is asked to leave. */
 const leaderPollMs = 100;
 const ticksPerMs = 0.1;

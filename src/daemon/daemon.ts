@@ -26,6 +26,8 @@ const gateUnusedMsMax = 25_000;
 const gatesPerTurn = 4;
 /** Files are looked at this often even when nothing was reported. A watch can miss a change; this cannot. */
 const safetyMs = 30_000;
+/** How long after their start runs are recorded as running: most of a burst of fifty has begun by then. */
+const recordDelayMs = 25;
 /** Jobs this close to each other are due together. */
 const togetherMs = 50;
 const lockRetryMs = 100;
@@ -80,6 +82,9 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
   let safetyAtMonotonicMs = 0;
   let wallMinusMonotonicMs = system.clock.nowMs() - system.clock.monotonicMs();
   let renewAtMonotonicMs = system.clock.monotonicMs() + claimRenewalMs;
+  let gatesUnsynced = false;
+  /** Starts that are not recorded yet. */
+  const toRecord = new Set<() => void>();
   let halted = false;
   let drainReported = false;
 
@@ -181,7 +186,8 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
 
   function launch(home: HomeRuntime, claims: readonly DurableClaim[]): void {
     if (claims.length === 0) return;
-    const refused = launchRuns(parts, home, claims, (runId) => !halted && ends.watch(runId));
+    const { refused, record } = launchRuns(parts, home, claims, (runId) => !halted && ends.watch(runId));
+    recordLater(home, record);
     for (const { claim, text } of refused) {
       parts.children.add(adoptedChild(claim.run, home.settings.limits(claim.job)));
       ends.add({ run: claim.run, end: decidedEnd("not_started", text), endedAtMs: system.clock.nowMs() });
@@ -191,6 +197,15 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       if (child !== null) armTimeout(child, home.settings.timeoutMs(job));
     }
     limitWatch.start();
+  }
+
+  /** What has just been started wants the processor now; what there is to write about it can wait a moment. */
+  function recordLater(home: HomeRuntime, record: () => void): void {
+    const act = (): void => {
+      if (toRecord.delete(act)) guard(home, record);
+    };
+    toRecord.add(act);
+    system.clock.after(recordDelayMs, act);
   }
 
   function armTimeout(child: Child, timeoutMs: number | null): void {
@@ -217,7 +232,14 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       const start = Math.min(missing, left);
       left -= start;
       more ||= missing > start;
-      if (start > 0) guard(home, () => home.pool.fill(home.pool.ready().length + start, home.settings.environment));
+      if (start === 0) continue;
+      gatesUnsynced = true;
+      guard(home, () => home.pool.fill(home.pool.ready().length + start, home.settings.environment));
+    }
+    if (gatesUnsynced && !more) {
+      gatesUnsynced = false;
+      // Else the claim's own sync would pay for all their folders, and hold the tick lock meanwhile.
+      system.files.syncSoon(`${parts.stateFolder}/runs`);
     }
     return more;
   }
@@ -339,6 +361,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     },
     halt() {
       halted = true;
+      for (const act of toRecord) act();
       timer?.cancel();
       left.halt();
       stopper.halt();

@@ -18,16 +18,23 @@ type Program =
   | { readonly ok: true; readonly program: string; readonly argument: string; readonly folder: string }
   | { readonly ok: false; readonly text: string };
 
+/** What became of claims: those that could not start, and what is still to be written down of those that did. */
+export interface Launch {
+  readonly refused: readonly RefusedLaunch[];
+  /** Records the starts (step 9). To be called once the jobs have had the processor. */
+  readonly record: () => void;
+}
+
 /**
- * Opens the gates of durable claims (steps 8 and 9), all of them first and the records after: the file `started` that a
- * launcher makes is what tells a later daemon that a gate was open, so nothing is lost if we die in between.
+ * Opens the gates of durable claims (step 8). Their records can wait: the file `started` that a launcher makes is what tells
+ * a later daemon that a gate was open, so nothing is lost if we die in between.
  */
 export function launchRuns(
   parts: DaemonParts,
   home: HomeRuntime,
   claims: readonly DurableClaim[],
   ended: (runId: string) => void,
-): readonly RefusedLaunch[] {
+): Launch {
   const refused: RefusedLaunch[] = [];
   const ready: {
     readonly claim: DurableClaim;
@@ -53,17 +60,22 @@ export function launchRuns(
   });
   for (const { claim, gate, script } of started) watchChild(parts, home, claim, gate, script, ended);
   parts.fault("after-open");
-  parts.fault("before-running");
-  if (started.length > 0) {
-    whileRunning(parts, home, () =>
-      parts.ledger.transaction(() => {
-        for (const { claim, startedAtMs } of started) parts.ledger.start(claim.run.id, startedAtMs);
-      }),
-    );
-  }
-  parts.fault("after-running");
-  for (const { claim } of started) whileRunning(parts, home, () => writeSpec(parts, home, claim));
-  return refused;
+  const record = (): void => {
+    parts.fault("before-running");
+    if (started.length > 0) {
+      whileRunning(parts, home, () =>
+        parts.ledger.transaction(() => {
+          for (const { claim, startedAtMs } of started) {
+            // The end of a short run may stand there already, and then its start does, too.
+            if (parts.ledger.run(claim.run.id)?.state === "claimed") parts.ledger.start(claim.run.id, startedAtMs);
+          }
+        }),
+      );
+    }
+    parts.fault("after-running");
+    for (const { claim } of started) whileRunning(parts, home, () => writeSpec(parts, home, claim));
+  };
+  return { refused, record };
 }
 
 /** The job runs already, and its own file says so: what cannot be written beside it now must not leave it without a watch. */

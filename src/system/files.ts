@@ -44,6 +44,8 @@ export interface Files {
   freeBytes(path: string): number;
   /** Takes the middle out of a file that others append to, so that about `keptBytes` at each end are left, with a line between that says how much it was. */
   dropMiddle(path: string, keptBytes: number): Promise<void>;
+  /** Brings what was made in a folder to the disk, beside the work of this process. Nobody may rely on it: it reports no failure. */
+  syncSoon(folder: string): void;
 }
 
 export function sameFile(a: FileIdentity | null, b: FileIdentity | null): boolean {

@@ -22,6 +22,7 @@ import {
   unlinkSync,
   writeFileSync,
 } from "node:fs";
+import { open } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { dropMiddle } from "./drop-middle.ts";
 import type { FileIdentity, FileStat, Files } from "./files.ts";
@@ -47,6 +48,7 @@ export function createFiles(): Files {
     removeFolder: (path) => rmSync(path, { recursive: true }),
     freeBytes,
     dropMiddle,
+    syncSoon: (folder) => void syncSoon(folder),
   };
 }
 
@@ -159,6 +161,15 @@ function overwrite(target: string, bytes: Uint8Array | string): FileIdentity {
 }
 
 /** The file is in place already, and some file systems cannot sync a folder: a refusal changes nothing. */
+async function syncSoon(folder: string): Promise<void> {
+  try {
+    const handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY);
+    await handle.sync().finally(() => handle.close());
+  } catch {
+    // It only saves time.
+  }
+}
+
 function syncFolder(folder: string): void {
   try {
     const descriptor = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY);

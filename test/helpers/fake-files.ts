@@ -211,6 +211,7 @@ export function createFakeFiles(nowMs?: () => number): FakeFiles {
     },
     // Nothing prints that much here; how a file is shortened is tested with a real one.
     dropMiddle: async () => undefined,
+    syncSoon: () => undefined,
     freeBytes(path) {
       find(path, true, "statfs");
       return files.freeBytesLeft;

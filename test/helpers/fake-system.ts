@@ -32,6 +32,8 @@ export interface LifeParts {
   readonly log: Logger;
   /** Called at every operation; may call `end` of the life, or throw what a failing system answers. `bytes` is what would be written to `path`. */
   interrupt(life: Life, operation: string, path?: string, bytes?: Uint8Array): void;
+  /** A timer of the program fired. */
+  woke?(): void;
   /** The program threw something that nobody caught. */
   threw(life: Life, error: unknown): void;
 }
@@ -68,6 +70,7 @@ export function createLife(parts: LifeParts): Life {
     readPart: files.readPart,
     freeBytes: files.freeBytes,
     dropMiddle: files.dropMiddle,
+    syncSoon: files.syncSoon,
     create: (path, bytes, mode) => changing(() => files.create(path, bytes, mode)),
     replace: (path, name, bytes, mode) => changing(() => files.replace(path, name, bytes, mode)),
     append: (path, bytes, mode) => changing(() => files.append(path, bytes, mode)),
@@ -99,7 +102,10 @@ export function createLife(parts: LifeParts): Life {
         monotonicMs: clock.monotonicMs,
         // Node's timers know whole milliseconds from 1 on, and are late by what else there is to do.
         after: (delayMs, act) =>
-          clock.after(Math.max(1, Math.floor(delayMs)) + 2 * parts.draw.number() ** 4, () => life.step(act)),
+          clock.after(Math.max(1, Math.floor(delayMs)) + 2 * parts.draw.number() ** 4, () => {
+            if (process.alive) parts.woke?.();
+            life.step(act);
+          }),
       },
       files: ownFiles,
       locks: {
