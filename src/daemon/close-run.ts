@@ -76,7 +76,8 @@ export function closeRuns(parts: DaemonParts, home: HomeRuntime, endedRuns: read
 export function noteStart(parts: DaemonParts, run: Run, folder: RunFolder): void {
   const started = parts.system.files.stat(folder.started);
   if (started === null || parts.ledger.run(run.id)?.state !== "claimed") return;
-  parts.ledger.start(run.id, Number(started.modifiedNs / 1000n) / 1000);
+  // The kernel stamps files with a clock that moves in steps of up to 10 ms, so a file may look older than the claim before it.
+  parts.ledger.start(run.id, Math.max(run.claimedAtMs, Number(started.modifiedNs / 1000n) / 1000));
 }
 
 /** Writes the result down before anything is made of it, then the document. */

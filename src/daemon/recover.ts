@@ -57,11 +57,10 @@ export function knownEnd(parts: DaemonParts, run: Run): EndedRun | null {
   const end: ScriptEnd | null = readExit(parts.system, folder);
   if (end === null) return null;
   const writtenNs = parts.system.files.stat(folder.exit)?.modifiedNs;
-  return {
-    run,
-    end,
-    endedAtMs: writtenNs === undefined ? parts.system.clock.nowMs() : Number(writtenNs / 1000n) / 1000,
-  };
+  if (writtenNs === undefined) return { run, end, endedAtMs: parts.system.clock.nowMs() };
+  // The clock of files lags behind ours by up to 10 ms, and no run ends before it began.
+  const beganMs = run.startedAtMs ?? run.claimedAtMs;
+  return { run, end, endedAtMs: Math.max(beganMs, Number(writtenNs / 1000n) / 1000) };
 }
 
 /** Whether any process of the run is alive that kept the lifeline. */
