@@ -117,6 +117,7 @@ export function makeSupervisedHome(
       const result = spawnSync(process.execPath, [program, "--home", path, "--state", state, ...command, "--json"], {
         env: environment(folder),
         encoding: "utf8",
+        maxBuffer: 1 << 28,
       });
       try {
         return { status: result.status, json: JSON.parse(result.stdout) as never, stderr: result.stderr };
