@@ -288,6 +288,8 @@ function planJob(draft: Draft, job: Job, given: SlotCursor | undefined): void {
     draft.lines.push(...observed.lines);
     if (observed.unsettled !== null) {
       draft.cursors.set(job.id, observed.unsettled);
+      // A record without an instant would get a later one at each tick, and so never reach it.
+      if (job.nextRunAt === null) keepPatch(draft, job, patch);
       if (observed.wakeAtMs !== null) wakeAt(draft, observed.wakeAtMs);
       return;
     }

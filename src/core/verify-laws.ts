@@ -294,8 +294,10 @@ function truth({ daemonLives, homes, runs }: Evidence): LawReport {
   }
   for (const home of homes) {
     for (const job of home.jobs) {
-      const run = newest.get(keyOf(home.name, job.id));
-      if (run === undefined) continue;
+      const key = keyOf(home.name, job.id);
+      const run = newest.get(key);
+      // Of records with one id only the first runs.
+      if (run === undefined || !newest.delete(key)) continue;
       records += 1;
       const problem = recordProblem(job, run, daemonLives);
       if (problem !== null) violations.push(problem);

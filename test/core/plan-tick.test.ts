@@ -367,6 +367,16 @@ const cases: readonly Case[] = [
     wake: "10:00:01.250",
   },
   {
+    fact: "writes an instant into a record that lost its own, though the fate of the last one is not known yet",
+    job: sampleJob({ nextRunAt: null }),
+    input: { nowMs: at("10:01:00") },
+    cursor: cursor(),
+    claims: [],
+    lines: ["10:00:00 pending lock"],
+    patch: { nextRunAt: "2026-06-15T10:05:00+00:00" },
+    wake: "10:05:00",
+  },
+  {
     fact: "only watches a job that it cannot run",
     job: sampleJob({ kind: "prompt" }),
     lines: ["10:00:00 pending no_daemon"],
