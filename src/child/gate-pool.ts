@@ -35,7 +35,17 @@ export function createGatePool(system: System, runsFolder: string, launcherPath:
   const letGo = (gate: ReadyGate): void => {
     gate.child.discard();
     // Nothing ran in it, so the folder says nothing. It goes when the launcher is gone, as that still holds the lifeline.
-    void gate.child.ended.then(() => system.files.removeFolder(gate.folder));
+    void gate.child.ended.then(() => clearFolder(gate.folder));
+  };
+
+  /** What cannot be removed now is removed when the next daemon starts. */
+  const clearFolder = (folder: string): void => {
+    try {
+      system.files.removeFolder(folder);
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      system.log.debug("an unused run folder is left", { folder, error: error.message });
+    }
   };
 
   const make = (environment: GateEnvironment): void => {
@@ -75,7 +85,7 @@ export function createGatePool(system: System, runsFolder: string, launcherPath:
     if (!gates.some((other) => other.runId === gate.runId)) return;
     gates = gates.filter((other) => other.runId !== gate.runId);
     gate.child.held?.release();
-    system.files.removeFolder(gate.folder);
+    clearFolder(gate.folder);
     system.log.warn("a launcher left before its gate opened", { run_id: gate.runId, ...exit });
   };
 

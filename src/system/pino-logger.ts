@@ -3,6 +3,9 @@ import type { Logger } from "./logger.ts";
 
 /** JSON lines on standard error, written at once: a line that is still in a buffer is lost with a killed process. */
 export function createLogger(level: string): Logger {
+  const output = destination({ fd: 2, sync: true });
+  // A log on a full disk, or a reader that has gone, must not end what is logged.
+  output.on("error", () => undefined);
   const log = pino(
     {
       level,
@@ -10,7 +13,7 @@ export function createLogger(level: string): Logger {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    destination({ fd: 2, sync: true }),
+    output,
   );
   return {
     debug: (message, fields = {}) => log.debug(fields, message),

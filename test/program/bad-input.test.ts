@@ -1,5 +1,15 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import type { StatusJson } from "../../src/status/snapshot.ts";
@@ -202,6 +212,173 @@ test("what is bad in one home is said once and clearly, harms no other, is kept,
     [],
   );
   expect(after.alerts).toEqual([]);
+  expectOnTime(home);
+}, 60_000);
+
+/** Jobs of one home that cannot run, by id: what status says of each. The others of the home go on. */
+const badRecords: readonly { readonly record: unknown; readonly id: string | null; readonly says: string }[] = [
+  {
+    record: { ...goodJob(), id: "../../outside" },
+    id: "../../outside",
+    says: 'The id "../../outside" holds a slash, and it names the job\'s output folder',
+  },
+  {
+    record: { ...goodJob(), id: "bell\u0007" },
+    id: "bell\u0007",
+    says: 'The id "bell\\u0007" holds a control character',
+  },
+  { record: { ...goodJob(), id: ".." }, id: "..", says: 'The id ".." cannot name the job\'s output folder' },
+  { record: { ...goodJob(), id: 7 }, id: "7", says: "The id is 7, expected a text" },
+  {
+    record: { ...goodJob(), id: "moon", schedule: { kind: "lunar" } },
+    id: "moon",
+    says: 'The schedule\'s kind is "lunar", expected "cron", "interval" or "once"',
+  },
+  { record: { ...goodJob(), id: "five", schedule: 5 }, id: "five", says: "The schedule is 5, expected an object" },
+  {
+    record: { ...goodJob(), id: "late", schedule: { kind: "cron", expr: "61 * * * *" } },
+    id: "late",
+    says: 'Cannot parse schedule "61 * * * *": minute is 61, expected 0-59',
+  },
+  {
+    record: { ...goodJob(), id: "twin", name: "second" },
+    id: "twin",
+    says: 'Another job further up has the same id "twin"',
+  },
+  { record: "no record", id: null, says: 'Entry 10 of "jobs" is "no record", expected an object' },
+];
+
+/** Scripts that cannot be run fail their run, in the words of Hermes. */
+const badScripts: Readonly<Record<string, string>> = {
+  "gone.sh": "Script not found: ",
+  "../outside.sh": "Blocked: script path resolves outside the scripts directory (",
+  "link.sh": "Blocked: script path resolves outside the scripts directory (",
+  "dangling.sh": "Script not found: ",
+  "folder.sh": "Script path is not a file: ",
+};
+
+test("one bad record or script stops its own job and no other, and what turns bad while it runs is taken up again", async () => {
+  const home = makeSupervisedHome();
+  mkdirSync(home.state, { recursive: true });
+  const hostConfig = join(home.state, "config.yaml");
+  writeFileSync(hostConfig, "limits: {max_open_runs: 32}\n");
+  const seconds = [scriptJob(jobId, everySecond, "ok.sh")];
+  const live = ["other", "live-jobs", "live-config", "live-variables", "live-cron", "live-home"];
+  for (const name of live) home.writeJobs(seconds, makeProfile(home, name));
+  const records = makeProfile(home, "records");
+  const twin = { ...goodJob(), id: "twin" };
+  // Times that Hermes mends or reads by the server's clock.
+  const naive = {
+    ...goodJob(),
+    id: "naive",
+    next_run_at: new Date(Date.now() - 500).toISOString().replace("Z", "000"),
+  };
+  const nonsense = { ...seconds[0], id: "nonsense", next_run_at: "soon" };
+  const bad = badRecords.map(({ record }) => record);
+  writeFileSync(
+    join(records, "cron/jobs.json"),
+    storeText([...bad.slice(0, 7), twin, ...bad.slice(7), naive, nonsense]),
+  );
+  const scripts = makeProfile(home, "scripts");
+  writeFileSync(join(scripts, "outside.sh"), "echo no\n");
+  symlinkSync(join(scripts, "outside.sh"), join(scripts, "scripts/link.sh"));
+  symlinkSync(join(scripts, "scripts/nowhere.sh"), join(scripts, "scripts/dangling.sh"));
+  mkdirSync(join(scripts, "scripts/folder.sh"));
+  home.writeJobs(
+    Object.keys(badScripts).map((script, index) =>
+      scriptJob(`${index}aaaaaaaaaaa`, 60, script, { next_run_at: isoIn(-500) }),
+    ),
+    scripts,
+  );
+  // All of it is good, though it may not look so.
+  const odd = makeProfile(home, "odd-variables");
+  writeFileSync(
+    join(odd, ".env"),
+    `export A='one two'\r\nB="x=y=z"\r\n# note\r\nC=a=b==\r\nD=\${B}!\r\nnonsense here\r\n`,
+  );
+  home.script("ok.sh", 'echo "$A|$B|$C|$D"\n', odd);
+
+  const daemon = home.start();
+  await daemon.said('"ready"');
+  await until(() => ["records", "odd-variables", ...live].every((name) => completed(home, name) >= 1));
+  await until(() => home.runs().filter((run) => run.home === "scripts" && run.ended_at !== null).length === 5);
+  const ran = (name: string): readonly string[] => [
+    ...new Set(
+      home
+        .runs()
+        .filter((run) => run.home === name)
+        .map((run) => run.job_id),
+    ),
+  ];
+  await until(() => ran("records").length === 3);
+  expect(ran("records").toSorted()).toEqual(["naive", "nonsense", "twin"]);
+  expect(existsSync(join(home.path, "profiles/outside"))).toBe(false);
+  const status = statusOf(home);
+  const alerts = status.alerts.filter((alert) => alert.home === "records");
+  for (const { id, says } of badRecords) {
+    expect(alerts.filter((alert) => alert.message === says)).toMatchObject([{ kind: "job_invalid", job_id: id }]);
+    const said = logLines(daemon.log()).filter((line) => line.home === "records" && line.error === says);
+    expect(said).toMatchObject([{ level: "error", job_id: id }]);
+  }
+  expect(status.homes.filter((one) => one.state !== "active")).toEqual([]);
+  const written = JSON.parse(readFileSync(join(records, "cron/jobs.json"), "utf8")).jobs as readonly unknown[];
+  for (const record of bad) expect(written).toContainEqual(record);
+  for (const [index, [, text]] of Object.entries(badScripts).entries()) {
+    const { last_status: ended, last_error: error } = home.job(`${index}aaaaaaaaaaa`, scripts);
+    expect([ended, String(error).startsWith(text)]).toEqual(["error", true]);
+  }
+  const oddRun = home.runs().find((run) => run.home === "odd-variables");
+  expect(readFileSync(oddRun?.output_path ?? "", "utf8")).toBe("one two|x=y=z|a=b==|x=y=z!\n");
+  expect(logLines(daemon.log()).filter((line) => line.home === "odd-variables" && line.level === "warn")).toMatchObject(
+    [{ msg: ".env line 6 is not understood and skipped, expected NAME=value" }],
+  );
+
+  // Now good homes turn bad under the daemon. Settings have a last good version, and so their jobs go on.
+  const at = (name: string, ...more: readonly string[]): string => join(pathOf(home, name), ...more);
+  const cut = readFileSync(at("live-jobs", "cron/jobs.json")).subarray(0, 100);
+  writeFileSync(at("live-jobs", "cron/jobs.json"), cut);
+  writeFileSync(at("live-config", "config.yaml"), "cron:\n\tmax_parallel_jobs: 2\n");
+  writeFileSync(at("live-variables", ".env"), "A=\0\n");
+  renameSync(at("live-cron", "cron"), at("live-cron", "cron-away"));
+  renameSync(at("live-home"), join(home.path, "away"));
+  writeFileSync(hostConfig, "limits: {max_open_runs: 32, max_open_runs: 1}\n");
+  const isDegraded = (): boolean => {
+    const now = new Map(statusOf(home).homes.map((one) => [one.name, one.state]));
+    const degraded = ["live-jobs", "live-config", "live-variables", "live-cron"];
+    return !now.has("live-home") && degraded.every((name) => now.get(name) === "degraded");
+  };
+  await until(isDegraded);
+  const goneOn = ["other", "live-config", "live-variables"];
+  const before = goneOn.map((name) => completed(home, name));
+  await until(() => goneOn.every((name, index) => completed(home, name) >= before[index]! + 2));
+  const during = statusOf(home);
+  expect(
+    Object.fromEntries(during.homes.filter((one) => one.state !== "active").map((one) => [one.name, one.reason])),
+  ).toEqual({
+    "live-jobs": `Cannot read jobs "${at("live-jobs", "cron/jobs.json")}": line 6, column 19: a comma or a closing brace should stand here${mend}`,
+    "live-config": `Cannot read config "${at("live-config", "config.yaml")}" at line 2, column 1: not valid YAML: a tab is used for indentation, expected spaces`,
+    "live-variables": `Cannot read variables "${at("live-variables", ".env")}" at line 1: a NUL character is in it, expected text only`,
+    "live-cron": `Cannot serve home "live-cron": ENOENT: no such file or directory, open '${at("live-cron", "cron/.tick.lock")}', put the folder back`,
+  });
+  expect(during.alerts.find((alert) => alert.kind === "config_invalid" && alert.home === null)?.message).toBe(
+    `Cannot read config "${hostConfig}" at line 1, column 29: key "max_open_runs" is there twice, expected once`,
+  );
+  expect(readFileSync(at("live-jobs", "cron/jobs.json"))).toEqual(cut);
+  expect(existsSync(at("live-cron", "cron"))).toBe(false);
+  expect(existsSync(at("live-home"))).toBe(false);
+
+  home.writeJobs(seconds, pathOf(home, "live-jobs"));
+  writeFileSync(at("live-config", "config.yaml"), "{}\n");
+  writeFileSync(at("live-variables", ".env"), "A=1\n");
+  renameSync(at("live-cron", "cron-away"), at("live-cron", "cron"));
+  renameSync(join(home.path, "away"), at("live-home"));
+  writeFileSync(hostConfig, "limits: {max_open_runs: 32}\n");
+  const mended = live.map((name) => completed(home, name));
+  await until(() => live.every((name, index) => completed(home, name) >= mended[index]! + 2));
+  const after = statusOf(home);
+  expect(after.homes.filter((one) => one.state !== "active")).toEqual([]);
+  expect(after.alerts.filter((alert) => alert.kind.startsWith("config") || alert.kind.startsWith("home"))).toEqual([]);
+  expect(home.ask("verify").json).toMatchObject({ ok: true });
   expectOnTime(home);
 }, 60_000);
 

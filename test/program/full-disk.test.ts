@@ -74,6 +74,43 @@ const points = [
   "before-settle",
 ];
 
+test.concurrent("a disk that fills up and empties twenty times costs no run and no record", async ({
+  onTestFinished,
+}) => {
+  const made = makeDiskHome(onTestFinished);
+  const { home, disk, evidence } = made;
+  const random = createSeededRandom(20);
+  home.script("count.sh", `echo x >> ${evidence}; seq 300; seq 200 >&2; sleep 0.3\n`);
+  home.script("fails.sh", "exit 3\n");
+  home.writeJobs([
+    scriptJob("aaaaaaaaaaaa", "* * * * * *", "count.sh"),
+    scriptJob("bbbbbbbbbbbb", "* * * * * */2", "fails.sh"),
+    scriptJob("cccccccccccc", "* * * * * *", "gone.sh"),
+  ]);
+  const daemon = home.start();
+  await daemon.said('"ready"');
+  let rounds = 0;
+  for (; rounds < 20; rounds++) {
+    await new Promise((resolve) => setTimeout(resolve, 300 * random()));
+    disk.fill(Math.floor(random() * 5) * 4096);
+    await new Promise((resolve) => setTimeout(resolve, 450 * random()));
+    expectWhole(made);
+    disk.free();
+  }
+  expect(hasFailed(daemon)).toBe(true);
+  const freedAt = new Date().toISOString();
+  await until(() => home.runs().filter((run) => run.state === "completed" && run.claimed_at > freedAt).length >= 2);
+  daemon.kill("SIGINT");
+  expect((await daemon.exited).code).toBe(0);
+  const runs = home.runs();
+  expect(runs.filter((run) => run.ended_at === null)).toEqual([]);
+  const counted = runs.filter((run) => run.job_id === "aaaaaaaaaaaa" && run.state !== "void");
+  expect(counted.filter((run) => run.state !== "completed")).toEqual([]);
+  expect(counted.length).toBe(startsOf(evidence));
+  expect(home.ask("verify").json).toMatchObject({ ok: true });
+  expectWhole(made);
+});
+
 for (const point of points) {
   test.concurrent(`a disk that is full from ${point} on costs no run and no record`, async ({ onTestFinished }) => {
     const made = makeDiskHome(onTestFinished);
@@ -108,40 +145,3 @@ for (const point of points) {
     expectWhole(made);
   });
 }
-
-test.concurrent("a disk that fills up and empties twenty times costs no run and no record", async ({
-  onTestFinished,
-}) => {
-  const made = makeDiskHome(onTestFinished);
-  const { home, disk, evidence } = made;
-  const random = createSeededRandom(20);
-  home.script("count.sh", `echo x >> ${evidence}; seq 300; seq 200 >&2; sleep 0.3\n`);
-  home.script("fails.sh", "exit 3\n");
-  home.writeJobs([
-    scriptJob("aaaaaaaaaaaa", "* * * * * *", "count.sh"),
-    scriptJob("bbbbbbbbbbbb", "* * * * * */2", "fails.sh"),
-    scriptJob("cccccccccccc", "* * * * * *", "gone.sh"),
-  ]);
-  const daemon = home.start();
-  await daemon.said('"ready"');
-  let rounds = 0;
-  for (; rounds < 20; rounds++) {
-    await new Promise((resolve) => setTimeout(resolve, 400 * random()));
-    disk.fill(Math.floor(random() * 5) * 4096);
-    await new Promise((resolve) => setTimeout(resolve, 600 * random()));
-    expectWhole(made);
-    disk.free();
-  }
-  expect(hasFailed(daemon)).toBe(true);
-  const freedAt = new Date().toISOString();
-  await until(() => home.runs().filter((run) => run.state === "completed" && run.claimed_at > freedAt).length >= 2);
-  daemon.kill("SIGINT");
-  expect((await daemon.exited).code).toBe(0);
-  const runs = home.runs();
-  expect(runs.filter((run) => run.ended_at === null)).toEqual([]);
-  const counted = runs.filter((run) => run.job_id === "aaaaaaaaaaaa" && run.state !== "void");
-  expect(counted.filter((run) => run.state !== "completed")).toEqual([]);
-  expect(counted.length).toBe(startsOf(evidence));
-  expect(home.ask("verify").json).toMatchObject({ ok: true });
-  expectWhole(made);
-});
