@@ -63,6 +63,8 @@ export interface FakeRun {
   readonly id: string;
   readonly folder: string;
   readonly launcher: FakeProcess;
+  /** The launcher's child, which waits at the gate and becomes the job's program. */
+  readonly job: FakeProcess;
   readonly processes: Set<FakeProcess>;
   /** Set when the gate is opened. */
   order: { readonly jobId: string; readonly script: string; readonly home: string } | null;
@@ -72,8 +74,12 @@ export interface FakeRun {
   end: FakeEnd | null;
   /** Whether its exit file got to the disk whole. */
   exitWritten: boolean;
-  /** Signals that reached a process of it. */
+  /** Signals that a daemon sent and that reached a process of it. */
   signals: number;
+  /** When the first of them did (monotonic ms), or null. */
+  signalledAtMs: number | null;
+  /** The environment that it was started with. */
+  readonly environment: Readonly<Record<string, string>>;
 }
 
 /** What a host tells whoever watches over its laws. */
@@ -82,6 +88,8 @@ export interface HostWatch {
   gateOpened(run: FakeRun): void;
   programStarted(run: FakeRun): void;
   programEnded(run: FakeRun, end: FakeEnd): void;
+  /** Nothing of it is alive any more. */
+  runEmptied(run: FakeRun): void;
   signalled(process: FakeProcess, signal: string, by: number): void;
 }
 
@@ -100,8 +108,10 @@ export interface FakeHost {
   bootId(): string;
   start(name: string, parent: FakeProcess | null): FakeProcess;
   kill(process: FakeProcess, end: FakeEnd): void;
-  /** Everything ends at once, and nothing of it has time to write. */
+  /** Everything ends at once, and of what was written lately and never synced some is lost. */
   reboot(): void;
+  /** From now on each PID that comes free is a stranger's at once, until the answer is called: then all of them leave. */
+  sendStrangers(): () => void;
   processesOf(life: ParentLife): Processes;
 }
 
@@ -120,6 +130,7 @@ interface HostParts {
   programOf(home: string, jobId: string): FakeProgram;
 }
 
+const unsyncedMs = 5000;
 const signalNumbers: Readonly<Record<string, number>> = { SIGKILL: 9, SIGSEGV: 11, SIGTERM: 15 };
 
 export function createFakeHost(parts: HostParts): FakeHost {
@@ -132,7 +143,11 @@ export function createFakeHost(parts: HostParts): FakeHost {
   /** Given to each daemon's life: its gates close with it. */
   const gates = new Map<FakeProcess, Set<() => void>>();
   const controlGroups = new Set<string>();
+  /** Files that launchers wrote and that no daemon has seen to, with their time. */
+  let unsynced: { readonly path: string; readonly run: FakeRun; readonly atMs: number }[] = [];
   let boots = 0;
+  /** Those that wait for PIDs; null when nobody does. */
+  let strangers: Set<FakeProcess> | null = null;
 
   const ticks = (): number => Math.floor(clock.monotonicMs() / 10);
 
@@ -141,30 +156,39 @@ export function createFakeHost(parts: HostParts): FakeHost {
     const first = draw.whole(0, parts.pids - 1);
     for (let step = 0; step < parts.pids; step++) {
       const pid = 100 + ((first + step) % parts.pids);
-      if (lastTicks.get(pid) === startTicks || isTaken(pid)) continue;
-      lastTicks.set(pid, startTicks);
-      const process: FakeProcess = {
-        pid,
-        startTicks,
-        name,
-        spawnedBy: null,
-        run,
-        parent,
-        group: parent?.group ?? pid,
-        session: parent?.session ?? pid,
-        controlGroup: parent?.controlGroup ?? null,
-        isReaper: false,
-        environment: parent?.environment ?? {},
-        holdsLifeline: false,
-        alive: true,
-        onSignal: () => undefined,
-        onDeath: () => undefined,
-      };
-      processes.set(pid, process);
-      run?.processes.add(process);
-      return process;
+      if (lastTicks.get(pid) !== startTicks && !isTaken(pid)) return make(pid, name, parent, run);
     }
     throw Object.assign(new Error("spawn EAGAIN"), { code: "EAGAIN" });
+  }
+
+  function make(pid: number, name: string, parent: FakeProcess | null, run: FakeRun | null): FakeProcess {
+    const startTicks = ticks();
+    lastTicks.set(pid, startTicks);
+    const process: FakeProcess = {
+      pid,
+      startTicks,
+      name,
+      spawnedBy: null,
+      run,
+      parent,
+      group: parent?.group ?? pid,
+      session: parent?.session ?? pid,
+      controlGroup: parent?.controlGroup ?? null,
+      isReaper: false,
+      environment: parent?.environment ?? {},
+      holdsLifeline: false,
+      alive: true,
+      onSignal: () => undefined,
+      onDeath: () => undefined,
+    };
+    processes.set(pid, process);
+    run?.processes.add(process);
+    return process;
+  }
+
+  /** A PID has come free. */
+  function offer(pid: number): void {
+    if (strangers !== null && !isTaken(pid)) strangers.add(make(pid, "stranger", null, null));
   }
 
   /** A kernel gives no PID that is still the number of a group or a session. */
@@ -189,6 +213,8 @@ export function createFakeHost(parts: HostParts): FakeHost {
     for (const close of gates.get(process) ?? []) close();
     gates.delete(process);
     process.onDeath(end);
+    if (run !== null && run.processes.size === 0) watch.runEmptied(run);
+    if (process.name !== "stranger") offer(process.pid);
   }
 
   /** The lock lasts as long as anybody holds it. */
@@ -210,6 +236,25 @@ export function createFakeHost(parts: HostParts): FakeHost {
     return true;
   }
 
+  /** What a shell writes is on its way to the disk for some seconds. */
+  function plant(run: FakeRun, name: string, text: string): void {
+    const path = `${run.folder}/${name}`;
+    files.plant(path, text);
+    unsynced = unsynced.filter((one) => one.atMs > clock.monotonicMs() - unsyncedMs);
+    unsynced.push({ path, run, atMs: clock.monotonicMs() });
+  }
+
+  /** Of what is still on its way when the power goes, some never arrives, and some only as a name. */
+  function loseUnsynced(): void {
+    for (const { path, run, atMs } of unsynced) {
+      if (atMs <= clock.monotonicMs() - unsyncedMs || files.stat(path) === null || draw.chance(0.5)) continue;
+      run.exitWritten = false;
+      if (path.endsWith(runFiles.exit) && draw.chance(0.5)) files.plant(path, "");
+      else files.remove(path);
+    }
+    unsynced = [];
+  }
+
   function spawnGated(life: ParentLife, request: SpawnRequest): GatedChild {
     life.pass("spawn: open files");
     for (const path of [request.outputPath, request.errorPath, request.launcherPath, request.lifelinePath]) {
@@ -218,24 +263,37 @@ export function createFakeHost(parts: HostParts): FakeHost {
     life.pass("spawn: fork");
     const launcher = start("launcher", life.process);
     const id = request.environment[runVariables.runId] ?? "";
-    const run: FakeRun = {
-      id,
-      folder: request.cwd,
-      launcher,
-      processes: new Set([launcher]),
-      order: null,
-      started: false,
-      end: null,
-      exitWritten: false,
-      signals: 0,
-    };
-    launcher.run = run;
     launcher.spawnedBy = life.process;
     launcher.group = launcher.pid;
     launcher.session = launcher.pid;
     launcher.environment = request.environment;
     launcher.holdsLifeline = true;
     if (controlGroups.has(id) && request.arguments[2] === `/groups/${id}`) launcher.controlGroup = id;
+    const job = start("job", launcher);
+    job.holdsLifeline = true;
+    const run: FakeRun = {
+      id,
+      folder: request.cwd,
+      launcher,
+      job,
+      processes: new Set([launcher, job]),
+      order: null,
+      started: false,
+      end: null,
+      exitWritten: false,
+      signals: 0,
+      signalledAtMs: null,
+      environment: request.environment,
+    };
+    launcher.run = run;
+    job.run = run;
+    job.onDeath = (end) => {
+      if (run.started) {
+        run.end = end;
+        watch.programEnded(run, end);
+      }
+      if (launcher.alive) clock.after(0.1 + 2 * draw.number(), () => afterJob(run, end));
+    };
     runs.set(id, run);
     holdLifeline(run);
 
@@ -246,7 +304,7 @@ export function createFakeHost(parts: HostParts): FakeHost {
       // Until its parent has asked, it keeps its PID.
       if (life.process.alive) zombies.set(launcher.pid, launcher);
       clock.after(0.2 + 3 * draw.number(), () => {
-        zombies.delete(launcher.pid);
+        if (zombies.delete(launcher.pid)) offer(launcher.pid);
         life.step(() => ended.resolve(exit));
       });
     };
@@ -255,7 +313,7 @@ export function createFakeHost(parts: HostParts): FakeHost {
       gates.get(life.process)?.delete(closeGate);
       if (gateIsOpen) return;
       gateIsOpen = true;
-      clock.after(0.5 + 60 * draw.number() ** 4, () => kill(launcher, { code: 0 }));
+      clock.after(0.5 + 60 * draw.number() ** 4, () => kill(job, { code: 0 }));
     };
     if (!gates.has(life.process)) gates.set(life.process, new Set());
     gates.get(life.process)?.add(closeGate);
@@ -281,32 +339,25 @@ export function createFakeHost(parts: HostParts): FakeHost {
   }
 
   function passGate(run: FakeRun): void {
-    const { launcher, order } = run;
-    if (!launcher.alive || order === null) return;
+    const { job, order } = run;
+    if (!job.alive || order === null) return;
     if (files.stat(run.folder) === null || (files.freeBytesLeft <= 0 && draw.chance(0.3))) {
-      kill(launcher, { code: 0 });
+      kill(job, { code: 0 });
       return;
     }
-    files.plant(`${run.folder}/${runFiles.started}`, "");
+    plant(run, runFiles.started, "");
     clock.after(0.1 + 3 * draw.number(), () => {
-      if (launcher.alive) startProgram(run, order);
+      if (job.alive) startProgram(run, order);
     });
   }
 
   function startProgram(run: FakeRun, order: { readonly home: string; readonly jobId: string }): void {
-    const { launcher } = run;
+    const { job } = run;
     const program = parts.programOf(order.home, order.jobId);
-    const job = start("job", launcher, run);
-    job.holdsLifeline = true;
     run.started = true;
     write(`${run.folder}/${runFiles.output}`, `run ${run.id} says hello\n`);
     watch.programStarted(run);
     act(job, program.onTerm);
-    job.onDeath = (end) => {
-      run.end = end;
-      watch.programEnded(run, end);
-      if (launcher.alive) clock.after(0.1 + 2 * draw.number(), () => recordExit(run, end));
-    };
     clock.after(program.durationMs, () => kill(job, program.end));
     const { helper } = program;
     if (helper !== null) {
@@ -323,6 +374,14 @@ export function createFakeHost(parts: HostParts): FakeHost {
     holdLifeline(run);
   }
 
+  /** What the launcher does when its child has ended. */
+  function afterJob(run: FakeRun, end: FakeEnd): void {
+    const { launcher } = run;
+    if (!launcher.alive) return;
+    if (files.stat(`${run.folder}/${runFiles.started}`) === null) kill(launcher, { code: 0 });
+    else recordExit(run, end);
+  }
+
   function act(process: FakeProcess, onTerm: FakeProgram["onTerm"]): void {
     process.onSignal = (signal) => {
       if (signal !== "SIGTERM" || onTerm === "ignores") return;
@@ -337,7 +396,7 @@ export function createFakeHost(parts: HostParts): FakeHost {
     if (!launcher.alive || files.stat(run.folder) === null) return;
     const status = "code" in end ? end.code : 128 + (signalNumbers[end.signal] ?? 0);
     const told = "code" in end || write(`${run.folder}/${runFiles.launcher}`, `${end.signal}\n`);
-    files.plant(`${run.folder}/${runFiles.exit}`, "");
+    plant(run, runFiles.exit, "");
     clock.after(0.05 * draw.number(), () => {
       if (!launcher.alive || files.stat(run.folder) === null) return;
       run.exitWritten = write(`${run.folder}/${runFiles.exit}`, `${status}\n`) && told;
@@ -356,7 +415,10 @@ export function createFakeHost(parts: HostParts): FakeHost {
   function send(process: FakeProcess, signal: string, by: number): void {
     if (!process.alive) return;
     watch.signalled(process, signal, by);
-    if (process.run !== null && signal !== "SIGCONT") process.run.signals++;
+    if (process.run !== null && signal !== "SIGCONT") {
+      process.run.signals++;
+      process.run.signalledAtMs ??= clock.monotonicMs();
+    }
     if (signal === "SIGKILL") kill(process, { signal: "SIGKILL" });
     else process.onSignal(signal);
   }
@@ -369,6 +431,7 @@ export function createFakeHost(parts: HostParts): FakeHost {
     kill,
     reboot() {
       boots++;
+      loseUnsynced();
       for (const process of [...processes.values()]) {
         process.alive = false;
         process.run?.processes.clear();
@@ -378,6 +441,15 @@ export function createFakeHost(parts: HostParts): FakeHost {
       zombies.clear();
       controlGroups.clear();
       locks.clear();
+      strangers?.clear();
+    },
+    sendStrangers() {
+      const sent = new Set<FakeProcess>();
+      strangers = sent;
+      return () => {
+        if (strangers === sent) strangers = null;
+        for (const stranger of sent) kill(stranger, { code: 0 });
+      };
     },
     processesOf,
   };

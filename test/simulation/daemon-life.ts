@@ -3,6 +3,7 @@ import { type ConfigLayer, effectiveSettings, type Loaded, loadHostConfig } from
 import { createControlActions } from "../../src/daemon/control-actions.ts";
 import { createDaemon, type Daemon } from "../../src/daemon/daemon.ts";
 import type { DaemonParts } from "../../src/daemon/daemon-parts.ts";
+import { leaveNote, takeHandOverNote } from "../../src/daemon/hand-over.ts";
 import type { HomeRuntime } from "../../src/daemon/home-runtime.ts";
 import { createHomeTable } from "../../src/daemon/home-table.ts";
 import { findHomes } from "../../src/homes/find-homes.ts";
@@ -17,6 +18,8 @@ export interface DaemonLife {
   readonly parts: DaemonParts;
   readonly control: ControlActions;
   homes(): ReadonlyMap<string, HomeRuntime>;
+  /** Whether the launcher of this run stands ready at its gate. */
+  holdsGate(runId: string): boolean;
   /** What a change of settings or of the list of homes makes the watch do. */
   refresh(): void;
   /** Hands over, as SIGTERM makes the daemon do; then the process is on its way out. */
@@ -87,7 +90,7 @@ export function startDaemon(life: Life, opened: RunLedger, rootHome: string, sta
     hostError: null,
     lockHolds: [],
   }));
-  const handedOver = takeHandOverNote(ledger, system.processes.bootId());
+  const handedOver = takeHandOverNote(parts);
   ledger.setNote("daemon", JSON.stringify({ pid: system.processes.ownPid }));
   daemon.begin(handedOver);
   return {
@@ -97,17 +100,12 @@ export function startDaemon(life: Life, opened: RunLedger, rootHome: string, sta
     control,
     refresh,
     homes: table.homes,
+    holdsGate: (runId) =>
+      [...table.homes().values()].some(({ pool }) => pool.ready().some((gate) => gate.runId === runId)),
     handOver() {
-      ledger.setNote("hand_over", JSON.stringify({ boot_id: system.processes.bootId() }));
+      leaveNote(parts, "hand_over", JSON.stringify({ boot_id: system.processes.bootId() }));
       daemon.halt();
-      ledger.setNote("daemon", null);
+      leaveNote(parts, "daemon", null);
     },
   };
-}
-
-function takeHandOverNote(ledger: RunLedger, bootId: string): boolean {
-  const note = ledger.note("hand_over");
-  if (note === null) return false;
-  ledger.setNote("hand_over", null);
-  return (JSON.parse(note) as { readonly boot_id?: string }).boot_id === bootId;
 }

@@ -23,8 +23,11 @@ export function createHappenings(world: World, draw: Draw, supervision: Supervis
   let isQuiet = false;
 
   function last(forMs: number, undo: () => void): void {
+    const calm = world.trouble();
     const once = (): void => {
-      if (lasting.delete(once)) undo();
+      if (!lasting.delete(once)) return;
+      undo();
+      calm();
     };
     lasting.add(once);
     clock.after(forMs, once);
@@ -50,9 +53,7 @@ export function createHappenings(world: World, draw: Draw, supervision: Supervis
     if (locks.has(path)) return;
     const stranger = host.start("stranger", null);
     locks.set(path, stranger.pid);
-    world.disturb();
     last(forMs, () => {
-      world.disturb();
       if (locks.get(path) === stranger.pid) locks.delete(path);
       host.kill(stranger, { code: 0 });
     });
@@ -84,24 +85,27 @@ export function createHappenings(world: World, draw: Draw, supervision: Supervis
         return;
       case "full disk":
         files.freeBytesLeft = 0;
-        world.disturb();
         last(event.forMs, () => {
           files.freeBytesLeft = 1e12;
-          world.disturb();
         });
+        return;
+      case "strangers":
+        last(event.forMs, host.sendStrangers());
         return;
       case "stop all": {
         const path = `${pathOf(event.home)}/ESTOP`;
         files.plant(path, "");
-        world.disturb();
         noticed(null);
         last(event.forMs, () => {
           if (files.stat(path) !== null) files.remove(path);
-          world.disturb();
           noticed(null);
         });
         return;
       }
+      case "environment":
+        if (files.freeBytesLeft > 0) story.changeEnvironment(world, event.home);
+        noticed(null);
+        return;
       case "lock":
         holdLock(`${pathOf(event.home)}/cron/.${event.lock}.lock`, event.forMs);
         return;
@@ -126,6 +130,13 @@ export function createHappenings(world: World, draw: Draw, supervision: Supervis
       case "gateway":
         planGateway(job, event.forMs, event.dies);
         return;
+      case "out of memory": {
+        world.disturb();
+        const places = [...host.processes.values()].filter((one) => one.name === event.takes);
+        const taken = places.find(({ run }) => run?.order?.jobId === job.id && run.order.home === pathOf(job.home));
+        if (taken !== undefined) host.kill(taken, { signal: "SIGKILL" });
+        return;
+      }
       case "run": {
         const daemon = supervision.current();
         daemon?.life.step(() => {
@@ -162,12 +173,12 @@ export function createHappenings(world: World, draw: Draw, supervision: Supervis
       if (isQuiet || locks.has(lockPath)) return;
       const gateway = host.start("gateway", null);
       locks.set(lockPath, gateway.pid);
-      world.disturb();
+      const calm = world.trouble();
       const by = `${fakeHostname}:${gateway.pid}:${"0123456789abcdef".repeat(2)}`;
       const place = `${job.home}/${job.id}`;
       clock.after(130 + 50 * draw.number(), () => {
         if (locks.get(lockPath) === gateway.pid) locks.delete(lockPath);
-        world.disturb();
+        calm();
         if (!gateway.alive || job.isGone || files.freeBytesLeft <= 0 || locks.has(lockPath.replace("tick", "jobs"))) {
           host.kill(gateway, { code: 0 });
           return;
@@ -189,7 +200,6 @@ export function createHappenings(world: World, draw: Draw, supervision: Supervis
         noticed(job.home);
         last(forMs, () => {
           world.gateways.delete(place);
-          world.disturb();
           if (gateway.alive && !dies && !job.isGone) {
             world.tell(`the gateway ends its run of ${job.id}`);
             settleAsGateway(job, by);

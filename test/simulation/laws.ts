@@ -3,10 +3,14 @@ import type { LedgerSlot } from "../../src/ledger/slots.ts";
 import type { FakeEnd, FakeProcess, FakeRun } from "../helpers/fake-processes.ts";
 import type { DaemonLife } from "./daemon-life.ts";
 import { pathOf, type World } from "./simulate.ts";
-import { type JobStory, type StoredRecord, unknownField } from "./story.ts";
+import { detachedJobs, environmentMark, type JobStory, type StoredRecord, unknownField } from "./story.ts";
 
-/** An instant of the last moments may still be on its way. */
-const onTheWayMs = 15_000;
+/** An instant of the last moments may still be on its way: while its job waits for room, the daemon looks every 30 s. */
+const onTheWayMs = 32_000;
+/** How long the stop ladder asks in these scenarios. */
+const graceMs = 3000;
+/** A dead child is noticed in 1 s, and decided in 2 s. */
+const decidedMs = 2000;
 
 /** L3: behind an opened gate stand a row of the ledger and a claim in the store, both made before. */
 export function checkGate(world: World, run: FakeRun): void {
@@ -15,18 +19,25 @@ export function checkGate(world: World, run: FakeRun): void {
     world.report("L3", `run ${run.id} starts while the ledger says ${row?.state ?? "nothing"}`);
     return;
   }
+  const seen = run.environment[environmentMark] ?? "nothing";
+  const expected = world.story.environmentsOf(world, row.home);
+  if (!expected.includes(seen))
+    world.report("L6", `run ${run.id} of ${row.home} starts with ${seen}, where ${expected.join(" or ")} stands`);
   const record = storedJobs(world, row.home).get(row.jobId);
+  if (record?.["no_agent"] !== true) world.report("L3", `run ${run.id} is of a prompt job, which nobody here can run`);
   if (claimedBy(record) !== row.owner)
     world.report("L3", `run ${run.id} starts while its job is claimed by ${claimedBy(record)}`);
 }
 
 /** L2: nothing of an earlier run of the job is alive. */
-export function checkStart({ host, gateways, ledger, report }: World, run: FakeRun): void {
+export function checkStart({ host, gateways, ledger, report, scenario }: World, run: FakeRun): void {
   if (run.order === null) return;
+  const isDetached = detachedJobs(scenario).includes(run.order.jobId);
   const { jobId, home } = run.order;
   for (const process of host.processes.values()) {
     const other = process.run;
     if (other === null || other === run || other.order?.home !== home || other.order.jobId !== jobId) continue;
+    if (isDetached && process.name === "helper") continue;
     report("L2", `run ${run.id} of ${jobId} starts while ${process.name} ${process.pid} of ${other.id} lives`);
   }
   if (gateways.has(`${ledger.run(run.id)?.home}/${jobId}`))
@@ -36,6 +47,67 @@ export function checkStart({ host, gateways, ledger, report }: World, run: FakeR
 /** L5: whoever gets a signal is of a run that a daemon keeps. */
 export function checkSignal({ report }: World, process: FakeProcess, signal: string, by: number): void {
   if (process.run === null) report("L5", `process ${process.pid} (${process.name}) got ${signal} from ${by}`);
+}
+
+/**
+ * L7: an end is decided in 2 s, and a stop is over in its grace and 2 s, as far as nothing was in the daemon's way. To be called
+ * when nothing of the run is alive any more.
+ */
+export function checkPromptness(world: World, run: FakeRun): void {
+  const { clock, ledger, report } = world;
+  if (run.order === null) return;
+  const emptyAtMs = clock.monotonicMs();
+  const stopMs = run.signalledAtMs === null ? 0 : emptyAtMs - run.signalledAtMs;
+  if (stopMs > graceMs + 2000 && world.isCalm(stopMs) && isUpSince(world, run.signalledAtMs))
+    report("L7", `the stop of run ${run.id} took ${Math.round(stopMs)} ms`);
+  clock.after(decidedMs, () => {
+    const state = ledger.run(run.id)?.state;
+    if (state !== "claimed" && state !== "running") return;
+    if (world.isCalm(decidedMs) && isUpSince(world, emptyAtMs))
+      report("L7", `run ${run.id} is still ${state} ${decidedMs} ms after its last process`);
+  });
+}
+
+/** L7 after a start: what had ended while no daemon was there is decided in 2 s. */
+export function checkStartPromptness(world: World): void {
+  const { clock, ledger, host, report } = world;
+  const startedAtMs = clock.monotonicMs();
+  const ended = ledger.openRuns().filter((run) => host.runs.get(run.id)?.processes.size === 0);
+  clock.after(decidedMs, () => {
+    if (!world.isCalm(decidedMs - 1) || !isUpSince(world, startedAtMs)) return;
+    for (const { id } of ended) {
+      const state = ledger.run(id)?.state;
+      if (state === "claimed" || state === "running")
+        report("L7", `run ${id} is still ${state} ${decidedMs} ms after the start of a daemon`);
+    }
+  });
+}
+
+function isUpSince(world: World, sinceMs: number | null): boolean {
+  const startedAtMs = world.startedAtMs();
+  return startedAtMs !== null && sinceMs !== null && startedAtMs <= sinceMs;
+}
+
+/** L8: whenever a daemon dies, every store can be read. */
+export function checkFiles(world: World): void {
+  for (const { name } of world.scenario.homes) {
+    try {
+      storedJobs(world, name);
+    } catch (error) {
+      world.report("L8", `jobs.json of ${name} cannot be read: ${error instanceof Error ? error.message : error}`);
+    }
+  }
+}
+
+/** L4: what a run ended as it stays. */
+export function noteEnds(world: World): void {
+  for (const run of world.ledger.runs({ limit: 0 })) {
+    if (run.state === "claimed" || run.state === "running") continue;
+    const end = `${run.state} ${run.reason} ${run.exitCode} ${run.signal}`;
+    const before = world.ends.get(run.id);
+    if (before !== undefined && before !== end) world.report("L4", `run ${run.id} was ${before} and became ${end}`);
+    world.ends.set(run.id, end);
+  }
 }
 
 /** What has to hold after a quiet time with the daemon up. */
@@ -48,11 +120,15 @@ export function checkEnd(world: World, daemon: DaemonLife): void {
     if (pid === daemon.life.process.pid && !path.endsWith("/daemon.lock"))
       report("rest", `${path} is still locked by the daemon`);
   }
-  const runs = ledger.runs({ limit: 0 });
+  noteEnds(world);
+  const order = new Map(world.claims.map((id, index) => [id, index]));
+  const runs = ledger.runs({ limit: 0 }).toSorted((a, b) => (order.get(b.id) ?? 0) - (order.get(a.id) ?? 0));
   for (const run of runs) checkRun(world, run);
   const ids = new Set(runs.map((run) => run.id));
   for (const real of world.host.runs.values()) {
     if (real.started && !ids.has(real.id)) report("L3", `run ${real.id} ran and the ledger does not know it`);
+    if (real.order === null && real.processes.size > 0 && !daemon.holdsGate(real.id))
+      report("rest", `the gate of ${real.id} never opened, nobody holds it, and its launcher is still there`);
   }
   for (const job of world.story.jobs) {
     const own = runs.filter((run) => run.home === job.home && run.jobId === job.id).toReversed();
@@ -85,8 +161,10 @@ function checkRun(world: World, run: Run): void {
       checkFailed(world, run, real, name);
       break;
   }
-  if (real.processes.size > 0)
-    report("L2", `${name} is ${run.state}, but ${[...real.processes].map((one) => one.name).join(", ")} of it lives`);
+  const isDetached = detachedJobs(world.scenario).includes(run.jobId);
+  const left = [...real.processes].filter((process) => !isDetached || process.name !== "helper");
+  if (left.length > 0)
+    report("L2", `${name} is ${run.state}, but ${left.map((one) => one.name).join(", ")} of it lives`);
 }
 
 function checkFailed({ report }: World, run: Run, real: FakeRun, name: string): void {
@@ -105,6 +183,7 @@ function checkFailed({ report }: World, run: Run, real: FakeRun, name: string): 
         report("L4", `${name} is orphaned, but its end ${seen} was on the disk and nobody had stopped it`);
       return;
     case "timeout":
+    case "idle_timeout":
     case "stopped":
       if (real.signals === 0 && real.started)
         report("L4", `${name} was stopped (${run.reason}), but no signal reached it`);
@@ -142,10 +221,11 @@ function checkSlots(world: World, job: JobStory, runs: readonly Run[]): void {
   }
   for (const [atMs, line] of lines) {
     const at = new Date(atMs).toISOString();
+    if (job.planned.isPrompt === true && line.decision === "pending" && line.reason === "no_daemon") continue;
     const mayWait = line.decision === "pending" && line.reason === "capacity" && isFull(world, job.home, runs);
     if (line.decision === "pending" && atMs < clock.nowMs() - onTheWayMs && !mayWait)
       report("L1", `${name}: ${at} is still pending (${line.reason})`);
-    if (!job.spans.some((span) => story.isNamed(span, atMs))) report("L1", `${name}: ${at} has a line and never was`);
+    if (!isNamed(world, job, atMs, runs)) report("L1", `${name}: ${at} has a line and never was`);
   }
   const served = new Map<number, string>();
   for (const run of scheduled) {
@@ -154,6 +234,24 @@ function checkSlots(world: World, job: JobStory, runs: readonly Run[]): void {
     if (before !== undefined) report("L1", `${name}: runs ${before} and ${run.id} served one instant`);
     served.set(run.scheduledAtMs, run.id);
   }
+}
+
+/**
+ * Whether some rule of the job named the instant. As Hermes does, a job that failed and then did not run for long is brought
+ * forward: an interval to the very moment, from which it then counts on, and a cron job whose clock went back to its next instant.
+ */
+function isNamed({ story, scenario }: World, job: JobStory, atMs: number, runs: readonly Run[]): boolean {
+  const hasFailed = runs.some((run) => run.state === "failed");
+  const wentBack = scenario.events.some((event) => event.kind === "clock" && event.byMs < 0);
+  return job.spans.some((span) => {
+    if (story.isNamed(span, atMs)) return true;
+    const { schedule, firstMs } = span;
+    if (!hasFailed || firstMs === null) return false;
+    if (schedule.kind === "cron") return wentBack && story.isNamed({ ...span, firstMs: -Infinity }, atMs);
+    if (schedule.kind !== "interval") return false;
+    const served = runs.filter((run) => run.trigger === "schedule").map((run) => run.scheduledAtMs ?? 0);
+    return served.some((ms) => ms <= atMs && (atMs - ms) % (schedule.minutes * 60_000) === 0);
+  });
 }
 
 /** Whether as many runs of the home are open as it allows, or runs have ended just now. */

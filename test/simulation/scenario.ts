@@ -15,6 +15,8 @@ export interface Scenario {
   readonly orphans: "fail" | "adopt";
   /** How long a run may take, or null. */
   readonly timeoutMs: number | null;
+  /** How long a run may say nothing, or null. */
+  readonly idleTimeoutMs?: number | null;
   /** What the machine can do about processes that lost their parents. */
   readonly reaping: "none" | "subreaper" | "init";
   readonly hasControlGroups: boolean;
@@ -30,6 +32,10 @@ export interface PlannedJob {
   readonly id: string;
   readonly schedule: PlannedSchedule;
   readonly repeatTimes: number | null;
+  /** Answered by a model, which no daemon of ours runs yet; else it is a script. */
+  readonly isPrompt?: boolean;
+  /** What its runs leave behind may live on. */
+  readonly detach?: boolean;
   /** What its runs do, in turn. */
   readonly programs: readonly FakeProgram[];
 }
@@ -52,10 +58,14 @@ export type HostEvent =
   | { readonly kind: "sigterm"; readonly downMs: number }
   | { readonly kind: "reboot"; readonly downMs: number }
   | { readonly kind: "clock"; readonly byMs: number }
-  | { readonly kind: "full disk"; readonly forMs: number };
+  | { readonly kind: "full disk"; readonly forMs: number }
+  /** Every PID that comes free is given away again at once. */
+  | { readonly kind: "strangers"; readonly forMs: number };
 
 export type HomeEvent =
   | { readonly kind: "stop all"; readonly forMs: number }
+  /** Somebody writes another value into the home's `.env`. */
+  | { readonly kind: "environment" }
   | { readonly kind: "lock"; readonly lock: "tick" | "jobs"; readonly forMs: number };
 
 export type JobEvent =
@@ -69,4 +79,6 @@ export type JobEvent =
   /** A gateway takes the next slot of the job, and ends its run, or dies in it. */
   | { readonly kind: "gateway"; readonly forMs: number; readonly dies: boolean }
   | { readonly kind: "run" }
+  /** The machine runs out of memory and takes a process of the job's run. */
+  | { readonly kind: "out of memory"; readonly takes: "launcher" | "job" | "helper" }
   | { readonly kind: "stop"; readonly now: boolean };

@@ -55,6 +55,19 @@ export const scenes: Readonly<Record<string, Scenario>> = {
     orphans: "adopt",
     homes: [{ name: "default", parallelMax: 4, jobs: [job("a", { programs: [long] })] }],
   }),
+  "a pause while no daemon is there": scene({
+    events: [{ atMs: 31_000, home: "default", job: "aaaaaaaaaaaa", kind: "pause" }],
+  }),
+  "a power cut": scene({ events: [{ atMs: 30_500, kind: "reboot", downMs: 1000 }] }),
+  "made a one-shot during its run": scene({
+    events: [
+      { atMs: 31_000, home: "default", job: "aaaaaaaaaaaa", kind: "edit", schedule: { kind: "once", inMs: 10_000 } },
+    ],
+  }),
+  "a hand-over": scene({
+    events: [{ atMs: 31_000, kind: "sigterm", downMs: 1000 }],
+    homes: [{ name: "default", parallelMax: 4, jobs: [job("a", { programs: [long] })] }],
+  }),
   "two jobs and room for one": scene({
     homes: [{ name: "default", parallelMax: 1, jobs: [job("a"), job("b", { programs: [failing] })] }],
   }),

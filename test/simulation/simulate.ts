@@ -9,8 +9,18 @@ import { createFakeHost, type FakeHost } from "../helpers/fake-processes.ts";
 import { createDraw } from "../helpers/fake-random.ts";
 import { createLife, type Life } from "../helpers/fake-system.ts";
 import { type DaemonLife, startDaemon } from "./daemon-life.ts";
+import { type Flaw, flawedLedger, flawedSystem } from "./flaws.ts";
 import { createHappenings } from "./happenings.ts";
-import { checkEnd, checkGate, checkSignal, checkStart } from "./laws.ts";
+import {
+  checkEnd,
+  checkFiles,
+  checkGate,
+  checkPromptness,
+  checkSignal,
+  checkStart,
+  checkStartPromptness,
+  noteEnds,
+} from "./laws.ts";
 import type { Scenario } from "./scenario.ts";
 import { createStory, type Story } from "./story.ts";
 
@@ -36,8 +46,18 @@ export interface World {
   readonly gateways: Set<string>;
   /** Up to here (wall ms) a daemon has had every chance to look; -Infinity while or soon after it was disturbed. */
   calmUntilMs(): number;
-  /** Something keeps the daemon from its work, or kept it until now. */
+  /** Whether nothing has been in the daemon's way for so long. */
+  isCalm(forMs: number): boolean;
+  /** Something came in the daemon's way and is over. */
   disturb(): void;
+  /** Something is in the daemon's way, until the answer is called. */
+  trouble(): () => void;
+  /** Runs in the order of their claims: clocks may go back, this does not. */
+  readonly claims: string[];
+  /** What a run was when it was over: it must never become another. */
+  readonly ends: Map<string, string>;
+  /** When the daemon of this moment was started (monotonic ms); null while there is none. */
+  startedAtMs(): number | null;
   tell(text: string): void;
   report(law: string, text: string): void;
 }
@@ -62,6 +82,8 @@ export interface SimulationOptions {
   readonly killAt?: number;
   /** Keeps what happened, in words, with every operation of the daemon or without. */
   readonly trace?: "operations" | "happenings";
+  /** Does one thing wrong, to see whether the laws notice. */
+  readonly flaw?: Flaw;
 }
 
 export interface Simulated {
@@ -70,11 +92,15 @@ export interface Simulated {
   readonly operations: number;
   readonly history: readonly string[];
   readonly runs: number;
+  /** How often the daemon woke in its busiest second. */
+  readonly wakesMax: number;
 }
 
 const findingsMax = 5;
 /** More than any of our scenes has to do in a second: a loop that waits for nothing does. */
 const operationsMax = 1500;
+/** A loop that waits for nothing wakes about 700 times in a second of this clock. */
+const wakesMax = 150;
 /** A daemon that is left alone has seen everything by then. */
 const calmMs = 10_000;
 
@@ -91,13 +117,15 @@ export async function simulate(scenario: Scenario, options: SimulationOptions = 
   const draws = [1, 2, 3, 4].map((line) => createDraw(scenario.seed * 8 + line));
   const [ofHost = createDraw(0), ofDaemon = createDraw(0), ofTrouble = createDraw(0), ofTears = createDraw(0)] = draws;
   let disturbedAtMs = clock.monotonicMs();
+  let troubles = 0;
+  let startedAtMs: number | null = null;
 
   const host = createFakeHost({
     clock,
     files,
     locks,
     draw: ofHost,
-    pids: 80,
+    pids: 160,
     reaping: scenario.reaping,
     hasControlGroups: scenario.hasControlGroups,
     watch: {
@@ -107,6 +135,7 @@ export async function simulate(scenario: Scenario, options: SimulationOptions = 
         checkStart(world, run);
       },
       programEnded: (run, end) => world.tell(`run ${run.id} of ${run.order?.jobId} ends with ${JSON.stringify(end)}`),
+      runEmptied: (run) => checkPromptness(world, run),
       signalled(process, signal, by) {
         world.tell(`process ${process.pid} (${process.name} of ${process.run?.id}) gets ${signal}`);
         checkSignal(world, process, signal, by);
@@ -131,11 +160,22 @@ export async function simulate(scenario: Scenario, options: SimulationOptions = 
     ledger: createRunLedger({ files: { ...files, stat: () => files.stat("/tmp") } }, ":memory:"),
     story: createStory(scenario, zone),
     gateways: new Set(),
-    calmUntilMs: () =>
-      current !== null && clock.monotonicMs() - disturbedAtMs > calmMs ? clock.nowMs() - calmMs : -Infinity,
+    calmUntilMs: () => (current !== null && world.isCalm(calmMs) ? clock.nowMs() - calmMs : -Infinity),
+    isCalm: (forMs) => troubles === 0 && clock.monotonicMs() - disturbedAtMs > forMs,
     disturb() {
       disturbedAtMs = clock.monotonicMs();
     },
+    trouble() {
+      troubles++;
+      world.disturb();
+      return () => {
+        troubles--;
+        world.disturb();
+      };
+    },
+    claims: [],
+    ends: new Map(),
+    startedAtMs: () => (daemon === null ? null : startedAtMs),
     tell(text) {
       if (options.trace === undefined) return;
       history.push(`${formatInstant(Math.floor(clock.nowMs()) + 0.001, zone).slice(11, 23)} ${text}`);
@@ -153,18 +193,20 @@ export async function simulate(scenario: Scenario, options: SimulationOptions = 
   let restartMs: number | null = null;
 
   /** The second of fake time that is counted, and what the daemon did in it. */
-  let busy = { second: 0, operations: 0 };
+  let busy = { second: 0, operations: 0, wakes: 0 };
+  let wakesSeen = 0;
 
-  function countBusy(): void {
+  function count(what: "operations" | "wakes", max: number): void {
     const second = Math.floor(clock.monotonicMs() / 1000);
-    busy = { second, operations: busy.second === second ? busy.operations + 1 : 1 };
-    if (busy.operations !== operationsMax) return;
-    world.report("rest", `the daemon does more than ${operationsMax} operations in one second`);
+    if (busy.second !== second) busy = { second, operations: 0, wakes: 0 };
+    busy[what]++;
+    wakesSeen = Math.max(wakesSeen, busy.wakes);
+    if (busy[what] === max) world.report("rest", `the daemon comes to ${max} ${what} in one second`);
   }
 
   function interrupt(life: Life, operation: string, path?: string, bytes?: Uint8Array): void {
     operations++;
-    countBusy();
+    count("operations", operationsMax);
     if (options.trace === "operations") world.tell(`  ${operations} ${operation}`);
     if (options.killAt === operations) killNow(life, { operations: 0, torn: false, downMs: 3000 }, operation);
     if (kill !== null && kill.left-- === 0) {
@@ -176,6 +218,7 @@ export async function simulate(scenario: Scenario, options: SimulationOptions = 
   }
 
   function killNow(life: Life, how: Kill, operation: string, path?: string, bytes?: Uint8Array): void {
+    checkFiles(world);
     const isTorn = how.torn && path !== undefined && bytes !== undefined;
     world.tell(`the daemon is killed before "${operation}"${isTorn ? ", of which a part is done" : ""}`);
     if (isTorn) {
@@ -199,6 +242,7 @@ export async function simulate(scenario: Scenario, options: SimulationOptions = 
     world.tell(`no daemon for ${Math.round(downMs)} ms`);
     world.disturb();
     current?.end();
+    noteEnds(world);
     daemon = null;
     current = null;
     restartMs = clock.monotonicMs() + downMs;
@@ -217,10 +261,23 @@ export async function simulate(scenario: Scenario, options: SimulationOptions = 
     restartMs = null;
     world.tell("a daemon starts");
     world.disturb();
-    const life = createLife({ clock, files, locks, host, draw: ofDaemon, log, interrupt, threw });
+    const woke = (): void => count("wakes", wakesMax);
+    const { flaw } = options;
+    const sound = createLife({ clock, files, locks, host, draw: ofDaemon, log, interrupt, threw, woke });
+    const life = flaw === undefined ? sound : { ...sound, system: flawedSystem(sound.system, host, flaw) };
+    const opened: RunLedger = {
+      ...world.ledger,
+      claim(runs) {
+        world.claims.push(...runs.map((run) => run.id));
+        world.ledger.claim(runs);
+      },
+    };
+    const ledger = flaw === undefined ? opened : flawedLedger(opened, flaw);
     current = life;
+    startedAtMs = clock.monotonicMs();
     life.step(() => {
-      daemon = startDaemon(life, world.ledger, rootHome, stateFolder);
+      daemon = startDaemon(life, ledger, rootHome, stateFolder);
+      checkStartPromptness(world);
       if (daemon === null) world.report("start", "the state folder is locked though no daemon lives");
     });
   }
@@ -262,7 +319,7 @@ export async function simulate(scenario: Scenario, options: SimulationOptions = 
       if (nextMs === null || nextMs > endMs) break;
       clock.fireNext();
       // As long as promises follow upon each other.
-      for (let turn = 0; turn < 12; turn++) await null;
+      for (let turn = 0; turn < 40; turn++) await null;
       // Only now does Node tell of promises that nobody caught.
       if (steps % 64 === 0) await new Promise(setImmediate);
       if (steps > 300_000) throw new Error("Cannot end the simulation: time stands still");
@@ -270,12 +327,15 @@ export async function simulate(scenario: Scenario, options: SimulationOptions = 
     await new Promise(setImmediate);
     if (daemon === null) world.report("start", "no daemon lives at the end");
     else checkEnd(world, daemon);
+  } catch (error) {
+    // What is already known to be broken can break anything.
+    if (findings.length === 0) throw error;
   } finally {
     process.removeListener("unhandledRejection", rejected);
     for (const listener of others) process.on("unhandledRejection", listener);
     world.ledger.dispose();
   }
-  return { findings, operations, history, runs: host.runs.size };
+  return { findings, operations, history, runs: host.runs.size, wakesMax: wakesSeen };
 }
 
 export function pathOf(home: string): string {

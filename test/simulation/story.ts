@@ -11,6 +11,10 @@ export interface Story {
   readonly jobs: readonly JobStory[];
   job(home: string, id: string): JobStory | null;
   create(world: World, home: string, planned: PlannedJob): void;
+  /** Writes another value into the home's `.env`. */
+  changeEnvironment(world: World, home: string): void;
+  /** The values that a run started now may see: the one that stands there, and those before it for a while. */
+  environmentsOf(world: World, home: string): readonly string[];
   pause(world: World, job: JobStory): void;
   resume(world: World, job: JobStory): void;
   edit(world: World, job: JobStory, schedule: PlannedSchedule): void;
@@ -48,6 +52,11 @@ export interface JobStory {
   isShared: boolean;
 }
 
+/** Stands in the `.env` of each home, with a value of that home alone. */
+export const environmentMark = "HOME_MARK";
+/** A watch can miss a change; then the daemon looks by itself, and a gate made before may still be used a moment later. */
+const noticedWithinMs = 32_000;
+
 export type StoredRecord = Record<string, unknown>;
 
 /** A value that means nothing to us, and that `JSON.parse` would change. */
@@ -56,6 +65,7 @@ const unknownStandIn = '"x_note":"@"';
 
 export function createStory(scenario: Scenario, zone: Zone): Story {
   const jobs: JobStory[] = [];
+  const environments = new Map<string, { readonly value: string; readonly sinceMs: number }[]>();
   const text = (ms: number | null): string | null => (ms === null ? null : formatInstant(ms, zone));
 
   const story: Story = {
@@ -69,7 +79,11 @@ export function createStory(scenario: Scenario, zone: Zone): Story {
       const settings = {
         recovery: { orphans: scenario.orphans },
         stop: { grace: "3 s" },
-        ...(scenario.timeoutMs === null ? {} : { defaults: { timeout: `${scenario.timeoutMs / 1000} s` } }),
+        defaults: {
+          ...(scenario.timeoutMs === null ? {} : { timeout: `${scenario.timeoutMs / 1000} s` }),
+          ...(scenario.idleTimeoutMs ? { idle_timeout: `${scenario.idleTimeoutMs / 1000} s` } : {}),
+        },
+        jobs: Object.fromEntries(detachedJobs(scenario).map((id) => [id, { detach: true }])),
       };
       files.create(`${stateFolder}/config.yaml`, `${JSON.stringify(settings)}\n`, 0o600);
       for (const home of scenario.homes) prepareHome(world, home);
@@ -81,6 +95,21 @@ export function createStory(scenario: Scenario, zone: Zone): Story {
       jobs.push(job);
       world.files.create(`${pathOf(home)}/scripts/${planned.id}.sh`, "", 0o700);
       write(world, home, (records) => records.push(record));
+    },
+    changeEnvironment(world, home) {
+      const before = environments.get(home) ?? [];
+      const value = `${home}-${before.length}`;
+      environments.set(home, [...before, { value, sinceMs: world.clock.monotonicMs() }]);
+      world.files.plant(`${pathOf(home)}/.env`, `${environmentMark}=${value}\n`);
+    },
+    environmentsOf(world, home) {
+      const known = environments.get(home) ?? [];
+      return known
+        .filter((_, index) => {
+          const next = known[index + 1];
+          return next === undefined || world.clock.monotonicMs() - next.sinceMs < noticedWithinMs;
+        })
+        .map(({ value }) => value);
     },
     pause(world, job) {
       story.change(world, job, (record) => {
@@ -164,11 +193,13 @@ export function createStory(scenario: Scenario, zone: Zone): Story {
   };
   return story;
 
-  function prepareHome({ files }: World, home: PlannedHome): void {
+  function prepareHome(world: World, home: PlannedHome): void {
+    const { files } = world;
     const path = pathOf(home.name);
     files.makeFolder(`${path}/cron`, 0o700, true);
     files.makeFolder(`${path}/scripts`, 0o700, true);
     const config = { timezone: scenario.zone, cron: { max_parallel_jobs: home.parallelMax } };
+    story.changeEnvironment(world, home.name);
     files.create(`${path}/config.yaml`, `${JSON.stringify(config)}\n`, 0o600);
     const records = home.jobs.map((planned) => {
       const { job, record } = begin(home.name, planned, scenario.startMs);
@@ -185,9 +216,9 @@ export function createStory(scenario: Scenario, zone: Zone): Story {
     const record = {
       id: planned.id,
       name: `job ${planned.id}`,
-      prompt: "",
-      script: `${planned.id}.sh`,
-      no_agent: true,
+      prompt: planned.isPrompt === true ? "What is new?" : "",
+      script: planned.isPrompt === true ? null : `${planned.id}.sh`,
+      no_agent: planned.isPrompt !== true,
       schedule: storedSchedule(schedule, text),
       schedule_display: "",
       repeat: { times: planned.repeatTimes, completed: 0 },
@@ -213,9 +244,19 @@ export function createStory(scenario: Scenario, zone: Zone): Story {
     const lines = new Set(
       world.ledger.slots({ home: job.home, jobId: job.id, limit: 0 }).map((line) => line.scheduledAtMs),
     );
-    const awaitedMs = world.ledger.cursors(job.home).get(job.id)?.nextAtMs ?? null;
+    // A claim whose gate never opened will be taken back, and what came after it with it.
+    const isClaimed = world.ledger
+      .openRuns(job.home)
+      .some((run) => run.jobId === job.id && world.host.runs.get(run.id)?.started === false);
+    const awaitedMs = isClaimed ? null : (world.ledger.cursors(job.home).get(job.id)?.nextAtMs ?? null);
     span.known = instants.filter((atMs) => lines.has(atMs) || atMs === awaitedMs || atMs <= world.calmUntilMs());
   }
+}
+
+/** Settings name jobs by id, so that a job of another home with the same id is meant too. */
+export function detachedJobs({ homes, events }: Scenario): readonly string[] {
+  const created = events.flatMap((event) => (event.kind === "create" ? [event.planned] : []));
+  return [...homes.flatMap(({ jobs }) => jobs), ...created].filter((job) => job.detach === true).map((job) => job.id);
 }
 
 function write(world: World, home: string, act: (records: StoredRecord[]) => void): void {

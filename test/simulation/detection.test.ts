@@ -1,0 +1,53 @@
+import { expect, test } from "vitest";
+import { drawScenario } from "./draw-scenario.ts";
+import type { Flaw } from "./flaws.ts";
+import { scenes } from "./scenes.ts";
+import { simulate } from "./simulate.ts";
+
+// A simulation that finds nothing proves something only where it finds what is wrong.
+
+/** The laws that a host with this flaw breaks within so many seeds. */
+async function brokenBy(flaw: Flaw, seeds: number): Promise<ReadonlySet<string>> {
+  const laws = new Set<string>();
+  for (let seed = 1; seed <= seeds; seed++) {
+    const { findings } = await simulate(drawScenario(seed), { flaw });
+    for (const { law } of findings) laws.add(law);
+  }
+  return laws;
+}
+
+test("the simulation goes the same way twice", async () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const [first, second] = [
+      await simulate(drawScenario(seed), { trace: "operations" }),
+      await simulate(drawScenario(seed), { trace: "operations" }),
+    ];
+    expect(second.history, `seed ${seed}`).toEqual(first.history);
+    expect(first.history.length).toBeGreaterThan(50);
+  }
+});
+
+test("the simulation notices when files are replaced in place: L8", async () => {
+  const scene = scenes["a one-shot"] ?? expect.fail("the scene is gone");
+  const flaw = "files are replaced in place";
+  const { operations } = await simulate(scene, { flaw });
+  const laws = new Set<string>();
+  for (let killAt = 1; killAt <= operations; killAt++) {
+    const { findings } = await simulate(scene, { flaw, killAt });
+    for (const { law } of findings) laws.add(law);
+  }
+  expect([...laws]).toContain("L8");
+});
+
+const flaws: readonly (readonly [flaw: Flaw, law: string, seeds: number])[] = [
+  ["locks exclude nobody", "L2", 60],
+  ["slot lines are lost", "L1", 10],
+  ["ends are lost", "L7", 10],
+  ["strangers look like runs", "L5", 200],
+  ["environments are mixed up", "L6", 5],
+  ["SIGKILL does nothing", "L7", 60],
+];
+
+test.each(flaws)("the simulation notices when %s: %s", async (flaw, law, seeds) => {
+  expect([...(await brokenBy(flaw, seeds))]).toContain(law);
+});

@@ -1,0 +1,98 @@
+import { availableParallelism } from "node:os";
+import { parseArgs } from "node:util";
+import { isMainThread, parentPort, Worker } from "node:worker_threads";
+import { drawScenario } from "./draw-scenario.ts";
+import { simulate } from "./simulate.ts";
+import { tellStory } from "./tell-story.ts";
+import { trySeed } from "./try-seed.ts";
+
+/**
+ * `npm run simulate -- [--seeds N] [--from K]` tries N seeds from K on, on every core, and tells the shortest history of each
+ * that breaks a law. `--seed K` replays one and tells its whole history, with `--operations` each step of the daemon too.
+ */
+
+const seedsPerOrder = 50;
+/** Most likely they all have one cause. */
+const failuresMax = 10;
+
+interface Order {
+  readonly from: number;
+  readonly count: number;
+}
+
+interface Answer {
+  readonly tried: number;
+  readonly failures: readonly string[];
+}
+
+if (isMainThread) process.exitCode = await main();
+else work();
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      seeds: { type: "string", default: "100000" },
+      from: { type: "string", default: "1" },
+      seed: { type: "string" },
+      operations: { type: "boolean", default: false },
+    },
+  });
+  if (values.seed !== undefined) return await replay(Number(values.seed), values.operations);
+  return await tryAll(Number(values.from), Number(values.seeds));
+}
+
+async function replay(seed: number, operations: boolean): Promise<number> {
+  const scenario = drawScenario(seed);
+  const { findings, history } = await simulate(scenario, { trace: operations ? "operations" : "happenings" });
+  process.stdout.write(`${tellStory(scenario, findings, history)}\n`);
+  return findings.length === 0 ? 0 : 1;
+}
+
+async function tryAll(first: number, count: number): Promise<number> {
+  const startedAtMs = performance.now();
+  const end = first + count;
+  let next = first;
+  let tried = 0;
+  let failures = 0;
+  const tell = (): void => {
+    const rate = tried / ((performance.now() - startedAtMs) / 1000);
+    process.stderr.write(`${tried} of ${count} seeds, ${failures} failed, ${rate.toFixed(0)} a second\n`);
+  };
+  const timer = setInterval(tell, 10_000);
+  await Promise.all(
+    Array.from({ length: availableParallelism() }, async () => {
+      const worker = new Worker(new URL(import.meta.url), { resourceLimits: { maxOldGenerationSizeMb: 1024 } });
+      while (next < end && failures < failuresMax) {
+        const order: Order = { from: next, count: Math.min(seedsPerOrder, end - next) };
+        next += order.count;
+        const answer = await ask(worker, order);
+        tried += answer.tried;
+        failures += answer.failures.length;
+        for (const failure of answer.failures) process.stdout.write(`${failure}\n\n`);
+      }
+      await worker.terminate();
+    }),
+  );
+  clearInterval(timer);
+  tell();
+  return failures === 0 ? 0 : 1;
+}
+
+function ask(worker: Worker, order: Order): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    worker.once("message", resolve);
+    worker.once("error", reject);
+    worker.postMessage(order);
+  });
+}
+
+function work(): void {
+  parentPort?.on("message", async ({ from, count }: Order) => {
+    const failures: string[] = [];
+    for (let seed = from; seed < from + count; seed++) {
+      const failure = await trySeed(seed);
+      if (failure !== null) failures.push(failure);
+    }
+    parentPort?.postMessage({ tried: count, failures } satisfies Answer);
+  });
+}

@@ -1,0 +1,10 @@
+import { expect, test } from "vitest";
+import { trySeed } from "./try-seed.ts";
+
+// Two files, so that two cores share the 2,000 seeds. `npm run simulate` tries many more.
+test("the scenarios of seeds 1001 to 2000 keep the laws", { timeout: 300_000 }, async () => {
+  for (let seed = 1001; seed <= 2000; seed++) {
+    const story = await trySeed(seed);
+    if (story !== null) expect.fail(story);
+  }
+});
