@@ -1,6 +1,7 @@
 import { formatInstant } from "./instant.ts";
-import type { Job, JobPatch } from "./job.ts";
+import type { Job, JobPatch, StoredTime } from "./job.ts";
 import { nextInterval, nextOccurrence } from "./next-occurrence.ts";
+import { isNamedSince } from "./observe-slots.ts";
 import { isOffSchedule, toStoredTime } from "./repair-next-run.ts";
 import type { RunReason } from "./run.ts";
 import type { Schedule } from "./schedule.ts";
@@ -103,7 +104,15 @@ function restoredNextRun(
   if (job.nextRunAt !== null && job.nextRunAt.ms <= scheduledAtMs) return {};
   const slot = toStoredTime(job.schedule, scheduledAtMs, scheduledAtMs - hourMs, zone);
   // The schedule was edited meanwhile: what it names now stands in the record already.
-  return isOffSchedule(job.schedule, slot, zone) ? {} : { nextRunAt: slot.text };
+  return isOffSchedule(job.schedule, slot, zone) || !leadsTo(job.schedule, slot.ms, job.nextRunAt, zone)
+    ? {}
+    : { nextRunAt: slot.text };
+}
+
+/** Whether a claim of this slot can leave such a later `next_run_at`: a one-shot keeps its own, and an interval goes on by whole steps. */
+function leadsTo(schedule: Schedule, slotMs: number, next: StoredTime | null, zone: Zone): boolean {
+  if (next === null || schedule.kind === "cron") return true;
+  return schedule.kind === "interval" && isNamedSince(schedule, slotMs, next.ms, zone);
 }
 
 function settledStatus(

@@ -203,6 +203,20 @@ test("restoreJob() puts the slot of a void claim back", () => {
   expect(restoreJob(claimed({ fireClaim: null }), slot)).toBe("superseded");
 });
 
+test("restoreJob() leaves the instant of a schedule that was edited after the claim", () => {
+  const slot = { owner, trigger: "schedule", scheduledAtMs: at("10:00:00"), zone: utc } as const;
+  const nextRunAt = stored(at("10:00:20"));
+  const edits: readonly Job["schedule"][] = [
+    { kind: "once", runAtMs: at("10:00:20") },
+    { kind: "interval", minutes: 5 },
+    { kind: "cron", expression: "7 * * * *" },
+  ];
+  for (const schedule of edits)
+    expect(restoreJob(claimed({ schedule, nextRunAt }), slot)).not.toHaveProperty("nextRunAt");
+  const interval = claimed({ schedule: { kind: "interval", minutes: 5 }, nextRunAt: stored(at("10:15:00")) });
+  expect(restoreJob(interval, slot)).toMatchObject({ nextRunAt: "2026-06-15T10:00:00+00:00" });
+});
+
 test("restoreJob() gives a one-shot its count back", () => {
   const slot = { owner, trigger: "schedule", scheduledAtMs: at("10:00:00"), zone: utc } as const;
   expect(restoreJob(claimedOnce(), slot)).toEqual({
