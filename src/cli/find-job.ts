@@ -17,7 +17,7 @@ const listedMax = 10;
 export function findJob<Found extends NamedJob>(jobs: readonly Found[], text: string): Found {
   const found = matchJobs(jobs, text);
   const [first] = found;
-  if (first === undefined) throw notFound("job", text, "see `hermes-supervisor jobs`");
+  if (first === undefined) throw notFound("job", text, "see hermes-supervisor jobs");
   if (found.length === 1) return first;
   throw ambiguous(
     "job",

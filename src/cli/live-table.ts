@@ -7,6 +7,7 @@ import type { Timer } from "../system/clock.ts";
 import type { CommandParts } from "./command-parts.ts";
 import { formatEnd, formatTook, stateColours } from "./commands/runs.ts";
 import { jobLabel } from "./commands/status.ts";
+import { createEventLines, endingText, type View } from "./event-lines.ts";
 import {
   type Cell,
   clip,
@@ -29,7 +30,15 @@ const recentRuns = 500;
 
 /** Shows what happens until it is stopped: a table that repaints itself on a terminal, else a line for each event. */
 export function startLiveTable(parts: CommandParts, reader: Reader): { stop(): void } {
-  const view = parts.terminal.isTerminal ? createTable(parts, reader) : createLines(parts, reader);
+  return showView(parts, parts.terminal.isTerminal ? createTable(parts, reader) : createEventLines(parts, reader));
+}
+
+/** Prints a line for each event until it is stopped. */
+export function startEventLines(parts: CommandParts, reader: Reader): { stop(): void } {
+  return showView(parts, createEventLines(parts, reader));
+}
+
+function showView(parts: CommandParts, view: View): { stop(): void } {
   let timer: Timer | null = null;
   const show = (): void => {
     view.show();
@@ -44,12 +53,6 @@ export function startLiveTable(parts: CommandParts, reader: Reader): { stop(): v
       view.end();
     },
   };
-}
-
-interface View {
-  show(): void;
-  interrupted(): void;
-  end(): void;
 }
 
 function createTable(parts: CommandParts, reader: Reader): View {
@@ -112,11 +115,6 @@ function tableText(parts: CommandParts, reader: Reader, frame: number, interrupt
     paint(terminal, "red", `✗ ${count("failed")} failed`),
     paint(terminal, "yellow", `– ${skipped} skipped`),
   ].join(" · ");
-  const ending = [
-    "Ctrl-C ends it",
-    "Ending: waiting for what still runs; Ctrl-C again stops it",
-    "Ending: stopping what still runs",
-  ][Math.min(interrupts, 2)];
   const where = clip(printable(parts.rootHome), Math.max(10, (terminal.columns ?? 80) - 40));
   const title = `${paint(terminal, "bold", "Hermes Supervisor")} ${parts.version}  ${formatDateTime(nowMs, zone).slice(11)}  ${where}`;
   return [
@@ -126,7 +124,7 @@ function tableText(parts: CommandParts, reader: Reader, frame: number, interrupt
     formatTable(terminal, columns, rows).trimEnd(),
     "",
     outputLine(parts, [...runs.values()]),
-    paint(terminal, interrupts > 0 ? "yellow" : "dim", ending ?? ""),
+    paint(terminal, interrupts > 0 ? "yellow" : "dim", endingText(interrupts)),
   ].join("\n");
 }
 
@@ -221,46 +219,4 @@ function outputLine(parts: CommandParts, runs: readonly Run[]): string {
     return paint(parts.terminal, "dim", text);
   }
   return "";
-}
-
-function createLines(parts: CommandParts, reader: Reader): View {
-  const { terminal } = parts;
-  const sinceMs = parts.system.clock.nowMs();
-  const seenRuns = new Map<string, Run["state"]>();
-  const seenSlots = new Set<string>();
-  const say = (atMs: number, text: string): void =>
-    terminal.out(`${formatDateTime(atMs, reader.zone()).slice(11)}  ${text}\n`);
-  return {
-    show() {
-      const nowMs = parts.system.clock.nowMs();
-      const ledger = reader.ledger();
-      for (const run of [...ledger.runs({ limit: recentRuns, sinceMs })].reverse()) {
-        if (seenRuns.get(run.id) === run.state) continue;
-        const known = seenRuns.has(run.id);
-        seenRuns.set(run.id, run.state);
-        const label = printable(jobLabel(run.home, run.jobName));
-        if (run.endedAtMs === null) {
-          if (!known) say(run.startedAtMs ?? run.claimedAtMs, `${label} started`);
-          continue;
-        }
-        if (!known) say(run.startedAtMs ?? run.claimedAtMs, `${label} started`);
-        const error = run.error === null ? "" : `: ${printable(run.error)}`;
-        say(run.endedAtMs, `${label} ${run.state} after ${formatTook(run, nowMs)}${error}`);
-      }
-      const names = new Map(
-        reader.homes().flatMap((home) => home.jobs.map((job) => [`${home.name}/${job.id}`, job.name])),
-      );
-      for (const slot of [...ledger.slots({ limit: recentRuns, sinceMs })].reverse()) {
-        if (slot.decision !== "skip" && slot.decision !== "miss") continue;
-        const key = `${slot.home}/${slot.jobId}/${slot.scheduledAtMs}`;
-        if (seenSlots.has(key)) continue;
-        seenSlots.add(key);
-        const name = names.get(`${slot.home}/${slot.jobId}`) ?? slot.jobId;
-        const what = slot.decision === "skip" ? "skipped" : "missed";
-        say(slot.decidedAtMs, `${printable(jobLabel(slot.home, name))} ${what}: ${slot.reason}`);
-      }
-    },
-    interrupted: () => say(parts.system.clock.nowMs(), "Ending: waiting for what still runs; Ctrl-C again stops it"),
-    end: () => {},
-  };
 }

@@ -34,6 +34,7 @@ async function main(): Promise<void> {
       out: (text) => stdout.write(text),
       error: (text) => stderr.write(text),
       isTerminal: stdout.isTTY === true,
+      isErrorTerminal: stderr.isTTY === true,
       hasColour: stdout.isTTY === true && (env["NO_COLOR"] ?? "") === "" && env["TERM"] !== "dumb",
       get columns() {
         return stdout.isTTY ? stdout.columns || 80 : null;

@@ -6,6 +6,7 @@ export interface Terminal {
   error(text: string): void;
   /** Whether standard output is a terminal. */
   readonly isTerminal: boolean;
+  readonly isErrorTerminal: boolean;
   readonly hasColour: boolean;
   /** Null where lines have no end, as in a pipe. */
   readonly columns: number | null;

@@ -55,6 +55,7 @@ export function createCliHome(variables: Readonly<Record<string, string>> = {}):
           error += text;
         },
         isTerminal: columns !== null,
+        isErrorTerminal: columns !== null,
         hasColour: columns !== null,
         columns,
         rows: columns === null ? null : 24,

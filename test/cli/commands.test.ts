@@ -617,6 +617,23 @@ test("config show gives each value with its source", async () => {
   expect(document.homes.map((each: { name: string }) => each.name)).toEqual(["default", "work"]);
 });
 
+test("config show writes groups as the configuration does", async () => {
+  home.write(
+    "supervisor/config.yaml",
+    "defaults:\n  misfire: { within: 10 m }\n  retry: { max: 3, backoff: 30 s, jitter: 0, on: [failed, timeout] }\n  tags: [a, b]\n",
+  );
+  const { out } = await home.run("config", "show");
+  expect(out).toMatch(/^defaults\.misfire +\{ within: 10 m \} /m);
+  expect(out).toMatch(/^defaults\.retry +\{ max: 3, backoff: 30 s, jitter: 0, on: \[failed, timeout\] \} /m);
+  expect(out).toMatch(/^defaults\.tags +\[a, b\] /m);
+  const { settings } = JSON.parse((await home.run("config", "show", "--json")).out);
+  const value = (key: string): unknown => settings.find((each: { key: string }) => each.key === key)?.value;
+  expect(value("defaults.misfire")).toEqual({ within_ms: 600_000 });
+  expect(value("defaults.retry")).toEqual({ max: 3, backoff_ms: 30_000, jitter: 0, on: ["failed", "timeout"] });
+  home.write("supervisor/config.yaml", "");
+  expect((await home.run("config", "show")).out).toMatch(/^defaults\.misfire +run_once +default$/m);
+});
+
 test("config path prints where the host's file is", async () => {
   expect((await home.run("config", "path")).out).toBe(`${home.state}/config.yaml\n`);
   expect((await home.run("--state", "/elsewhere", "config", "path")).out).toBe("/elsewhere/config.yaml\n");
@@ -660,10 +677,10 @@ test("a job that is not there ends with 4", async () => {
     expect(await home.run(command, "nobody")).toEqual({
       exitCode: 4,
       out: "",
-      error: 'Cannot find job "nobody": see `hermes-supervisor jobs`\n',
+      error: 'Cannot find job "nobody": see hermes-supervisor jobs\n',
     });
     expect(JSON.parse((await home.run(command, "nobody", "--json")).out)).toEqual({
-      error: { code: "not_found", message: 'Cannot find job "nobody": see `hermes-supervisor jobs`' },
+      error: { code: "not_found", message: 'Cannot find job "nobody": see hermes-supervisor jobs' },
     });
   }
 });

@@ -61,7 +61,7 @@ test("findJob() refuses what fits nothing", () => {
       expect.objectContaining({
         exitCode: 4,
         code: "not_found",
-        message: `Cannot find job "${text}": see \`hermes-supervisor jobs\``,
+        message: `Cannot find job "${text}": see hermes-supervisor jobs`,
       }),
     );
   }

@@ -64,8 +64,12 @@ export function configShow(parts: CommandParts, options: ConfigOptions): ExitCod
   const host = effectiveSettings(reader.host().value, null, parts.environment).shown;
   const homes = reader.homes().map((home) => ({ home, settings: [...home.settings.shown, ...hermesSettings(home)] }));
   if (options.json) {
-    const listed = homes.map(({ home, settings }) => ({ name: home.name, path: home.path, settings }));
-    terminal.out(formatJson({ settings: host, homes: listed }));
+    const listed = homes.map(({ home, settings }) => ({
+      name: home.name,
+      path: home.path,
+      settings: settings.map(settingJson),
+    }));
+    terminal.out(formatJson({ settings: host.map(settingJson), homes: listed }));
     return exitCodes.done;
   }
   const hostText = new Map(host.map((setting) => [setting.key, `${formatValue(setting)} ${setting.source}`]));
@@ -111,6 +115,34 @@ function formatValue({ key, value }: ShownSetting): string {
   if (value === null) return key.endsWith(".timeout") || key === "hermes.python" ? "auto" : "none";
   if (typeof value === "number" && durationKey.test(key)) return formatDuration(value);
   if (typeof value === "number" && sizeKey.test(key)) return formatSize(value);
-  if (typeof value === "object") return JSON.stringify(value);
-  return String(value);
+  return typeof value === "object" ? formatGroup(value) : String(value);
+}
+
+/** Lists and groups as the configuration writes them. */
+function formatGroup(value: object): string {
+  if (Array.isArray(value)) return `[${value.join(", ")}]`;
+  const written = writtenForm(value);
+  if (typeof written === "string") return written;
+  const parts = Object.entries(written).map(([key, part]) => {
+    if (key.endsWith("_ms")) return `${key.slice(0, -3)}: ${formatDuration(Number(part))}`;
+    return `${key}: ${typeof part === "object" && part !== null ? formatGroup(part) : String(part)}`;
+  });
+  return `{ ${parts.join(", ")} }`;
+}
+
+/** A group under the names that a person writes, lengths in milliseconds: `run_once`, or `{ run_all: 5 }`. */
+function writtenForm(value: object): string | Readonly<Record<string, unknown>> {
+  const { kind, ...rest } = value as Readonly<Record<string, unknown>>;
+  const parts = Object.entries(rest).map(([key, part]) => {
+    const unit = key.endsWith("Ms") ? "_ms" : "";
+    return [kind === undefined ? (writtenNames[key] ?? key) : `${String(kind)}${unit}`, part] as const;
+  });
+  return parts.length === 0 ? String(kind) : Object.fromEntries(parts);
+}
+
+const writtenNames: Readonly<Record<string, string>> = { attemptsMax: "max", backoffMs: "backoff_ms", causes: "on" };
+
+function settingJson({ key, value, source }: ShownSetting): unknown {
+  const isGroup = typeof value === "object" && value !== null && !Array.isArray(value);
+  return { key, value: isGroup ? writtenForm(value) : value, source };
 }

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { CommandParts } from "../command-parts.ts";
-import { printable } from "../print.ts";
-import { showDemo } from "./demo.ts";
+import { formatDistance, paint, printable } from "../print.ts";
+import type { HomeReading } from "../reader.ts";
 
 export interface StartOptions {
   readonly once?: boolean;
@@ -13,14 +13,56 @@ export async function start(parts: CommandParts, options: StartOptions): Promise
   if (options.orDemo) {
     if (!hasHome(parts)) {
       parts.terminal.error(`No Hermes home at ${printable(parts.rootHome)}: showing a demonstration\n`);
-      return showDemo(parts, runDaemonHere);
+      return demo(parts);
     }
     parts.terminal.error(`Starting on the Hermes home ${printable(parts.rootHome)}\n`);
   }
-  return runDaemonHere(parts, { once: options.once ?? false });
+  const once = options.once ?? false;
+  return parts.terminal.isTerminal ? showEvents(parts, once) : runDaemonHere(parts, { once });
 }
 
-export function demo(parts: CommandParts): Promise<number> {
+/** A person who looks on reads lines about jobs; the log goes on for whoever keeps it in a file. */
+async function showEvents(parts: CommandParts, once: boolean): Promise<number> {
+  const { terminal } = parts;
+  const [{ startEventLines }, { createReader }] = await Promise.all([
+    import("../live-table.ts"),
+    import("../reader.ts"),
+  ]);
+  const reader = createReader(parts);
+  const lines = startEventLines(parts, reader);
+  try {
+    return await runDaemonHere(parts, {
+      once,
+      logLevel: terminal.isErrorTerminal ? "warn" : "info",
+      onReady: () => terminal.out(readyText(parts, reader.homes(), once)),
+    });
+  } finally {
+    lines.stop();
+  }
+}
+
+function readyText({ system, terminal }: CommandParts, homes: readonly HomeReading[], once: boolean): string {
+  const nowMs = system.clock.nowMs();
+  const jobs = homes.flatMap((home) => home.jobs.filter((job) => job.enabled && job.fault === null));
+  const prompts = jobs.filter((job) => job.kind === "prompt").length;
+  const due = jobs.filter((job) => job.kind === "script").map((job) => job.nextRunAt?.ms ?? Number.POSITIVE_INFINITY);
+  const nextMs = Math.min(...due);
+  const facts = [
+    `${count(jobs.length, "enabled job")} in ${count(homes.length, "home")}`,
+    ...(prompts === 0 ? [] : [`${count(prompts, "prompt job")} left to the gateway`]),
+    ...homes.filter((home) => home.state !== "active").map((home) => `${printable(home.name)} is ${home.state}`),
+    ...(Number.isFinite(nextMs) ? [`the next ${formatDistance(nextMs, nowMs)}`] : []),
+  ];
+  const ending = once ? "" : "; Ctrl-C ends it";
+  return `${paint(terminal, "bold", "ready")}: ${facts.join(", ")}${ending}\n`;
+}
+
+function count(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? "" : "s"}`;
+}
+
+export async function demo(parts: CommandParts): Promise<number> {
+  const { showDemo } = await import("./demo.ts");
   return showDemo(parts, runDaemonHere);
 }
 
