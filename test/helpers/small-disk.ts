@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
-import { chmodSync, closeSync, mkdirSync, openSync, rmSync, writeSync } from "node:fs";
+import { chmodSync, closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /** A file system of its own with little room, mounted on a folder. */
@@ -10,6 +11,15 @@ export interface SmallDisk {
 }
 
 const room = "room-taken";
+
+/** Whether this user may mount anything here. */
+export function canMount(): boolean {
+  const folder = mkdtempSync(join(tmpdir(), "supervisor-mount-"));
+  const mounted = run("mount", "-t", "tmpfs", "supervisor-test", folder);
+  if (mounted) run("umount", folder);
+  rmSync(folder, { recursive: true });
+  return mounted;
+}
 
 /** Null where nothing can be mounted: only root can, and not in every container. */
 export function mountSmallDisk(

@@ -29,6 +29,8 @@ export interface SupervisedHome {
   file(name: string, text: string): void;
   /** Writes the host's settings, next to the ledger. */
   hostConfig(text: string): void;
+  /** The words that run a command on this home. */
+  command(...words: readonly string[]): readonly string[];
   start(extra?: Readonly<Record<string, string>>, more?: readonly string[]): Daemon;
   /** Runs a command to its end and parses what it prints with `--json`. */
   ask(...command: readonly string[]): { readonly status: number | null; readonly json: never; readonly stderr: string };
@@ -104,6 +106,7 @@ export function makeSupervisedHome(
       mkdirSync(state, { recursive: true, mode: 0o700 });
       writeFileSync(join(state, "config.yaml"), text);
     },
+    command: (...words) => [process.execPath, program, "--home", path, "--state", state, ...words],
     start(extra = {}, more = []) {
       const child = spawn(process.execPath, [program, "--home", path, "--state", state, "start", ...more], {
         env: environment(folder, extra),
