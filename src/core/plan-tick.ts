@@ -57,6 +57,11 @@ export interface TickInput {
   readonly catchUpMissed?: boolean;
   /** Whether Hermes' own ledger says that this instant was completed. */
   readonly ranElsewhere?: (jobId: string, scheduledAtMs: number) => boolean;
+  /**
+   * Whether anything lives that a run of this job started which is none of ours. Asked only where the claim of such a run holds
+   * nobody off any more: its launcher is dead, or nobody renewed it.
+   */
+  readonly isAliveElsewhere?: (job: Job) => boolean;
   /** Jobs whose fire fence somebody else holds at this moment. */
   readonly busyJobs?: ReadonlySet<string>;
   /** By job, the instant whose claim was void and is to be served again. */
@@ -387,6 +392,11 @@ function planDue(
     waitForClaim(draft, job, schedule, cursor, next, fireClaimEndsMs);
     return;
   }
+  if (job.fireClaim !== null && input.isAliveElsewhere?.(job) === true) {
+    keepPatch(draft, job, patch);
+    waitForClaim(draft, job, schedule, cursor, next, nowMs + aliveRetryMs);
+    return;
+  }
   if (schedule.kind === "once") {
     const mayHaveStarted = job.fireClaim !== null || (job.runClaim !== null && job.runClaim.isOutage !== true);
     if (!isManual && nowMs - next.ms > onceGraceMs && mayHaveStarted) {
@@ -480,6 +490,9 @@ function claimOnce(
   }
   remember(draft, job, schedule, cursor, null);
 }
+
+/** What is left of a run whose launcher is gone is being ended by whoever started it. */
+const aliveRetryMs = 1000;
 
 /** A fire fence is held while a document is saved or delivered, so trying at once would only spin. */
 const busyRetryMs = 250;

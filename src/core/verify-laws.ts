@@ -48,6 +48,8 @@ export interface HomeEvidence {
 
 /** A live process that was started with a run's id in its environment. */
 export interface MarkedProcess {
+  /** Null for a launcher, which learns its job's id only as its gate opens. */
+  readonly jobId: string | null;
   readonly pid: number;
   readonly runId: string;
   readonly homePath: string | null;

@@ -5,7 +5,7 @@ import { takeFireFences } from "../store/fire-fence.ts";
 import { LockHeldError } from "../system/lock.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
-import { type DurableClaim, lockWaitMs, newRun, ownerState, roomIn, voidClaims } from "./tick.ts";
+import { aliveElsewhere, type DurableClaim, lockWaitMs, newRun, ownerState, roomIn, voidClaims } from "./tick.ts";
 
 export type ManualClaim =
   | { readonly kind: "claimed"; readonly claim: DurableClaim }
@@ -50,6 +50,10 @@ export function claimManual(parts: DaemonParts, home: HomeRuntime, jobId: string
       }
       if (claimEndsAtMs(job.fireClaim, fireClaimLifeMs, nowMs, (by) => ownerState(parts, by)) !== null) {
         found = { kind: "running", why: `it is already running elsewhere (${job.fireClaim?.by})` };
+        return patches;
+      }
+      if (job.fireClaim !== null && aliveElsewhere(parts, home)(job)) {
+        found = { kind: "running", why: "what an earlier run of it started is still alive elsewhere" };
         return patches;
       }
       const run = newRun(home, job, gate, { trigger: "manual", scheduledAtMs: nowMs, claimedAtMs: nowMs });

@@ -3,6 +3,8 @@ import { InvariantError } from "../core/invariant-error.ts";
 import type { Job } from "../core/job.ts";
 import { type PlannedClaim, planTick, type TickInput, type TickPlan } from "../core/plan-tick.ts";
 import type { Run } from "../core/run.ts";
+import type { MarkedProcess } from "../core/verify-laws.ts";
+import { readMarkedProcesses } from "../output/marked-processes.ts";
 import { type FireFences, takeFireFences } from "../store/fire-fence.ts";
 import type { StoreSnapshot } from "../store/job-store.ts";
 import { LockHeldError } from "../system/lock.ts";
@@ -180,8 +182,31 @@ function tickInput(parts: DaemonParts, home: HomeRuntime, jobs: readonly Job[]):
     hold: home.hold(),
     runClaimLifeMs: home.settings.runClaimLifeMs,
     catchUpMissed: home.settings.catchUpMissed,
+    isAliveElsewhere: aliveElsewhere(parts, home),
     restored: home.restored,
   };
+}
+
+/**
+ * Looks for what other supervisors' runs of a job left alive. Runs of our own ledger are seen to by what we keep of them, also
+ * where they were allowed to leave something behind.
+ */
+export function aliveElsewhere(parts: DaemonParts, home: HomeRuntime): (job: Job) => boolean {
+  let marked: readonly MarkedProcess[] | null = null;
+  return (job) => {
+    // Read once for all jobs of a tick: after a crash of the other one each of its claims asks.
+    marked ??= readMarkedProcesses(parts.system) ?? [];
+    return marked.some(
+      (one) =>
+        one.jobId === job.id && isSameFolder(parts, one.homePath, home.path) && parts.ledger.run(one.runId) === null,
+    );
+  };
+}
+
+function isSameFolder(parts: DaemonParts, path: string | null, other: string): boolean {
+  if (path === null || path === other) return path === other;
+  const { files } = parts.system;
+  return files.stat(path) !== null && files.realPath(path) === files.realPath(other);
 }
 
 /** A claim names `host:pid[:token]`. Only a PID of this very host can be proven dead; all else is decided by its age. */

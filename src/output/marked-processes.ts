@@ -15,7 +15,9 @@ export function readMarkedProcesses({ files }: Pick<System, "files">): readonly 
       return entry === undefined ? null : entry.slice(wanted.length + 1);
     };
     const runId = variables.includes(runVariables.runId) ? find(runVariables.runId) : null;
-    return runId === null ? [] : [{ pid: Number(name), runId, homePath: find("HERMES_HOME") }];
+    return runId === null
+      ? []
+      : [{ pid: Number(name), runId, jobId: find(runVariables.jobId), homePath: find("HERMES_HOME") }];
   });
 }
 

@@ -166,6 +166,36 @@ test("a recurring job whose owner is dead runs at once, and our claim takes the 
   }
 });
 
+test("what another supervisor's run left alive holds its job off, however its claim has ended", () => {
+  const claims = [
+    ["dead", 60_000, dead],
+    ["too old", fireClaimLifeMs, unclear],
+    ["of the future", -5000, alive],
+  ] as const;
+  for (const [, ageMs, ownerState] of claims) {
+    const look = (subject: Subject, isAlive: boolean): Tick => {
+      const nowMs = subject.dueMs + 1000;
+      const changes = { fire_claim: claimAt(subject, nowMs - ageMs) };
+      return tick(subject, nowMs, changes, ownerState, { isAliveElsewhere: () => isAlive });
+    };
+    expectEach(recurring, "leaves it, pending lock", (subject) => {
+      const held = look(subject, true);
+      expect(held.plan.wakeAtMs).toBe(subject.dueMs + 2000);
+      return held;
+    });
+    expectEach(recurring, "runs it", (subject) => look(subject, false));
+  }
+  for (const subject of recurring) {
+    // Looking at every process of the machine is for a claim that has ended, and for nothing else.
+    const asked = (): boolean => {
+      throw new Error(`Asked about ${subject.title}`);
+    };
+    expect(tick(subject, subject.dueMs + 1000, {}, alive, { isAliveElsewhere: asked }).plan.claims.length).toBe(1);
+    const fresh = { fire_claim: claimAt(subject, subject.dueMs) };
+    expect(tick(subject, subject.dueMs + 1000, fresh, alive, { isAliveElsewhere: asked }).plan.claims).toEqual([]);
+  }
+});
+
 test("a fire_claim holds for 300 s whoever made it, and one of the future holds nobody", () => {
   const ages = [
     [fireClaimLifeMs - 1, "leaves it, pending lock"],

@@ -56,17 +56,19 @@ const environment = (home: string, extra: Readonly<Record<string, string>> = {})
   ...extra,
 });
 
-/** A test that runs beside others hands in its own `onTestFinished`. `program` may be a built one. */
+/** A test that runs beside others hands in its own `onTestFinished`. `program` may be a built one. With `shared` it is another state
+ * folder for that very home. */
 export function makeSupervisedHome(
   onFinished: (clean: () => Promise<void>) => void = onTestFinished,
   program = sources,
+  shared: SupervisedHome | null = null,
 ): SupervisedHome {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), "supervisor-test-")));
-  const path = join(folder, "hermes");
+  const path = shared?.path ?? join(folder, "hermes");
   const state = join(folder, "state");
   const started: Daemon[] = [];
   mkdirSync(join(path, "cron"), { recursive: true });
-  mkdirSync(join(path, "scripts"));
+  mkdirSync(join(path, "scripts"), { recursive: true });
   onFinished(async () => {
     for (const daemon of started) {
       daemon.kill("SIGKILL");
