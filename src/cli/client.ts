@@ -1,5 +1,5 @@
-import { request } from "node:http";
 import { join } from "node:path";
+import { http } from "../system/http.ts";
 import { CommandError, exitCodes } from "./exit-codes.ts";
 import { printable } from "./print.ts";
 
@@ -14,7 +14,7 @@ const answerMsMax = 10_000;
 export function requestDaemon(stateFolder: string, method: "GET" | "POST", path: string): Promise<DaemonAnswer> {
   const socketPath = join(stateFolder, "control.sock");
   return new Promise((resolve, reject) => {
-    const sent = request({ socketPath, method, path, headers: { host: "supervisor" } }, (response) => {
+    const sent = http.request({ socketPath, method, path, headers: { host: "supervisor" } }, (response) => {
       const parts: Buffer[] = [];
       response.on("data", (part: Buffer) => parts.push(part));
       response.on("error", reject);

@@ -1,4 +1,5 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import { http } from "../system/http.ts";
 
 /** An answer of the daemon: a status and a JSON document. */
 export interface Answer {
@@ -21,7 +22,7 @@ const bodyBytesMax = 64 * 1024;
 
 /** The HTTP server of the control socket, not listening yet. */
 export function createControlServer(actions: ControlActions): Server {
-  const server = createServer({ maxHeaderSize: 16 * 1024 }, (request, response) => {
+  const server = http.createServer({ maxHeaderSize: 16 * 1024 }, (request, response) => {
     void answer(actions, request)
       .catch((error: unknown) => problem(500, error instanceof Error ? error.message : String(error)))
       .then((result) => send(response, result));
