@@ -16,7 +16,7 @@ import { createLeftRuns } from "./left-runs.ts";
 import { createManualRequests, type ManualRequests } from "./manual-requests.ts";
 import { adoptedChild } from "./recover.ts";
 import { createHomeReports } from "./report-home.ts";
-import { type DurableClaim, roomIn, tick, voidRows } from "./tick.ts";
+import { type DurableClaim, rehearseTick, roomIn, tick, voidRows } from "./tick.ts";
 
 /** How long before a due time its launchers are started: room for a hundred of them on a slow machine. */
 const prepareMs = 1000;
@@ -228,13 +228,14 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       if (home.wakeAtMs === null || home.state.kind !== "active" || home.wakeAtMs - nowMs > prepareMs) continue;
       const wanted = gatesWanted(home, home.wakeAtMs);
       const missing = wanted - home.pool.ready().length;
-      if (missing <= 0) continue;
-      const start = Math.min(missing, left);
+      const start = Math.min(Math.max(0, missing), left);
       left -= start;
       more ||= missing > start;
-      if (start === 0) continue;
-      gatesUnsynced = true;
-      guard(home, () => home.pool.fill(home.pool.ready().length + start, home.settings.environment));
+      if (start > 0) {
+        gatesUnsynced = true;
+        guard(home, () => home.pool.fill(home.pool.ready().length + start, home.settings.environment));
+      }
+      if (wanted > 0 && missing <= start) rehearse(home, home.wakeAtMs);
     }
     if (gatesUnsynced && !more) {
       gatesUnsynced = false;
@@ -242,6 +243,12 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       system.files.syncSoon(`${parts.stateFolder}/runs`);
     }
     return more;
+  }
+
+  function rehearse(home: HomeRuntime, wakeAtMs: number): void {
+    if (home.rehearsedForMs === wakeAtMs || wakeAtMs <= system.clock.nowMs()) return;
+    home.rehearsedForMs = wakeAtMs;
+    guard(home, () => rehearseTick(parts, home, wakeAtMs));
   }
 
   /** How many jobs come due together with the first one, as far as there will be room for them. */

@@ -5,15 +5,18 @@ import type { SlotCursor } from "../core/plan-tick.ts";
 import type { Zone } from "../core/zone.ts";
 import type { JobStore } from "../store/job-store.ts";
 
+/** As much of a job as settings go by. */
+export type NamedJob = Pick<Job, "id" | "name" | "kind">;
+
 /** What a home's settings and environment come to, renewed as a whole when one of their sources changes. */
 export interface HomeSettings {
   readonly zone: Zone;
   readonly parallelJobsMax: number;
-  readonly timeoutMs: (job: Job) => number | null;
+  readonly timeoutMs: (job: NamedJob) => number | null;
   /** Whether this profile asks to be left to a gateway of its own. */
   readonly standalone: boolean;
   readonly outputKeepMax: number;
-  readonly limits: (job: Job) => RunLimits;
+  readonly limits: (job: NamedJob) => RunLimits;
   readonly runClaimLifeMs: number;
   readonly catchUpMissed: boolean;
   readonly environment: GateEnvironment;
@@ -59,6 +62,8 @@ export interface HomeRuntime {
   readonly unvoided: Set<string>;
   /** When the next tick has something to do (Unix ms), or null. */
   wakeAtMs: number | null;
+  /** The instant whose tick was gone through already. */
+  rehearsedForMs: number | null;
   /** Set by a change, an exit or a request: tick as soon as possible. */
   dirty: boolean;
   /** Due jobs that wait for room, a gate, a hold or somebody else's claim. */

@@ -104,6 +104,7 @@ export function openHome(sources: HomeSources, found: FoundHome): OpenHome {
     restored: new Map(),
     unvoided: new Set(),
     wakeAtMs: null,
+    rehearsedForMs: null,
     dirty: true,
     waiting: 0,
     recovering: 0,

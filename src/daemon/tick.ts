@@ -71,6 +71,14 @@ export function tick(parts: DaemonParts, home: HomeRuntime): TickReport {
   return { kind: "claimed", claims, lockHeldMs };
 }
 
+/**
+ * Goes through the tick at which this home wakes next, and lets go of what comes out: the real one then runs code that was
+ * used a moment ago. It is what fifty jobs wait for.
+ */
+export function rehearseTick(parts: DaemonParts, home: HomeRuntime, wakeAtMs: number): void {
+  home.store.rehearse((snapshot) => planTick({ ...tickInput(parts, home, snapshot.jobs), nowMs: wakeAtMs }).patches);
+}
+
 /** A plan with all that it was made of. */
 interface Look {
   readonly snapshot: StoreSnapshot;

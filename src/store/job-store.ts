@@ -44,6 +44,8 @@ export interface JobStore {
    * if the patches change nothing. Waits up to `waitMs` for the lock without yielding, so keep that to a few milliseconds.
    */
   update(decide: DecidePatches, waitMs: number): void;
+  /** Works out an update without locks and without writing it, which makes the update itself quicker: it runs warm. */
+  rehearse(decide: DecidePatches): void;
   /** As `update`, for callers that can wait: it yields while another process holds the lock. */
   updateWhenFree(decide: DecidePatches, waitMs: number): Promise<void>;
 }
@@ -138,6 +140,10 @@ export function createJobStore(system: StoreSystem, cronFolder: string, options:
   return {
     path,
     read: () => load().snapshot,
+    rehearse(decide) {
+      const current = load();
+      patchedTexts(current, decide(current.snapshot), path);
+    },
     update: (decide, waitMs) => writeUnder(system.locks.lockWithin(lockPath, waitMs), decide),
     updateWhenFree: async (decide, waitMs) => writeUnder(await lockWhenFree(system, lockPath, waitMs), decide),
   };
