@@ -63,6 +63,8 @@ export function createLeftRuns(
   function recoverOne(run: Run, handedOver: boolean, looks: number): void {
     try {
       decide(run, handedOver, looks);
+      const home = homes().get(run.home);
+      if (home?.recovering === 0) noteEndsFault(system.log, home, null);
     } catch (error) {
       if (!(error instanceof Error) || error instanceof InvariantError) throw error;
       const home = homes().get(run.home);
