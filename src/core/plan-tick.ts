@@ -639,6 +639,11 @@ function wait(
   reason: PendingReason,
 ): void {
   const { lines, pending } = waitingLines(job, schedule, cursor, next.ms, draft.view.nowMs, reason, draft.view);
+  if (schedule.kind !== "once" && draft.input.canRun(job)) {
+    // What comes while it waits gets its line when it comes: nobody can tell afterwards what an edit or a pause took away.
+    const followingMs = nextAhead(schedule, pending.throughMs, draft.input.nowMs, draft.input.zone);
+    if (followingMs !== null) wakeAt(draft, followingMs);
+  }
   if (lines.length === 0) return;
   draft.lines.push(...lines);
   const resumed = cursor?.resumedAtMs === undefined ? {} : { resumedAtMs: cursor.resumedAtMs };
@@ -703,7 +708,8 @@ function closeLostJobs(draft: Draft, seen: ReadonlySet<string>): readonly string
     }
     dropped.push(id);
     const atMs = written.cursor.nextAtMs;
-    if (atMs === null || atMs > nowMs) continue;
+    // What waits has come, also when the clock went back since.
+    if (atMs === null || (atMs > nowMs && written.cursor.pending === undefined)) continue;
     const decide = (ms: number): SlotDecision =>
       draft.view.ranElsewhere(id, ms)
         ? { decision: "run", reason: "elsewhere" }

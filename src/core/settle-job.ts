@@ -134,13 +134,15 @@ function settledSchedule(
   const isOnce = schedule?.kind === "once";
   // A manual run is one more than the schedule asks for, unless it was the one-shot's own: that one carries a run claim.
   const isExtra = ended.trigger === "manual" && (!isOnce || job.runClaim === null);
-  const isCountedBefore = isOnce && hasCount(job) && job.repeatCompleted > 0;
+  const isEarlier = isOnce && isOfEarlierRule(job, ended);
+  // A claim of a one-shot counts its run, whatever the job has become since.
+  const isCountedBefore = hasCount(job) && job.repeatCompleted > 0 && (job.runClaim !== null || (isOnce && !isEarlier));
   const completed = job.repeatCompleted + (isExtra || isCountedBefore ? 0 : 1);
   const count: JobPatch = completed === job.repeatCompleted ? {} : { repeatCompleted: completed };
   // A record that was made unreadable while the job ran is left to whoever mends it.
   if (schedule === null) return count;
   if (!isExtra && hasCount(job) && completed >= (job.repeatTimes ?? 0)) return { ...count, ...completion };
-  if (isOnce && !isExtra && !isOfEarlierRule(job, ended)) return { ...count, ...completion };
+  if (isOnce && !isExtra && !isEarlier) return { ...count, ...completion };
 
   const state: JobPatch = job.state === "paused" ? {} : { state: "scheduled" };
   // A slot that came while the job ran is for the next tick to decide, and so is a request.
@@ -154,11 +156,11 @@ function settledSchedule(
 }
 
 /**
- * Whether the job was made a one-shot while a run of its earlier rule went on. Hermes takes that run for the one-shot's own, and
- * what somebody has just asked for never comes. A one-shot's own run carries a run claim from its start.
+ * Whether the job was given another one-shot instant while a run of its earlier rule went on. Hermes takes that run for the new
+ * instant's own, and what somebody has just asked for never comes. A one-shot's own run leaves its instant in the record.
  */
-function isOfEarlierRule(job: Job, ended: EndedClaim): boolean {
-  return job.runClaim === null && job.nextRunAt !== null && job.nextRunAt.ms !== ended.scheduledAtMs;
+function isOfEarlierRule(job: Job, { scheduledAtMs = null }: EndedClaim): boolean {
+  return scheduledAtMs !== null && job.nextRunAt !== null && job.nextRunAt.ms !== scheduledAtMs;
 }
 
 // A slot in the hour that the spring change leaves out is written as its expression names it, counted from before the change.

@@ -350,7 +350,7 @@ const cases: readonly Case[] = [
     input: { hold: "estop", nowMs: at("10:05:01") },
     lines: ["10:00:00 pending estop", "10:05:00 pending estop"],
     patch: null,
-    wake: null,
+    wake: "10:10:00",
   },
   {
     fact: "repairs nothing under a hold",
@@ -615,14 +615,17 @@ test("planTick() misses the slot of a record that is gone and forgets its cursor
   const cursors = new Map([
     ["due", cursor()],
     ["future", cursor({ nextAtMs: at("11:00:00") })],
+    // It waited, and then the clock went back.
+    ["waits", cursor({ nextAtMs: at("11:00:00"), pending: { reason: "lock", throughMs: at("11:00:00"), count: 1 } })],
     ["ran", cursor()],
   ]);
   const plan = planTick(tickInput({ cursors, ranElsewhere: (id) => id === "ran" }));
   expect(plan.slots.map((line) => `${line.jobId} ${line.decision} ${line.reason}`)).toEqual([
     "due miss job_gone",
+    "waits miss job_gone",
     "ran run elsewhere",
   ]);
-  expect(plan.cursorsDropped).toEqual(["due", "future", "ran"]);
+  expect(plan.cursorsDropped).toEqual(["due", "future", "waits", "ran"]);
 });
 
 test("planTick() plans the first of two records with one id and leaves the second", () => {

@@ -108,7 +108,25 @@ test("settleJob() leaves a job that was made a one-shot during its run to come a
     expect(patch).toMatchObject({ state: "scheduled", repeatCompleted: 1 });
     expect(patch).not.toHaveProperty("nextRunAt");
     expect(patch).not.toHaveProperty("enabled");
+    const counted = { ...edited, repeatTimes: 3, repeatCompleted: 1 };
+    expect(settleJob(counted, success, ended)).toMatchObject({ state: "scheduled", repeatCompleted: 2 });
+    expect(settleJob({ ...counted, repeatCompleted: 2 }, success, ended)).toMatchObject({
+      ...completion,
+      repeatCompleted: 3,
+    });
   }
+});
+
+test("settleJob() keeps another instant that a one-shot was given during its run, and counts the run once", () => {
+  const edited = { schedule: { kind: "once", runAtMs: at("12:00:00") }, nextRunAt: stored(at("12:00:00")) } as const;
+  const patch = settleJob(claimedOnce({ ...edited, repeatTimes: null, repeatCompleted: 0 }), success, ended);
+  expect(patch).toMatchObject({ state: "scheduled", runClaim: null });
+  expect(patch).not.toHaveProperty("nextRunAt");
+  const usedUp = settleJob(claimedOnce(edited), success, ended);
+  expect(usedUp).toMatchObject(completion);
+  expect(usedUp).not.toHaveProperty("repeatCompleted");
+  const recurring = claimedOnce({ ...edited, schedule: { kind: "interval", minutes: 5 }, repeatTimes: 3 });
+  expect(settleJob(recurring, success, ended)).not.toHaveProperty("repeatCompleted");
 });
 
 test("settleJob() lets a manual run use up nothing and move nothing", () => {
