@@ -30,6 +30,11 @@ export interface RunStopper {
   halt(): void;
 }
 
+/** Whether the launcher has written down how its job ended. */
+function hasRecordedEnd(system: System, stateFolder: string, runId: string): boolean {
+  return (system.files.stat(`${stateFolder}/runs/${runId}/${runFiles.exit}`)?.sizeBytes ?? 0) > 0;
+}
+
 /** Killing that takes longer than this will not succeed soon. With the grace it keeps a stop within its grace and 2 s. */
 const killMsMax = 1700;
 const lookSoonMs = 10;
@@ -261,7 +266,8 @@ export function createRunStopper(system: System, children: ChildTable, stateFold
 
   return {
     stop(child, cause, graceMs) {
-      child.cause ??= cause;
+      // It may have ended by itself just before, and only the word of it is still on its way.
+      if (!hasRecordedEnd(system, stateFolder, child.runId)) child.cause ??= cause;
       const ending = begin(child, graceMs);
       happen(ending, graceMs > 0 ? "stop" : "stop_now");
       return ending.done.promise;

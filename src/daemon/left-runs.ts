@@ -10,7 +10,7 @@ import type { Timer } from "../system/clock.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { EndedRuns } from "./ended-runs.ts";
 import { noteEndsFault } from "./home-fault.ts";
-import type { HomeRuntime } from "./home-runtime.ts";
+import type { HomeRuntime, NamedJob } from "./home-runtime.ts";
 import { removeUnusedGates } from "./housekeeping.ts";
 import { adoptedChild, isLauncherAlive, knownEnd, orphanEnd, recoverRun } from "./recover.ts";
 import { lockWaitMs } from "./tick.ts";
@@ -21,7 +21,7 @@ const adoptedPollMs = 250;
 const gateLeavesMs = 20;
 const undecidedRetryMs = 1000;
 const gateLooksMax = 250;
-/** For a run whose job is gone. */
+/** For a run whose home is gone. */
 const usualLimits: RunLimits = {
   idleTimeoutMs: null,
   memoryBytesMax: null,
@@ -126,19 +126,21 @@ export function createLeftRuns(
   function adopt(run: Run): Child {
     const child = add(run);
     const home = homes().get(run.home);
-    const job = jobOf(home, run.jobId);
-    if (home !== undefined && job !== null) armTimeout(child, home.settings.timeoutMs(job));
+    if (home !== undefined) armTimeout(child, home.settings.timeoutMs(jobOfRun(run)));
     limits.start();
     timer ??= system.clock.after(adoptedPollMs, poll);
     return child;
   }
 
   function add(run: Run): Child {
-    const home = homes().get(run.home);
-    const job = jobOf(home, run.jobId);
-    const child = adoptedChild(run, job === null ? usualLimits : (home?.settings.limits(job) ?? usualLimits));
+    const child = adoptedChild(run, homes().get(run.home)?.settings.limits(jobOfRun(run)) ?? usualLimits);
     parts.children.add(child);
     return child;
+  }
+
+  /** The job may be gone by now; what its settings go by is in the ledger. */
+  function jobOfRun(run: Run): NamedJob {
+    return { id: run.jobId, name: run.jobName, kind: run.kind };
   }
 
   function poll(): void {
