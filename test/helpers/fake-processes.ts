@@ -78,6 +78,8 @@ export interface FakeRun {
   signals: number;
   /** When the first of them did (monotonic ms), or null. */
   signalledAtMs: number | null;
+  /** When its last process ended (monotonic ms), or null. */
+  emptiedAtMs: number | null;
   /** The environment that it was started with. */
   readonly environment: Readonly<Record<string, string>>;
 }
@@ -131,7 +133,7 @@ interface HostParts {
 }
 
 const unsyncedMs = 5000;
-const signalNumbers: Readonly<Record<string, number>> = { SIGKILL: 9, SIGSEGV: 11, SIGTERM: 15 };
+export const signalNumbers: Readonly<Record<string, number>> = { SIGKILL: 9, SIGSEGV: 11, SIGTERM: 15 };
 
 export function createFakeHost(parts: HostParts): FakeHost {
   const { clock, files, locks, draw, watch } = parts;
@@ -213,7 +215,10 @@ export function createFakeHost(parts: HostParts): FakeHost {
     for (const close of gates.get(process) ?? []) close();
     gates.delete(process);
     process.onDeath(end);
-    if (run !== null && run.processes.size === 0) watch.runEmptied(run);
+    if (run !== null && run.processes.size === 0) {
+      run.emptiedAtMs = clock.monotonicMs();
+      watch.runEmptied(run);
+    }
     if (process.name !== "stranger") offer(process.pid);
   }
 
@@ -283,6 +288,7 @@ export function createFakeHost(parts: HostParts): FakeHost {
       exitWritten: false,
       signals: 0,
       signalledAtMs: null,
+      emptiedAtMs: null,
       environment: request.environment,
     };
     launcher.run = run;
@@ -435,6 +441,7 @@ export function createFakeHost(parts: HostParts): FakeHost {
       for (const process of [...processes.values()]) {
         process.alive = false;
         process.run?.processes.clear();
+        if (process.run !== null) process.run.emptiedAtMs = clock.monotonicMs();
       }
       processes.clear();
       gates.clear();

@@ -56,6 +56,7 @@ export function startDaemon(life: Life, opened: RunLedger, rootHome: string, sta
     children: createChildTable(),
     stateFolder,
     settings: settings(),
+    unopened: 0,
     draining: false,
     fault: (point) => life.pass(`step: ${point}`),
     measure: { lockHeldMs: () => undefined },

@@ -6,14 +6,13 @@ import { simulate } from "./simulate.ts";
 
 // A simulation that finds nothing proves something only where it finds what is wrong.
 
-/** The laws that a host with this flaw breaks within so many seeds. */
-async function brokenBy(flaw: Flaw, seeds: number): Promise<ReadonlySet<string>> {
-  const laws = new Set<string>();
+/** Whether a host with this flaw breaks the law within so many seeds. */
+async function isNoticed(flaw: Flaw, law: string, seeds: number): Promise<boolean> {
   for (let seed = 1; seed <= seeds; seed++) {
     const { findings } = await simulate(drawScenario(seed), { flaw });
-    for (const { law } of findings) laws.add(law);
+    if (findings.some((finding) => finding.law === law)) return true;
   }
-  return laws;
+  return false;
 }
 
 test("the simulation goes the same way twice", async () => {
@@ -31,12 +30,12 @@ test("the simulation notices when files are replaced in place: L8", async () => 
   const scene = scenes["a one-shot"] ?? expect.fail("the scene is gone");
   const flaw = "files are replaced in place";
   const { operations } = await simulate(scene, { flaw });
-  const laws = new Set<string>();
-  for (let killAt = 1; killAt <= operations; killAt++) {
+  let isNoticed = false;
+  for (let killAt = 1; killAt <= operations && !isNoticed; killAt++) {
     const { findings } = await simulate(scene, { flaw, killAt });
-    for (const { law } of findings) laws.add(law);
+    isNoticed = findings.some(({ law }) => law === "L8");
   }
-  expect([...laws]).toContain("L8");
+  expect(isNoticed).toBe(true);
 });
 
 const flaws: readonly (readonly [flaw: Flaw, law: string, seeds: number])[] = [
@@ -48,6 +47,6 @@ const flaws: readonly (readonly [flaw: Flaw, law: string, seeds: number])[] = [
   ["SIGKILL does nothing", "L7", 60],
 ];
 
-test.each(flaws)("the simulation notices when %s: %s", async (flaw, law, seeds) => {
-  expect([...(await brokenBy(flaw, seeds))]).toContain(law);
+test.each(flaws)("the simulation notices when %s: %s", { timeout: 120_000 }, async (flaw, law, seeds) => {
+  expect(await isNoticed(flaw, law, seeds)).toBe(true);
 });

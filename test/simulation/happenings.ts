@@ -80,8 +80,9 @@ export function createHappenings(world: World, draw: Draw, supervision: Supervis
         supervision.down(event.downMs);
         return;
       case "clock":
-        world.disturb();
         clock.setWall(clock.nowMs() + event.byMs);
+        // No timer of the daemon notices, so it takes until it looks by itself.
+        last(32_000, () => undefined);
         return;
       case "full disk":
         files.freeBytesLeft = 0;
@@ -214,6 +215,8 @@ export function createHappenings(world: World, draw: Draw, supervision: Supervis
   function claimAsGateway(job: JobStory, record: StoredRecord, by: string, nowMs: number): boolean {
     const schedule = job.spans.at(-1)?.schedule;
     if (schedule?.kind !== "cron") return false;
+    const dueMs = Date.parse(String(record["next_run_at"]));
+    if (world.ledger.cursors(job.home).get(job.id)?.nextAtMs !== dueMs) job.unseen.add(dueMs);
     const nextMs = nextOccurrence(schedule, nowMs, zone);
     record["fire_claim"] = { at: formatInstant(nowMs, zone), by };
     record["next_run_at"] = nextMs === null ? null : formatInstant(nextMs, zone);

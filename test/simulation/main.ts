@@ -80,6 +80,7 @@ async function tryAll(first: number, count: number): Promise<number> {
 
 function ask(worker: Worker, order: Order): Promise<Answer> {
   return new Promise((resolve, reject) => {
+    worker.removeAllListeners();
     worker.once("message", resolve);
     worker.once("error", reject);
     worker.postMessage(order);

@@ -20,8 +20,8 @@ export function scene(more: Partial<Scenario> = {}): Scenario {
     zone: "Etc/UTC",
     homes: [{ name: "default", parallelMax: 4, jobs: [job("a")] }],
     events: [],
-    lengthMs: 70_000,
-    quietMs: 120_000,
+    lengthMs: 110_000,
+    quietMs: 50_000,
     orphans: "fail",
     timeoutMs: null,
     reaping: "none",
@@ -64,9 +64,18 @@ export const scenes: Readonly<Record<string, Scenario>> = {
       { atMs: 31_000, home: "default", job: "aaaaaaaaaaaa", kind: "edit", schedule: { kind: "once", inMs: 10_000 } },
     ],
   }),
+  "removed during its run": scene({
+    events: [{ atMs: 31_000, home: "default", job: "aaaaaaaaaaaa", kind: "delete" }],
+    homes: [{ name: "default", parallelMax: 4, jobs: [job("a", { programs: [{ ...long, onTerm: "ignores" }] })] }],
+  }),
   "a hand-over": scene({
     events: [{ atMs: 31_000, kind: "sigterm", downMs: 1000 }],
     homes: [{ name: "default", parallelMax: 4, jobs: [job("a", { programs: [long] })] }],
+  }),
+  "a run that ends just before its timeout": scene({
+    lengthMs: 60_000,
+    timeoutMs: 20_000,
+    homes: [{ name: "default", parallelMax: 4, jobs: [job("a", { programs: [{ ...plain, durationMs: 19_996 }] })] }],
   }),
   "two jobs and room for one": scene({
     homes: [{ name: "default", parallelMax: 1, jobs: [job("a"), job("b", { programs: [failing] })] }],

@@ -88,7 +88,7 @@ export interface SimulationOptions {
 
 export interface Simulated {
   readonly findings: readonly Finding[];
-  /** How many operations the daemon came to. */
+  /** How many operations the daemon came to before the quiet time. */
   readonly operations: number;
   readonly history: readonly string[];
   readonly runs: number;
@@ -181,12 +181,14 @@ export async function simulate(scenario: Scenario, options: SimulationOptions = 
       history.push(`${formatInstant(Math.floor(clock.nowMs()) + 0.001, zone).slice(11, 23)} ${text}`);
     },
     report(law, text) {
-      if (findings.length < findingsMax) findings.push({ law, text });
+      if (findings.length === findingsMax) return;
+      findings.push({ law, text });
       world.tell(`${law} IS BROKEN: ${text}`);
     },
   };
 
   let operations = 0;
+  let operationsInTime = 0;
   let daemon: DaemonLife | null = null;
   let current: Life | null = null;
   let kill: (Kill & { left: number }) | null = null;
@@ -303,6 +305,7 @@ export async function simulate(scenario: Scenario, options: SimulationOptions = 
   for (const event of scenario.events) clock.after(event.atMs, () => happenings.happen(event));
   clock.after(scenario.lengthMs, () => {
     kill = null;
+    operationsInTime = operations;
     happenings.end();
     if (daemon === null) down(1000);
   });
@@ -335,7 +338,7 @@ export async function simulate(scenario: Scenario, options: SimulationOptions = 
     for (const listener of others) process.on("unhandledRejection", listener);
     world.ledger.dispose();
   }
-  return { findings, operations, history, runs: host.runs.size, wakesMax: wakesSeen };
+  return { findings, operations: operationsInTime, history, runs: host.runs.size, wakesMax: wakesSeen };
 }
 
 export function pathOf(home: string): string {

@@ -3,7 +3,7 @@ import { scenes } from "./scenes.ts";
 import { simulate } from "./simulate.ts";
 
 for (const [name, scene] of Object.entries(scenes)) {
-  test(`a daemon killed at any operation keeps the laws: ${name}`, async () => {
+  test(`a daemon killed at any operation keeps the laws: ${name}`, { timeout: 240_000 }, async () => {
     const whole = await simulate(scene);
     expect(whole.findings).toEqual([]);
     for (let killAt = 1; killAt <= whole.operations; killAt++) {

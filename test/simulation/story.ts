@@ -36,6 +36,8 @@ export interface Span {
   readonly firstMs: number | null;
   /** Nothing after `firstMs` and before this is an instant of it: the job was paused. */
   readonly resumedAtMs: number | null;
+  /** Whether it began when a pause ended. */
+  readonly isAfterPause: boolean;
   /** When somebody ended it; null while it lasts. */
   endMs: number | null;
   /** Of a span that has ended, the instants that a daemon can have known of. */
@@ -50,6 +52,8 @@ export interface JobStory {
   isGone: boolean;
   /** Somebody else ran it, so its record counts runs that the ledger does not have. */
   isShared: boolean;
+  /** Instants that somebody else took and that no daemon had seen coming. */
+  readonly unseen: Set<number>;
 }
 
 /** Stands in the `.env` of each home, with a value of that home alone. */
@@ -130,7 +134,7 @@ export function createStory(scenario: Scenario, zone: Zone): Story {
         const firstMs = isKept ? storedMs : computeNextRun(schedule, null, nowMs, zone);
         if (firstMs === null) return;
         Object.assign(record, { enabled: true, state: "scheduled", paused_at: null, next_run_at: text(firstMs) });
-        job.spans.push(spanOf(schedule, firstMs, isKept ? nowMs : null));
+        job.spans.push(spanOf(schedule, firstMs, isKept ? nowMs : null, true));
       });
     },
     edit(world, job, planned) {
@@ -233,7 +237,7 @@ export function createStory(scenario: Scenario, zone: Zone): Story {
       x_note: "@",
     };
     const spans = [spanOf(schedule, firstMs, null)];
-    return { job: { home, id: planned.id, planned, spans, isGone: false, isShared: false }, record };
+    return { job: { home, id: planned.id, planned, spans, isGone: false, isShared: false, unseen: new Set() }, record };
   }
 
   function endSpan(world: World, job: JobStory, nowMs: number): void {
@@ -249,7 +253,9 @@ export function createStory(scenario: Scenario, zone: Zone): Story {
       .openRuns(job.home)
       .some((run) => run.jobId === job.id && world.host.runs.get(run.id)?.started === false);
     const awaitedMs = isClaimed ? null : (world.ledger.cursors(job.home).get(job.id)?.nextAtMs ?? null);
-    span.known = instants.filter((atMs) => lines.has(atMs) || atMs === awaitedMs || atMs <= world.calmUntilMs());
+    // Of what it cannot run a daemon takes note when it looks by itself.
+    const calmUntilMs = job.planned.isPrompt === true ? Number.NEGATIVE_INFINITY : world.calmUntilMs();
+    span.known = instants.filter((atMs) => lines.has(atMs) || atMs === awaitedMs || atMs <= calmUntilMs);
   }
 }
 
@@ -272,8 +278,8 @@ function format(document: unknown): string {
   return `${JSON.stringify(document, null, 1).replaceAll('"x_note": "@"', unknownField)}\n`;
 }
 
-function spanOf(schedule: Schedule, firstMs: number | null, resumedAtMs: number | null): Span {
-  return { schedule, firstMs, resumedAtMs, endMs: null, known: [] };
+function spanOf(schedule: Schedule, firstMs: number | null, resumedAtMs: number | null, isAfterPause = false): Span {
+  return { schedule, firstMs, resumedAtMs, isAfterPause, endMs: null, known: [] };
 }
 
 function scheduleOf(planned: PlannedSchedule, nowMs: number): Schedule {
