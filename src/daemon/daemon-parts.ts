@@ -23,6 +23,8 @@ export interface DaemonParts {
   readonly stateFolder: string;
   readonly measure: Measure;
   settings: HostSettings;
+  /** Runs that are claimed and whose gates are about to be opened: the table of children does not have them yet. */
+  unopened: number;
   /** Claims nothing more; set once, when the daemon is to end. */
   draining: boolean;
   /** Ends the daemon at a named point when a test asks for it; does nothing otherwise. */

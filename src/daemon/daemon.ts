@@ -26,6 +26,8 @@ const gateUnusedMsMax = 25_000;
 const gatesPerTurn = 4;
 /** Files are looked at this often even when nothing was reported. A watch can miss a change; this cannot. */
 const safetyMs = 30_000;
+/** Homes that are due together are claimed for first, since their jobs would take the processor; but no job waits longer for them. */
+const claimsFirstMs = 10;
 /** How long after their start runs are recorded as running: most of a burst of fifty has begun by then. */
 const recordDelayMs = 25;
 /** Jobs this close to each other are due together. */
@@ -138,7 +140,27 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     const due = [...outlook.homes().values()].filter((home) => isWanted(home, nowMs));
     // The longest overdue home first, so that a home with many jobs cannot keep another's waiting.
     due.sort((a, b) => (a.wakeAtMs ?? nowMs) - (b.wakeAtMs ?? nowMs));
-    for (const home of due) guard(home, () => tickHome(home));
+    let claimed: { readonly home: HomeRuntime; readonly claims: readonly DurableClaim[] }[] = [];
+    let launchAtMonotonicMs = Number.POSITIVE_INFINITY;
+    const launchAll = (): void => {
+      parts.unopened = 0;
+      for (const { home, claims } of claimed) guard(home, () => launch(home, claims));
+      claimed = [];
+    };
+    for (const home of due) {
+      guard(home, () => {
+        const claims = tickHome(home);
+        if (claims === null) return;
+        if (claims.length > 0) {
+          if (claimed.length === 0) launchAtMonotonicMs = system.clock.monotonicMs() + claimsFirstMs;
+          claimed.push({ home, claims });
+          parts.unopened += claims.length;
+        }
+        reports.report(home, system.clock.monotonicMs());
+      });
+      if (claimed.length > 0 && system.clock.monotonicMs() >= launchAtMonotonicMs) launchAll();
+    }
+    launchAll();
   }
 
   function isWanted(home: HomeRuntime, nowMs: number): boolean {
@@ -147,7 +169,8 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     return home.dirty || (home.wakeAtMs !== null && home.wakeAtMs <= nowMs);
   }
 
-  function tickHome(home: HomeRuntime): void {
+  /** Null when somebody else was ticking the home. */
+  function tickHome(home: HomeRuntime): readonly DurableClaim[] | null {
     home.dirty = false;
     home.retryAtMonotonicMs = null;
     if (!home.settings.usable) throw new Error(home.settings.error ?? "The settings of the home cannot be read");
@@ -161,13 +184,11 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     }
     if (report.kind === "locked") {
       lockBusy(home);
-      return;
+      return null;
     }
-    if (report.kind === "claimed") {
-      home.lockBusy = null;
-      launch(home, report.claims);
-    }
-    reports.report(home, system.clock.monotonicMs());
+    if (report.kind === "idle") return [];
+    home.lockBusy = null;
+    return report.claims;
   }
 
   /** Somebody else ticks this home. That is ordinary for a moment beside a gateway, and worth a line when it lasts. */

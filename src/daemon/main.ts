@@ -106,6 +106,7 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
     children,
     stateFolder,
     settings: hostSettings(),
+    unopened: 0,
     draining: false,
     fault: createFaults(options.environment["HERMES_SUPERVISOR_FAULT"]),
     measure: {

@@ -6,7 +6,7 @@ import type { Run } from "../core/run.ts";
 import type { MarkedProcess } from "../core/verify-laws.ts";
 import { readMarkedProcesses } from "../output/marked-processes.ts";
 import { type FireFences, takeFireFences } from "../store/fire-fence.ts";
-import type { StoreSnapshot } from "../store/job-store.ts";
+import type { StagedUpdate, StoreSnapshot } from "../store/job-store.ts";
 import { LockHeldError } from "../system/lock.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
@@ -49,6 +49,16 @@ export function tick(parts: DaemonParts, home: HomeRuntime): TickReport {
     look = lookAt(parts, home, snapshot);
   }
   parts.fault("after-gates");
+  // What takes longest is done before the locks, unless somebody has been holding them: then it would be done in vain.
+  const staged = home.lockBusy === null ? home.store.stage(snapshot, look.plan.patches) : null;
+  try {
+    return tickLocked(parts, home, look, staged);
+  } finally {
+    staged?.letGo();
+  }
+}
+
+function tickLocked(parts: DaemonParts, home: HomeRuntime, look: Look, staged: StagedUpdate | null): TickReport {
   parts.fault("before-lock");
   const lock = parts.system.locks.tryLock(`${home.cronFolder}/.tick.lock`);
   if (lock === null) {
@@ -59,7 +69,7 @@ export function tick(parts: DaemonParts, home: HomeRuntime): TickReport {
   let claims: readonly DurableClaim[] | null;
   try {
     parts.fault("after-lock");
-    claims = claimDue(parts, home, look);
+    claims = claimDue(parts, home, look, staged);
     parts.fault("before-release");
   } finally {
     lock.release();
@@ -92,22 +102,31 @@ function lookAt(parts: DaemonParts, home: HomeRuntime, snapshot: StoreSnapshot):
 }
 
 /** Null when the jobs lock was busy for longer than a claim waits: nothing was written, and the next try is soon. */
-function claimDue(parts: DaemonParts, home: HomeRuntime, look: Look): readonly DurableClaim[] | null {
+function claimDue(
+  parts: DaemonParts,
+  home: HomeRuntime,
+  look: Look,
+  staged: StagedUpdate | null,
+): readonly DurableClaim[] | null {
   const wanted = look.plan.claims.map((claim) => claim.jobId);
   const fences = takeFireFences(parts.system, home.cronFolder, wanted);
   let made: TickPlan | null = null;
   let claimed: readonly DurableClaim[] = [];
   try {
-    home.store.update((snapshot) => {
-      // The jobs lock is held from here on: this plan is made of what nobody else can change any more.
-      parts.fault("before-plan");
-      const plan = planUnderLock(parts, home, look, snapshot, fences);
-      claimed = durableClaims(home, plan, snapshot.jobs);
-      writeLedger(parts, home, plan, claimed);
-      made = plan;
-      parts.fault("before-store-claim");
-      return plan.patches;
-    }, lockWaitMs);
+    home.store.update(
+      (snapshot) => {
+        // The jobs lock is held from here on: this plan is made of what nobody else can change any more.
+        parts.fault("before-plan");
+        const plan = planUnderLock(parts, home, look, snapshot, fences);
+        claimed = durableClaims(home, plan, snapshot.jobs);
+        writeLedger(parts, home, plan, claimed);
+        made = plan;
+        parts.fault("before-store-claim");
+        return plan.patches;
+      },
+      lockWaitMs,
+      staged,
+    );
     parts.fault("after-store-claim");
   } catch (error) {
     voidClaims(parts, home, claimed);
@@ -171,7 +190,7 @@ function isIdle(plan: TickPlan): boolean {
 export function roomIn(parts: DaemonParts, home: HomeRuntime): number {
   if (parts.draining) return 0;
   const inHome = parts.children.inHome(home.name).length;
-  const inHost = parts.children.all().length;
+  const inHost = parts.children.all().length + parts.unopened;
   return Math.max(0, Math.min(home.settings.parallelJobsMax - inHome, parts.settings.openRunsMax - inHost));
 }
 

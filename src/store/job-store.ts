@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { Job, JobPatch } from "../core/job.ts";
 import type { Zone } from "../core/zone.ts";
-import { type FileIdentity, sameFile } from "../system/files.ts";
+import { type FileIdentity, type StagedFile, sameFile } from "../system/files.ts";
 import { type HeldLock, LockHeldError } from "../system/lock.ts";
 import type { System } from "../system/system.ts";
 import {
@@ -32,6 +32,16 @@ export interface StoreSnapshot {
 /** Says what to write, by job id, from what the store holds at this very moment. An id that the store does not have is an error. */
 export type DecidePatches = (snapshot: StoreSnapshot) => ReadonlyMap<string, JobPatch>;
 
+/** An update that is on disk already and not in force. */
+export interface StagedUpdate {
+  readonly snapshot: StoreSnapshot;
+  readonly patches: ReadonlyMap<string, JobPatch>;
+  /** Puts it in force. For `update` alone. */
+  commit(): void;
+  /** Removes what was written, unless it is in force by now. */
+  letGo(): void;
+}
+
 /** Of the outside world, what a store needs. */
 type StoreSystem = Pick<System, "clock" | "files" | "locks" | "random">;
 
@@ -43,7 +53,12 @@ export interface JobStore {
    * Decides and writes under `.jobs.lock`, in one replace; changes nothing on disk
    * if the patches change nothing. Waits up to `waitMs` for the lock without yielding, so keep that to a few milliseconds.
    */
-  update(decide: DecidePatches, waitMs: number): void;
+  update(decide: DecidePatches, waitMs: number, staged?: StagedUpdate | null): void;
+  /**
+   * Writes what `patches` would make of `snapshot` into a file beside the store, so that an update has only to put it in place.
+   * It is used if nothing has changed and `decide` gives these very patches; whoever stages lets go of it in the end.
+   */
+  stage(snapshot: StoreSnapshot, patches: ReadonlyMap<string, JobPatch>): StagedUpdate | null;
   /** Works out an update without locks and without writing it, which makes the update itself quicker: it runs warm. */
   rehearse(decide: DecidePatches): void;
   /** As `update`, for callers that can wait: it yields while another process holds the lock. */
@@ -112,15 +127,47 @@ export function createJobStore(system: StoreSystem, cronFolder: string, options:
     }
   }
 
-  function write(decide: DecidePatches): void {
-    const current = load();
-    const texts = patchedTexts(current, decide(current.snapshot), path);
-    if (texts.size === 0) return;
+  function stage(current: LoadedStore, patches: ReadonlyMap<string, JobPatch>): StagedUpdate | null {
+    const texts = patchedTexts(current, patches, path);
+    if (texts.size === 0) return null;
     const file = editJobsFile(current.file, texts, options.nowText());
+    const temporaryName = `.jobs_${system.random.token(8)}.tmp`;
+    let written: StagedFile | null = system.files.stage(path, temporaryName, file.text, 0o600);
+    const take = (): StagedFile => {
+      if (written === null) throw new Error(`Cannot use the file that was staged for "${path}" twice`);
+      const taken = written;
+      written = null;
+      return taken;
+    };
+    return {
+      snapshot: current.snapshot,
+      patches,
+      letGo() {
+        if (written !== null) take().discard();
+      },
+      commit: () => putInForce(current, file, texts, take()),
+    };
+  }
+
+  function write(decide: DecidePatches, staged: StagedUpdate | null): void {
+    const current = load();
+    const patches = decide(current.snapshot);
+    if (staged !== null && staged.snapshot === current.snapshot && staged.patches === patches) {
+      staged.commit();
+    } else {
+      stage(current, patches)?.commit();
+    }
+  }
+
+  function putInForce(
+    current: LoadedStore,
+    file: JobsFile,
+    texts: ReadonlyMap<number, string>,
+    staged: StagedFile,
+  ): void {
     // Until the write is known to have worked nothing is known about the file.
     loaded = null;
-    const temporaryName = `.jobs_${system.random.token(8)}.tmp`;
-    const identity = system.files.replace(path, temporaryName, file.text, 0o600);
+    const identity = staged.commit();
     // What we wrote is read back only when somebody asks, since whoever writes holds locks.
     written = () => {
       const records = [...current.records];
@@ -129,9 +176,9 @@ export function createJobStore(system: StoreSystem, cronFolder: string, options:
     };
   }
 
-  function writeUnder(lock: HeldLock, decide: DecidePatches): void {
+  function writeUnder(lock: HeldLock, decide: DecidePatches, staged: StagedUpdate | null = null): void {
     try {
-      write(decide);
+      write(decide, staged);
     } finally {
       lock.release();
     }
@@ -144,7 +191,11 @@ export function createJobStore(system: StoreSystem, cronFolder: string, options:
       const current = load();
       patchedTexts(current, decide(current.snapshot), path);
     },
-    update: (decide, waitMs) => writeUnder(system.locks.lockWithin(lockPath, waitMs), decide),
+    stage(snapshot, patches) {
+      const current = load();
+      return current.snapshot === snapshot ? stage(current, patches) : null;
+    },
+    update: (decide, waitMs, staged) => writeUnder(system.locks.lockWithin(lockPath, waitMs), decide, staged),
     updateWhenFree: async (decide, waitMs) => writeUnder(await lockWhenFree(system, lockPath, waitMs), decide),
   };
 }

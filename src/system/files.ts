@@ -15,6 +15,12 @@ export interface FileStat extends FileIdentity {
 }
 
 /** Synchronous on purpose: what a tick does under a lock must not be interleaved with anything. Every call throws Node's own error with its `code`. */
+export interface StagedFile {
+  /** The second half of `replace`. */
+  commit(): FileIdentity;
+  discard(): void;
+}
+
 export interface Files {
   /** Follows symlinks; null when nothing is there. */
   stat(path: string): FileStat | null;
@@ -34,6 +40,8 @@ export interface Files {
    * A file that cannot be renamed over, such as a bind mount, is written in place. Returns what is now there.
    */
   replace(path: string, temporaryName: string, bytes: Uint8Array | string, mode: number): FileIdentity;
+  /** The first half of `replace`: the temporary file, synced. Its owner either commits or discards it, once. */
+  stage(path: string, temporaryName: string, bytes: Uint8Array | string, mode: number): StagedFile;
   append(path: string, bytes: Uint8Array | string, mode: number): void;
   /** Creates missing parents too when `parents` is set; a folder that exists already is no error. */
   makeFolder(path: string, mode: number, parents: boolean): void;

@@ -25,7 +25,7 @@ import {
 import { open } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { dropMiddle } from "./drop-middle.ts";
-import type { FileIdentity, FileStat, Files } from "./files.ts";
+import type { FileIdentity, FileStat, Files, StagedFile } from "./files.ts";
 
 const createNew = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
@@ -41,6 +41,7 @@ export function createFiles(): Files {
     readPart,
     create,
     replace,
+    stage,
     append: (path, bytes, mode) => appendFileSync(path, bytes, { mode }),
     makeFolder,
     rename: (from, to) => renameSync(from, to),
@@ -113,6 +114,10 @@ function create(path: string, bytes: Uint8Array | string, mode: number): void {
 }
 
 function replace(path: string, temporaryName: string, bytes: Uint8Array | string, mode: number): FileIdentity {
+  return stage(path, temporaryName, bytes, mode).commit();
+}
+
+function stage(path: string, temporaryName: string, bytes: Uint8Array | string, mode: number): StagedFile {
   const target = lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ? realpathSync.native(path) : path;
   const folder = dirname(target);
   const old = statSync(target, { throwIfNoEntry: false });
@@ -120,26 +125,41 @@ function replace(path: string, temporaryName: string, bytes: Uint8Array | string
   // Beside its target, because a rename is atomic only within one file system.
   const temporary = join(folder, temporaryName);
   const descriptor = openSync(temporary, createNew, 0o600);
-  let named = true;
+  const discard = (): void => {
+    closeSync(descriptor);
+    unlinkSync(temporary);
+  };
   try {
     if (process.geteuid?.() === 0) fchownSync(descriptor, owner.uid, owner.gid);
     fchmodSync(descriptor, old === undefined ? mode : old.mode & 0o7777);
     writeFileSync(descriptor, bytes);
     fsyncSync(descriptor);
-    try {
-      renameSync(temporary, target);
-      named = false;
-    } catch (error) {
-      // A file that is a mount of its own can be written, but nothing can be renamed onto it.
-      if (!hasCode(error, "EBUSY", "EXDEV")) throw error;
-      return overwrite(target, bytes);
-    }
-    syncFolder(folder);
-    return toIdentity(fstatSync(descriptor, { bigint: true }));
-  } finally {
-    closeSync(descriptor);
-    if (named) unlinkSync(temporary);
+  } catch (error) {
+    discard();
+    throw error;
   }
+  return {
+    commit() {
+      try {
+        renameSync(temporary, target);
+      } catch (error) {
+        try {
+          // A file that is a mount of its own can be written, but nothing can be renamed onto it.
+          if (!hasCode(error, "EBUSY", "EXDEV")) throw error;
+          return overwrite(target, bytes);
+        } finally {
+          discard();
+        }
+      }
+      try {
+        syncFolder(folder);
+        return toIdentity(fstatSync(descriptor, { bigint: true }));
+      } finally {
+        closeSync(descriptor);
+      }
+    },
+    discard,
+  };
 }
 
 function hasCode(error: unknown, ...codes: readonly string[]): boolean {

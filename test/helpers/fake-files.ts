@@ -1,5 +1,5 @@
 import { basename, dirname, join, resolve } from "node:path";
-import type { FileIdentity, FileStat, Files } from "../../src/system/files.ts";
+import type { FileStat, Files, StagedFile } from "../../src/system/files.ts";
 
 interface Entry {
   inode: bigint;
@@ -147,7 +147,8 @@ export function createFakeFiles(nowMs?: () => number): FakeFiles {
       files.beforeChange("create", real, Buffer.from(bytes));
       put(real, newEntry(Buffer.from(bytes), mode));
     },
-    replace(path, temporaryName, bytes, mode): FileIdentity {
+    replace: (path, temporaryName, bytes, mode) => files.stage(path, temporaryName, bytes, mode).commit(),
+    stage(path, temporaryName, bytes, mode): StagedFile {
       const real = realPath(path, true, "realpath");
       const isLink = statOf(path, false)?.kind === "symlink";
       const old = lookUp(real);
@@ -160,15 +161,20 @@ export function createFakeFiles(nowMs?: () => number): FakeFiles {
       entry.uid = owner.uid;
       entry.gid = owner.gid;
       put(temporary, entry);
-      files.beforeChange("rename", temporary);
-      if (old?.content instanceof Map) {
-        drop(temporary);
-        throw failure("EISDIR", "rename", real);
-      }
-      drop(temporary);
-      put(real, entry);
-      touch(entry, false);
-      return toStat(entry);
+      return {
+        commit() {
+          files.beforeChange("rename", temporary);
+          drop(temporary);
+          if (old?.content instanceof Map) throw failure("EISDIR", "rename", real);
+          put(real, entry);
+          touch(entry, false);
+          return toStat(entry);
+        },
+        discard() {
+          files.beforeChange("remove", temporary);
+          drop(temporary);
+        },
+      };
     },
     append(path, bytes, mode) {
       const real = realPath(path, true, "open");

@@ -73,6 +73,10 @@ export function createLife(parts: LifeParts): Life {
     syncSoon: files.syncSoon,
     create: (path, bytes, mode) => changing(() => files.create(path, bytes, mode)),
     replace: (path, name, bytes, mode) => changing(() => files.replace(path, name, bytes, mode)),
+    stage(path, name, bytes, mode) {
+      const staged = changing(() => files.stage(path, name, bytes, mode));
+      return { commit: () => changing(() => staged.commit()), discard: () => changing(() => staged.discard()) };
+    },
     append: (path, bytes, mode) => changing(() => files.append(path, bytes, mode)),
     makeFolder: (path, mode, parents) => changing(() => files.makeFolder(path, mode, parents)),
     rename: (from, to) => changing(() => files.rename(from, to)),

@@ -1,4 +1,5 @@
 import type { RunLedger } from "../../src/ledger/run-ledger.ts";
+import type { FileIdentity } from "../../src/system/files.ts";
 import type { HeldProcess, Processes } from "../../src/system/processes.ts";
 import type { System } from "../../src/system/system.ts";
 import { runVariables } from "../../worker/protocol.ts";
@@ -25,13 +26,17 @@ export function flawedSystem(system: System, host: FakeHost, flaw: Flaw): System
         ...system,
         files: {
           ...files,
-          replace(path, temporaryName, bytes, mode) {
-            if (files.stat(path) === null) return files.replace(path, temporaryName, bytes, mode);
-            files.remove(path);
-            files.create(path, bytes, mode);
-            const made = files.stat(path);
-            if (made === null) throw new Error(`Cannot find "${path}": it has just been made`);
-            return made;
+          stage(path, temporaryName, bytes, mode) {
+            const staged = files.stage(path, temporaryName, bytes, mode);
+            const inPlace = (): FileIdentity => {
+              staged.discard();
+              files.remove(path);
+              files.create(path, bytes, mode);
+              const made = files.stat(path);
+              if (made === null) throw new Error(`Cannot find "${path}": it has just been made`);
+              return made;
+            };
+            return { ...staged, commit: () => (files.stat(path) === null ? staged.commit() : inPlace()) };
           },
         },
       };

@@ -58,6 +58,42 @@ test("read() gives the same snapshot until the file changes, and sees it come an
   expect(store.read().jobs).toEqual([]);
 });
 
+test("update() puts what was staged in place if nothing changed meanwhile, and leaves nothing behind", () => {
+  const folder = createFolder();
+  const path = join(folder, "jobs.json");
+  const store = openLaterStore(folder);
+  writeStore(path, ["a", "b"]);
+  const patches = new Map<string, JobPatch>([["a", { state: "paused" }]]);
+  const staged = store.stage(store.read(), patches);
+  const [temporary] = readdirSync(folder).filter((name) => name.endsWith(".tmp"));
+  const inode = statSync(join(folder, temporary ?? "none")).ino;
+  expect(store.read().jobs[0]?.state).toBe("scheduled");
+  store.update(() => patches, waitMs, staged);
+  staged?.letGo();
+  expect(store.read().jobs[0]?.state).toBe("paused");
+  expect(statSync(path).ino).toBe(inode);
+  expect(readdirSync(folder).filter((name) => name.endsWith(".tmp"))).toEqual([]);
+});
+
+test("update() leaves what was staged aside if the file or the patches are others by then", () => {
+  const folder = createFolder();
+  const path = join(folder, "jobs.json");
+  const store = openLaterStore(folder);
+  writeStore(path, ["a", "b"]);
+  const patches = new Map<string, JobPatch>([["a", { state: "paused" }]]);
+  const staged = store.stage(store.read(), patches);
+  writeStore(path, ["a", "b", "c"]);
+  store.update(() => patches, waitMs, staged);
+  staged?.letGo();
+  expect(idsOf(store)).toEqual(["a", "b", "c"]);
+  expect(store.read().jobs[0]?.state).toBe("paused");
+  const other = store.stage(store.read(), new Map([["a", { state: "scheduled" }]]));
+  store.update(() => new Map([["b", { state: "paused" }]]), waitMs, other);
+  other?.letGo();
+  expect(store.read().jobs.map((job) => job.state)).toEqual(["paused", "paused", "scheduled"]);
+  expect(readdirSync(folder).filter((name) => name.endsWith(".tmp"))).toEqual([]);
+});
+
 test("read() sees a rewrite in place of the same length, and with the old time put back", () => {
   const folder = createFolder();
   const path = join(folder, "jobs.json");
