@@ -56,9 +56,10 @@ export function retire(parts: DaemonParts, ageMaxMs: number): boolean {
  */
 export function removeUnusedGates(parts: DaemonParts): void {
   const { system, ledger, stateFolder } = parts;
+  const known = ledger.runIds();
   for (const runId of system.files.list(`${stateFolder}/runs`)) {
     const folder = runFolder(stateFolder, runId);
-    if (ledger.run(runId) !== null || system.files.stat(folder.started) !== null) continue;
+    if (known.has(runId) || system.files.stat(folder.started) !== null) continue;
     if (system.files.stat(folder.alive) !== null) {
       const lock = system.locks.tryLock(folder.alive);
       if (lock === null) continue;

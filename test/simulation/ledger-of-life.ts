@@ -7,6 +7,7 @@ const reads: ReadonlySet<string> = new Set([
   "runs",
   "runsBeginning",
   "runByOwner",
+  "runIds",
   "openRequests",
   "request",
   "note",
