@@ -481,7 +481,8 @@ export function createFakeHost(parts: HostParts): FakeHost {
       },
       async list() {
         const rows = [...processes.values()].map(rowOf);
-        if (draw.chance(0.3)) await new Promise<void>((resolve) => clock.after(3 * draw.number(), resolve));
+        // With many processes it takes its time, and what it lists may have ended by then.
+        if (draw.chance(0.3)) await new Promise<void>((resolve) => clock.after(3 + 60 * draw.number() ** 4, resolve));
         return rows;
       },
       look,

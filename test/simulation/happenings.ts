@@ -187,7 +187,7 @@ export function createHappenings(world: World, draw: Draw, supervision: Supervis
         let isClaimed = false;
         story.change(world, job, (record) => {
           const nowMs = clock.nowMs();
-          if (record["enabled"] !== true || record["fire_claim"]) return;
+          if (record["enabled"] !== true || isHeld(record)) return;
           if (Date.parse(String(record["next_run_at"])) !== dueMs || dueMs > nowMs) return;
           isClaimed = claimAsGateway(job, record, by, nowMs);
         });
@@ -210,6 +210,12 @@ export function createHappenings(world: World, draw: Draw, supervision: Supervis
         });
       });
     });
+  }
+
+  /** A gateway frees the claim of a process of its own host that is dead. */
+  function isHeld(record: StoredRecord): boolean {
+    const claim = record["fire_claim"] as { readonly by?: string } | null | undefined;
+    return host.processes.has(Number(claim?.by?.split(":")[1]));
   }
 
   function claimAsGateway(job: JobStory, record: StoredRecord, by: string, nowMs: number): boolean {

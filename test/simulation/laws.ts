@@ -183,6 +183,9 @@ function checkFailed({ report }: World, run: Run, real: FakeRun, name: string): 
       if (real.exitWritten && real.signals === 0)
         report("L4", `${name} is orphaned, but its end ${seen} was on the disk and nobody had stopped it`);
       return;
+    case "not_started":
+      if (real.started) report("L4", `${name} is called not started, but it ran`);
+      return;
     case "timeout":
     case "idle_timeout":
     case "stopped":
@@ -217,14 +220,15 @@ function checkSlots(world: World, job: JobStory, runs: readonly Run[]): void {
   );
   const scheduled = runs.filter((run) => isCounted(run) && run.trigger === "schedule");
   const times = job.planned.repeatTimes;
-  const doneMs =
-    times !== null && scheduled.length >= times
-      ? Math.max(...scheduled.map((run) => run.claimedAtMs))
-      : Number.POSITIVE_INFINITY;
+  const last = scheduled.at(-1);
+  const isUsedUp = times !== null && scheduled.length >= times;
+  const doneMs = isUsedUp && last !== undefined ? last.claimedAtMs : Number.POSITIVE_INFINITY;
   for (const span of job.spans) {
     const untilMs = Math.min(doneMs, clock.nowMs() - onTheWayMs);
     const instants =
-      span.endMs === null ? story.instantsOf(span, untilMs) : span.known.filter((atMs) => atMs <= doneMs);
+      span.endMs === null
+        ? story.instantsOf(span, untilMs)
+        : span.known.filter((atMs) => atMs <= doneMs && atMs <= clock.nowMs());
     for (const atMs of instants) {
       if (!lines.has(atMs) && (job.unseen.has(atMs) || isUnknowable(span, atMs, lines))) continue;
       checkLine(world, `${name}: ${new Date(atMs).toISOString()}`, lines.get(atMs), runs);
