@@ -78,6 +78,8 @@ export interface FakeRun {
   signals: number;
   /** When the first of them did (monotonic ms), or null. */
   signalledAtMs: number | null;
+  /** When its gate was closed with no order given (monotonic ms), or null. */
+  gateClosedAtMs: number | null;
   /** When its last process ended (monotonic ms), or null. */
   emptiedAtMs: number | null;
   /** The environment that it was started with. */
@@ -288,6 +290,7 @@ export function createFakeHost(parts: HostParts): FakeHost {
       exitWritten: false,
       signals: 0,
       signalledAtMs: null,
+      gateClosedAtMs: null,
       emptiedAtMs: null,
       environment: request.environment,
     };
@@ -319,6 +322,7 @@ export function createFakeHost(parts: HostParts): FakeHost {
       gates.get(life.process)?.delete(closeGate);
       if (gateIsOpen) return;
       gateIsOpen = true;
+      run.gateClosedAtMs = clock.monotonicMs();
       clock.after(0.5 + 60 * draw.number() ** 4, () => kill(job, { code: 0 }));
     };
     if (!gates.has(life.process)) gates.set(life.process, new Set());

@@ -128,7 +128,8 @@ export function checkEnd(world: World, daemon: DaemonLife): void {
   const ids = new Set(runs.map((run) => run.id));
   for (const real of world.host.runs.values()) {
     if (real.started && !ids.has(real.id)) report("L3", `run ${real.id} ran and the ledger does not know it`);
-    if (real.order === null && real.processes.size > 0 && !daemon.holdsGate(real.id))
+    const isLeaving = world.clock.monotonicMs() - (real.gateClosedAtMs ?? 0) < 1000;
+    if (real.order === null && real.processes.size > 0 && !isLeaving && !daemon.holdsGate(real.id))
       report("rest", `the gate of ${real.id} never opened, nobody holds it, and its launcher is still there`);
   }
   for (const job of world.story.jobs) {
