@@ -252,7 +252,12 @@ export function createRunLedger(
     },
     runByOwner: (owner) => orNull(select("SELECT * FROM run WHERE owner = ?").get(owner), toRun),
     run: (runId) => orNull(select("SELECT * FROM run WHERE id = ?").get(runId), toRun),
-    runIds: () => new Set(select("SELECT id FROM run").all().map(({ id }) => String(id))),
+    runIds: () =>
+      new Set(
+        select("SELECT id FROM run")
+          .all()
+          .map(({ id }) => String(id)),
+      ),
     runs(query) {
       const { text, values } = where([
         ["home = ?", query.home],
