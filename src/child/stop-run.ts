@@ -273,7 +273,9 @@ export function createRunStopper(system: System, children: ChildTable, stateFold
       return ending.done.promise;
     },
     sweep(child) {
-      if (child.limits.detach && !endings.has(child.runId)) {
+      // A launcher that was killed says nothing of its job, which then may be what is left.
+      const isOver = hasRecordedEnd(system, stateFolder, child.runId);
+      if (child.limits.detach && isOver && !endings.has(child.runId)) {
         const fromTicks = child.fingerprint.startTicks ?? 0;
         const livedMs = clock.nowMs() - child.startedAtMs;
         // The launcher waited at its gate before the run started, for a minute at most.
