@@ -72,6 +72,9 @@ export interface FakeRun {
   started: boolean;
   /** How the program itself ended, as far as it has. */
   end: FakeEnd | null;
+  /** When it was started and when it ended (monotonic ms). */
+  startedAtMs: number;
+  endedAtMs: number;
   /** Whether its exit file got to the disk whole. */
   exitWritten: boolean;
   /** Signals that a daemon sent and that reached a process of it. */
@@ -287,6 +290,8 @@ export function createFakeHost(parts: HostParts): FakeHost {
       order: null,
       started: false,
       end: null,
+      startedAtMs: 0,
+      endedAtMs: 0,
       exitWritten: false,
       signals: 0,
       signalledAtMs: null,
@@ -299,6 +304,7 @@ export function createFakeHost(parts: HostParts): FakeHost {
     job.onDeath = (end) => {
       if (run.started) {
         run.end = end;
+        run.endedAtMs = clock.monotonicMs();
         watch.programEnded(run, end);
       }
       if (launcher.alive) clock.after(0.1 + 2 * draw.number(), () => afterJob(run, end));
@@ -365,6 +371,7 @@ export function createFakeHost(parts: HostParts): FakeHost {
     const { job } = run;
     const program = parts.programOf(order.home, order.jobId);
     run.started = true;
+    run.startedAtMs = clock.monotonicMs();
     write(`${run.folder}/${runFiles.output}`, `run ${run.id} says hello\n`);
     watch.programStarted(run);
     act(job, program.onTerm);

@@ -38,7 +38,7 @@ export function drawScenario(seed: number): Scenario {
     homes,
     events,
     lengthMs,
-    quietMs: hasGateways ? 440_000 : 150_000,
+    quietMs: hasGateways ? 440_000 : 120_000,
     orphans: draw.chance(0.7) ? "fail" : "adopt",
     timeoutMs: draw.chance(0.2) ? 20_000 : null,
     idleTimeoutMs: draw.chance(0.1) ? 15_000 : null,

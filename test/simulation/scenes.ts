@@ -68,6 +68,10 @@ export const scenes: Readonly<Record<string, Scenario>> = {
     events: [{ atMs: 31_000, home: "default", job: "aaaaaaaaaaaa", kind: "delete" }],
     homes: [{ name: "default", parallelMax: 4, jobs: [job("a", { programs: [{ ...long, onTerm: "ignores" }] })] }],
   }),
+  "a launcher that is taken from a job that detaches": scene({
+    events: [{ atMs: 31_000, home: "default", job: "aaaaaaaaaaaa", kind: "out of memory", takes: "launcher" }],
+    homes: [{ name: "default", parallelMax: 4, jobs: [job("a", { detach: true, programs: [long] })] }],
+  }),
   "a hand-over": scene({
     events: [{ atMs: 31_000, kind: "sigterm", downMs: 1000 }],
     homes: [{ name: "default", parallelMax: 4, jobs: [job("a", { programs: [long] })] }],

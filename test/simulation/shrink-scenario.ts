@@ -30,7 +30,8 @@ function smallerScenarios(scenario: Scenario): readonly Scenario[] {
   const found: Scenario[] = [];
   for (const index of events.keys()) found.push({ ...scenario, events: events.toSpliced(index, 1) });
   for (const [index, home] of homes.entries()) {
-    if (homes.length > 1) found.push({ ...scenario, homes: homes.toSpliced(index, 1) });
+    const elsewhere = events.filter((event) => !("home" in event) || event.home !== home.name);
+    if (homes.length > 1) found.push({ ...scenario, homes: homes.toSpliced(index, 1), events: elsewhere });
     for (const smaller of smallerHomes(home)) found.push({ ...scenario, homes: homes.with(index, smaller) });
   }
   if (scenario.hasControlGroups) found.push({ ...scenario, hasControlGroups: false });

@@ -56,6 +56,8 @@ export interface World {
   readonly claims: string[];
   /** What a run was when it was over: it must never become another. */
   readonly ends: Map<string, string>;
+  /** When daemons were started (monotonic ms). */
+  readonly starts: number[];
   /** When the daemon of this moment was started (monotonic ms); null while there is none. */
   startedAtMs(): number | null;
   tell(text: string): void;
@@ -175,6 +177,7 @@ export async function simulate(scenario: Scenario, options: SimulationOptions = 
     },
     claims: [],
     ends: new Map(),
+    starts: [],
     startedAtMs: () => (daemon === null ? null : startedAtMs),
     tell(text) {
       if (options.trace === undefined) return;
@@ -277,6 +280,7 @@ export async function simulate(scenario: Scenario, options: SimulationOptions = 
     const ledger = flaw === undefined ? opened : flawedLedger(opened, flaw);
     current = life;
     startedAtMs = clock.monotonicMs();
+    world.starts.push(startedAtMs);
     life.step(() => {
       daemon = startDaemon(life, ledger, rootHome, stateFolder);
       checkStartPromptness(world);
