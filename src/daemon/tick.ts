@@ -30,8 +30,9 @@ export type TickReport =
   | { readonly kind: "claimed"; readonly claims: readonly DurableClaim[]; readonly lockHeldMs: number };
 
 /**
- * One pass over a home (steps 1 to 7 of a run). Looks without a lock first: most wakes end there. Then, under the tick
- * lock, looks again, writes the ledger, writes `jobs.json` and lets go. What it returns may be started.
+ * One pass over a home (steps 1 to 7 of a run). Looks without a lock first: most wakes end there. Then writes the new
+ * `jobs.json` beside the old one and, under the tick lock, looks again, writes the ledger and puts the new file in place.
+ * What it returns is on the disk and may be started.
  */
 export function tick(parts: DaemonParts, home: HomeRuntime): TickReport {
   parts.fault("before-look");
@@ -49,12 +50,23 @@ export function tick(parts: DaemonParts, home: HomeRuntime): TickReport {
     look = lookAt(parts, home, snapshot);
   }
   parts.fault("after-gates");
-  // What takes longest is done before the locks, unless somebody has been holding them: then it would be done in vain.
-  const staged = home.lockBusy === null ? home.store.stage(snapshot, look.plan.patches) : null;
+  const staged = stageClaims(home, look);
   try {
     return tickLocked(parts, home, look, staged);
   } finally {
-    staged?.letGo();
+    staged?.finish();
+  }
+}
+
+/** What takes longest is done before the locks, unless somebody has been holding them: then it would be done in vain. */
+function stageClaims(home: HomeRuntime, look: Look): StagedUpdate | null {
+  if (home.lockBusy !== null) return null;
+  try {
+    return home.store.stage(look.snapshot, look.plan.patches);
+  } catch (error) {
+    if (error instanceof InvariantError) throw error;
+    // A read-only home or a full disk: taking the locks, or the write under them, says so.
+    return null;
   }
 }
 

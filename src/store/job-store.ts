@@ -32,14 +32,14 @@ export interface StoreSnapshot {
 /** Says what to write, by job id, from what the store holds at this very moment. An id that the store does not have is an error. */
 export type DecidePatches = (snapshot: StoreSnapshot) => ReadonlyMap<string, JobPatch>;
 
-/** An update that is on disk already and not in force. */
+/** An update whose file is written and not in force. */
 export interface StagedUpdate {
   readonly snapshot: StoreSnapshot;
   readonly patches: ReadonlyMap<string, JobPatch>;
   /** Puts it in force. For `update` alone. */
   commit(): void;
-  /** Removes what was written, unless it is in force by now. */
-  letGo(): void;
+  /** To be called in any case, and no longer under locks: brings it to the disk if it is in force, and else removes it. */
+  finish(): void;
 }
 
 /** Of the outside world, what a store needs. */
@@ -56,7 +56,7 @@ export interface JobStore {
   update(decide: DecidePatches, waitMs: number, staged?: StagedUpdate | null): void;
   /**
    * Writes what `patches` would make of `snapshot` into a file beside the store, so that an update has only to put it in place.
-   * It is used if nothing has changed and `decide` gives these very patches; whoever stages lets go of it in the end.
+   * It is used if nothing has changed and `decide` gives these very patches; whoever stages it also finishes it.
    */
   stage(snapshot: StoreSnapshot, patches: ReadonlyMap<string, JobPatch>): StagedUpdate | null;
   /** Works out an update without locks and without writing it, which makes the update itself quicker: it runs warm. */
@@ -132,20 +132,19 @@ export function createJobStore(system: StoreSystem, cronFolder: string, options:
     if (texts.size === 0) return null;
     const file = editJobsFile(current.file, texts, options.nowText());
     const temporaryName = `.jobs_${system.random.token(8)}.tmp`;
-    let written: StagedFile | null = system.files.stage(path, temporaryName, file.text, 0o600);
-    const take = (): StagedFile => {
-      if (written === null) throw new Error(`Cannot use the file that was staged for "${path}" twice`);
-      const taken = written;
-      written = null;
-      return taken;
-    };
+    const staged = system.files.stage(path, temporaryName, file.text, 0o600);
+    let isInForce = false;
     return {
       snapshot: current.snapshot,
       patches,
-      letGo() {
-        if (written !== null) take().discard();
+      commit() {
+        isInForce = true;
+        putInForce(current, file, texts, staged);
       },
-      commit: () => putInForce(current, file, texts, take()),
+      finish() {
+        if (isInForce) staged.sync();
+        else staged.discard();
+      },
     };
   }
 
@@ -155,7 +154,9 @@ export function createJobStore(system: StoreSystem, cronFolder: string, options:
     if (staged !== null && staged.snapshot === current.snapshot && staged.patches === patches) {
       staged.commit();
     } else {
-      stage(current, patches)?.commit();
+      const own = stage(current, patches);
+      own?.commit();
+      own?.finish();
     }
   }
 

@@ -15,9 +15,12 @@ export interface FileStat extends FileIdentity {
 }
 
 /** Synchronous on purpose: what a tick does under a lock must not be interleaved with anything. Every call throws Node's own error with its `code`. */
+/** A temporary file, synced. Its owner commits or discards it, once, and after a commit syncs. */
 export interface StagedFile {
-  /** The second half of `replace`. */
+  /** Puts it in its place, where everybody sees it; a power cut may still take that back. */
   commit(): FileIdentity;
+  /** Brings the commit to the disk. */
+  sync(): void;
   discard(): void;
 }
 
@@ -40,7 +43,7 @@ export interface Files {
    * A file that cannot be renamed over, such as a bind mount, is written in place. Returns what is now there.
    */
   replace(path: string, temporaryName: string, bytes: Uint8Array | string, mode: number): FileIdentity;
-  /** The first half of `replace`: the temporary file, synced. Its owner either commits or discards it, once. */
+  /** The first part of `replace`. */
   stage(path: string, temporaryName: string, bytes: Uint8Array | string, mode: number): StagedFile;
   append(path: string, bytes: Uint8Array | string, mode: number): void;
   /** Creates missing parents too when `parents` is set; a folder that exists already is no error. */

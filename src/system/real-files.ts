@@ -114,7 +114,10 @@ function create(path: string, bytes: Uint8Array | string, mode: number): void {
 }
 
 function replace(path: string, temporaryName: string, bytes: Uint8Array | string, mode: number): FileIdentity {
-  return stage(path, temporaryName, bytes, mode).commit();
+  const staged = stage(path, temporaryName, bytes, mode);
+  const identity = staged.commit();
+  staged.sync();
+  return identity;
 }
 
 function stage(path: string, temporaryName: string, bytes: Uint8Array | string, mode: number): StagedFile {
@@ -152,12 +155,12 @@ function stage(path: string, temporaryName: string, bytes: Uint8Array | string, 
         }
       }
       try {
-        syncFolder(folder);
         return toIdentity(fstatSync(descriptor, { bigint: true }));
       } finally {
         closeSync(descriptor);
       }
     },
+    sync: () => syncFolder(folder),
     discard,
   };
 }

@@ -147,7 +147,12 @@ export function createFakeFiles(nowMs?: () => number): FakeFiles {
       files.beforeChange("create", real, Buffer.from(bytes));
       put(real, newEntry(Buffer.from(bytes), mode));
     },
-    replace: (path, temporaryName, bytes, mode) => files.stage(path, temporaryName, bytes, mode).commit(),
+    replace(path, temporaryName, bytes, mode) {
+      const staged = files.stage(path, temporaryName, bytes, mode);
+      const identity = staged.commit();
+      staged.sync();
+      return identity;
+    },
     stage(path, temporaryName, bytes, mode): StagedFile {
       const real = realPath(path, true, "realpath");
       const isLink = statOf(path, false)?.kind === "symlink";
@@ -170,6 +175,7 @@ export function createFakeFiles(nowMs?: () => number): FakeFiles {
           touch(entry, false);
           return toStat(entry);
         },
+        sync: () => undefined,
         discard() {
           files.beforeChange("remove", temporary);
           drop(temporary);

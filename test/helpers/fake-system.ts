@@ -75,7 +75,11 @@ export function createLife(parts: LifeParts): Life {
     replace: (path, name, bytes, mode) => changing(() => files.replace(path, name, bytes, mode)),
     stage(path, name, bytes, mode) {
       const staged = changing(() => files.stage(path, name, bytes, mode));
-      return { commit: () => changing(() => staged.commit()), discard: () => changing(() => staged.discard()) };
+      return {
+        ...staged,
+        commit: () => changing(() => staged.commit()),
+        discard: () => changing(() => staged.discard()),
+      };
     },
     append: (path, bytes, mode) => changing(() => files.append(path, bytes, mode)),
     makeFolder: (path, mode, parents) => changing(() => files.makeFolder(path, mode, parents)),

@@ -69,7 +69,7 @@ test("update() puts what was staged in place if nothing changed meanwhile, and l
   const inode = statSync(join(folder, temporary ?? "none")).ino;
   expect(store.read().jobs[0]?.state).toBe("scheduled");
   store.update(() => patches, waitMs, staged);
-  staged?.letGo();
+  staged?.finish();
   expect(store.read().jobs[0]?.state).toBe("paused");
   expect(statSync(path).ino).toBe(inode);
   expect(readdirSync(folder).filter((name) => name.endsWith(".tmp"))).toEqual([]);
@@ -84,12 +84,12 @@ test("update() leaves what was staged aside if the file or the patches are other
   const staged = store.stage(store.read(), patches);
   writeStore(path, ["a", "b", "c"]);
   store.update(() => patches, waitMs, staged);
-  staged?.letGo();
+  staged?.finish();
   expect(idsOf(store)).toEqual(["a", "b", "c"]);
   expect(store.read().jobs[0]?.state).toBe("paused");
   const other = store.stage(store.read(), new Map([["a", { state: "scheduled" }]]));
   store.update(() => new Map([["b", { state: "paused" }]]), waitMs, other);
-  other?.letGo();
+  other?.finish();
   expect(store.read().jobs.map((job) => job.state)).toEqual(["paused", "paused", "scheduled"]);
   expect(readdirSync(folder).filter((name) => name.endsWith(".tmp"))).toEqual([]);
 });
