@@ -272,7 +272,13 @@ function checkSlots(world: World, job: JobStory, runs: readonly Run[]): void {
 function isUnknowable(span: Span, atMs: number, lines: ReadonlyMap<number, LedgerSlot>): boolean {
   const first = span.firstMs === null ? undefined : lines.get(span.firstMs);
   if (span.isAfterPause && first !== undefined && atMs <= first.decidedAtMs) return true;
-  return [...lines.values()].filter((line) => line.decision === "pending").length >= instantsMax;
+  if ([...lines.values()].filter((line) => line.decision === "pending").length >= instantsMax) return true;
+  // One that was brought forward after a failure counts on from there.
+  const { schedule, firstMs } = span;
+  if (schedule.kind !== "interval" || firstMs === null) return false;
+  return [...lines.keys()].some(
+    (ms) => ms > firstMs - 60_000 && ms < atMs && (ms - firstMs) % (schedule.minutes * 60_000) !== 0,
+  );
 }
 
 /**
