@@ -8,6 +8,7 @@ import type { Timer } from "../system/clock.ts";
 import { decidedEnd } from "./close-run.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import { createEndedRuns } from "./ended-runs.ts";
+import { forgetHandOver } from "./hand-over.ts";
 import { homeFault } from "./home-fault.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
 import { claimRenewalMs, renewClaims, retire } from "./housekeeping.ts";
@@ -355,7 +356,10 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
 
   return {
     begin(handedOver) {
-      guard(null, () => left.recover(handedOver));
+      guard(null, () => {
+        left.recover(handedOver);
+        forgetHandOver(parts);
+      });
       requests.reload();
       turn();
     },

@@ -10,10 +10,14 @@ export function leaveNote({ ledger, system }: DaemonParts, key: string, value: s
 }
 
 /** Runs of an earlier daemon are adopted only if it left them on purpose, and on this very boot. */
-export function takeHandOverNote(parts: DaemonParts): boolean {
+export function wasHandedOver(parts: DaemonParts): boolean {
   const note = parts.ledger.note("hand_over");
   if (note === null) return false;
-  parts.ledger.setNote("hand_over", null);
   const value = JSON.parse(note) as { readonly boot_id?: string };
   return value.boot_id === parts.system.processes.bootId();
+}
+
+/** To be called when all that was handed over is adopted and nothing new has started: a kill before that must not make orphans of it. */
+export function forgetHandOver(parts: DaemonParts): void {
+  if (parts.ledger.note("hand_over") !== null) leaveNote(parts, "hand_over", null);
 }

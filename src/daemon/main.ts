@@ -22,7 +22,7 @@ import { createWatch } from "../system/watch.ts";
 import { createControlActions } from "./control-actions.ts";
 import { createDaemon, type Daemon } from "./daemon.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
-import { leaveNote, takeHandOverNote } from "./hand-over.ts";
+import { leaveNote, wasHandedOver } from "./hand-over.ts";
 import { createHomeTable, type HomeTable } from "./home-table.ts";
 import { watchSources } from "./watch-sources.ts";
 
@@ -227,7 +227,7 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
     for (const [signal, act] of Object.entries(signals)) process.on(signal, act);
 
     void (async () => {
-      const handedOver = takeHandOverNote(parts);
+      const handedOver = wasHandedOver(parts);
       ledger.setNote("daemon", JSON.stringify({ pid: system.processes.ownPid, version, started_at_ms: startedAtMs }));
       server = createControlServer(
         createControlActions(parts, table, daemon, () => ({

@@ -3,7 +3,7 @@ import { type ConfigLayer, effectiveSettings, type Loaded, loadHostConfig } from
 import { createControlActions } from "../../src/daemon/control-actions.ts";
 import { createDaemon, type Daemon } from "../../src/daemon/daemon.ts";
 import type { DaemonParts } from "../../src/daemon/daemon-parts.ts";
-import { leaveNote, takeHandOverNote } from "../../src/daemon/hand-over.ts";
+import { leaveNote, wasHandedOver } from "../../src/daemon/hand-over.ts";
 import type { HomeRuntime } from "../../src/daemon/home-runtime.ts";
 import { createHomeTable } from "../../src/daemon/home-table.ts";
 import { findHomes } from "../../src/homes/find-homes.ts";
@@ -91,7 +91,7 @@ export function startDaemon(life: Life, opened: RunLedger, rootHome: string, sta
     hostError: null,
     lockHolds: [],
   }));
-  const handedOver = takeHandOverNote(parts);
+  const handedOver = wasHandedOver(parts);
   ledger.setNote("daemon", JSON.stringify({ pid: system.processes.ownPid }));
   daemon.begin(handedOver);
   return {
