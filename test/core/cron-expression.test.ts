@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { nextWall, parseCronExpression, previousWall } from "../../src/core/cron-expression.ts";
+import { shortestTimeMs } from "../helpers/shortest-time.ts";
 
 test.each([
   ["61 * * * *", "minute is 61, expected 0-59"],
@@ -110,13 +111,14 @@ const longTexts = {
 };
 
 test.each(Object.entries(longTexts))("parseCronExpression() ends within 50 ms on 100 kB of %s", (_, text) => {
-  const started = performance.now();
   let ended: unknown;
-  try {
-    ended = parseCronExpression(text);
-  } catch (error) {
-    ended = error;
-  }
-  expect(performance.now() - started).toBeLessThan(50);
+  const parse = (): void => {
+    try {
+      ended = parseCronExpression(text);
+    } catch (error) {
+      ended = error;
+    }
+  };
+  expect(shortestTimeMs(parse)).toBeLessThan(50);
   expect(ended instanceof SyntaxError || typeof ended === "object").toBe(true);
 });

@@ -106,15 +106,3 @@ test.each([
 ])("formatOffset() writes %d ms as %s", (offsetMs, text) => {
   expect(formatOffset(offsetMs)).toBe(text);
 });
-
-test("offsetMsAt() takes well under a microsecond once it has been asked", () => {
-  const zone = createZone("America/New_York", 0);
-  let bestNs = Number.POSITIVE_INFINITY;
-  // The fastest of some tries, as other programs share the machine.
-  for (let attempt = 0; attempt < 5; attempt += 1) {
-    const started = performance.now();
-    for (let index = 0; index < 100_000; index += 1) zone.offsetMsAt(1.8e12 + (index % 100) * 3e8);
-    bestNs = Math.min(bestNs, (performance.now() - started) * 10);
-  }
-  expect(bestNs).toBeLessThan(500);
-});
