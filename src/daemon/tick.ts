@@ -4,6 +4,7 @@ import type { Job } from "../core/job.ts";
 import { type PlannedClaim, planTick, type TickInput, type TickPlan } from "../core/plan-tick.ts";
 import type { Run } from "../core/run.ts";
 import type { MarkedProcess } from "../core/verify-laws.ts";
+import type { StagedTransaction } from "../ledger/run-ledger.ts";
 import { readMarkedProcesses } from "../output/marked-processes.ts";
 import { type FireFences, takeFireFences } from "../store/fire-fence.ts";
 import type { StagedUpdate, StoreSnapshot } from "../store/job-store.ts";
@@ -50,7 +51,7 @@ export function tick(parts: DaemonParts, home: HomeRuntime): TickReport {
     look = lookAt(parts, home, snapshot);
   }
   parts.fault("after-gates");
-  const staged = stageClaims(home, look);
+  const staged = stageClaims(parts, home, look);
   try {
     return tickLocked(parts, home, look, staged);
   } finally {
@@ -58,19 +59,37 @@ export function tick(parts: DaemonParts, home: HomeRuntime): TickReport {
   }
 }
 
+/** The claims of a look, written to the ledger and beside `jobs.json`, and in force in neither. */
+interface StagedClaims {
+  readonly claims: readonly DurableClaim[];
+  readonly ledger: StagedTransaction;
+  readonly store: StagedUpdate | null;
+  /** To be called in any case, and no longer under locks. */
+  finish(): void;
+}
+
 /** What takes longest is done before the locks, unless somebody has been holding them: then it would be done in vain. */
-function stageClaims(home: HomeRuntime, look: Look): StagedUpdate | null {
+function stageClaims(parts: DaemonParts, home: HomeRuntime, look: Look): StagedClaims | null {
   if (home.lockBusy !== null) return null;
+  let store: StagedUpdate | null = null;
   try {
-    return home.store.stage(look.snapshot, look.plan.patches);
+    store = home.store.stage(look.snapshot, look.plan.patches);
+    const claims = durableClaims(home, look.plan, look.snapshot.jobs);
+    const ledger = parts.ledger.stage(() => writeRows(parts, home, look.plan, claims));
+    const finish = (): void => {
+      ledger.rollback();
+      store?.finish();
+    };
+    return { claims, ledger, store, finish };
   } catch (error) {
+    store?.finish();
     if (error instanceof InvariantError) throw error;
     // A read-only home or a full disk: taking the locks, or the write under them, says so.
     return null;
   }
 }
 
-function tickLocked(parts: DaemonParts, home: HomeRuntime, look: Look, staged: StagedUpdate | null): TickReport {
+function tickLocked(parts: DaemonParts, home: HomeRuntime, look: Look, staged: StagedClaims | null): TickReport {
   parts.fault("before-lock");
   const lock = parts.system.locks.tryLock(`${home.cronFolder}/.tick.lock`);
   if (lock === null) {
@@ -118,7 +137,7 @@ function claimDue(
   parts: DaemonParts,
   home: HomeRuntime,
   look: Look,
-  staged: StagedUpdate | null,
+  staged: StagedClaims | null,
 ): readonly DurableClaim[] | null {
   const wanted = look.plan.claims.map((claim) => claim.jobId);
   const fences = takeFireFences(parts.system, home.cronFolder, wanted);
@@ -130,14 +149,17 @@ function claimDue(
         // The jobs lock is held from here on: this plan is made of what nobody else can change any more.
         parts.fault("before-plan");
         const plan = planUnderLock(parts, home, look, snapshot, fences);
-        claimed = durableClaims(home, plan, snapshot.jobs);
-        writeLedger(parts, home, plan, claimed);
+        const ready = plan === look.plan ? staged : null;
+        // Whatever else is written needs the ledger for itself.
+        if (ready === null) staged?.ledger.rollback();
+        claimed = ready?.claims ?? durableClaims(home, plan, snapshot.jobs);
+        commitLedger(parts, ready?.ledger ?? parts.ledger.stage(() => writeRows(parts, home, plan, claimed)));
         made = plan;
         parts.fault("before-store-claim");
         return plan.patches;
       },
       lockWaitMs,
-      staged,
+      staged?.store ?? null,
     );
     parts.fault("after-store-claim");
   } catch (error) {
@@ -166,14 +188,20 @@ function planUnderLock(
   return unfenced.length === 0 ? plan : planTick({ ...input, busyJobs: new Set([...fences.busy, ...unfenced]) });
 }
 
-function writeLedger(parts: DaemonParts, home: HomeRuntime, plan: TickPlan, claimed: readonly DurableClaim[]): void {
-  parts.fault("after-plan");
-  parts.fault("before-ledger-claim");
-  parts.ledger.transaction(() => {
-    parts.ledger.claim(claimed.map((claim) => claim.run));
-    parts.ledger.writeSlots(home.name, plan.slots);
-    parts.ledger.writeCursors(home.name, plan.cursors, plan.cursorsDropped);
-  });
+function writeRows(parts: DaemonParts, home: HomeRuntime, plan: TickPlan, claimed: readonly DurableClaim[]): void {
+  parts.ledger.claim(claimed.map((claim) => claim.run));
+  parts.ledger.writeSlots(home.name, plan.slots);
+  parts.ledger.writeCursors(home.name, plan.cursors, plan.cursorsDropped);
+}
+
+function commitLedger(parts: DaemonParts, rows: StagedTransaction): void {
+  try {
+    parts.fault("after-plan");
+    parts.fault("before-ledger-claim");
+    rows.commit();
+  } finally {
+    rows.rollback();
+  }
   parts.fault("after-ledger-claim");
 }
 

@@ -50,10 +50,20 @@ export interface LedgerRequest {
   readonly closedAtMs: number | null;
 }
 
+/** A transaction that is written and not in force. */
+export interface StagedTransaction {
+  /** Makes it durable. */
+  commit(): void;
+  /** Takes it back, unless it is in force by now. */
+  rollback(): void;
+}
+
 /** The history of runs, slots and requests. Each call outside `transaction` is a transaction of its own. */
 export interface RunLedger extends SlotLedger {
   /** Makes everything that `act` writes durable at once, or nothing of it when `act` throws. May be nested. */
   transaction<Result>(act: () => Result): Result;
+  /** As `transaction`, in two steps. In between belongs nothing that writes here. */
+  stage(act: () => void): StagedTransaction;
   claim(runs: readonly Run[]): void;
   start(runId: string, startedAtMs: number): void;
   /**
@@ -183,12 +193,38 @@ export function createRunLedger(
       commit.run();
       return result;
     } catch (error) {
-      // SQLite has already rolled back by itself after some errors, a full disk among them.
-      if (database.isTransaction) database.exec("ROLLBACK");
+      rollback();
       throw error;
     } finally {
       depth = 0;
     }
+  }
+
+  function rollback(): void {
+    // SQLite has already rolled back by itself after some errors, a full disk among them.
+    if (database.isTransaction) database.exec("ROLLBACK");
+  }
+
+  function stage(act: () => void): StagedTransaction {
+    if (depth > 0) throw new InvariantError("Cannot stage a transaction within another one");
+    begin.run();
+    depth = 1;
+    const end = (finish: () => void): void => {
+      if (depth === 0) return;
+      try {
+        finish();
+      } finally {
+        rollback();
+        depth = 0;
+      }
+    };
+    try {
+      act();
+    } catch (error) {
+      end(rollback);
+      throw error;
+    }
+    return { commit: () => end(() => void commit.run()), rollback: () => end(rollback) };
   }
 
   function stateOf(runId: string): RunState {
@@ -221,6 +257,7 @@ export function createRunLedger(
 
   return {
     transaction,
+    stage,
     claim(runs) {
       transaction(() => {
         for (const run of runs) {

@@ -192,6 +192,25 @@ test("transaction() keeps all of it or nothing", () => {
   expect(ledger.transaction(() => ledger.transaction(() => 7))).toBe(7);
 });
 
+test("stage() keeps what it was given only when it is committed, once", () => {
+  const ledger = open();
+  const none = ledger.stage(() => ledger.claim([run({ id: "none" })]));
+  none.rollback();
+  none.commit();
+  const kept = ledger.stage(() => ledger.claim([run({ id: "kept" })]));
+  kept.commit();
+  kept.rollback();
+  expect(() =>
+    ledger.stage(() => {
+      ledger.claim([run({ id: "half" })]);
+      throw new Error("refused");
+    }),
+  ).toThrow("refused");
+  expect(ledger.openRuns().map(({ id }) => id)).toEqual(["kept"]);
+  ledger.transaction(() => ledger.claim([run({ id: "later" })]));
+  expect(ledger.openRuns().map(({ id }) => id)).toEqual(["kept", "later"]);
+});
+
 test("claim() refuses a second run with the same id and keeps none of the batch", () => {
   const ledger = open();
   expect(() => ledger.claim([run({ id: "r2" }), run(), run()])).toThrow("UNIQUE constraint failed: run.id");

@@ -1,4 +1,4 @@
-import type { RunLedger } from "../../src/ledger/run-ledger.ts";
+import type { RunLedger, StagedTransaction } from "../../src/ledger/run-ledger.ts";
 import type { Life } from "../helpers/fake-system.ts";
 
 const reads: ReadonlySet<string> = new Set([
@@ -36,10 +36,30 @@ export function ledgerOfLife(ledger: RunLedger, life: Life): RunLedger {
       }
     });
   }
+  function stage(act: () => void): StagedTransaction {
+    life.pass("ledger: begin");
+    const staged = ledger.stage(() => {
+      depth = 1;
+      try {
+        act();
+      } finally {
+        depth = 0;
+      }
+    });
+    return {
+      commit() {
+        life.pass("ledger: commit");
+        staged.commit();
+      },
+      // What a dead process had begun is taken back by its database.
+      rollback: staged.rollback,
+    };
+  }
   return new Proxy(ledger, {
     get(target, name, receiver) {
       const value: unknown = Reflect.get(target, name, receiver);
       if (typeof value !== "function" || typeof name !== "string") return value;
+      if (name === "stage") return stage;
       if (name === "transaction") return <Result>(act: () => Result) => transaction("", act);
       // The next daemon opens the same database.
       if (name === "dispose") return () => undefined;
