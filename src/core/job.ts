@@ -51,6 +51,8 @@ export interface Job {
   readonly fireClaim: StoredClaim | null;
   readonly runClaim: StoredClaim | null;
   readonly pendingSlot: PendingSlot | null;
+  /** The instant that whoever runs the job dispatched last: Hermes' `last_dispatch.scheduled_at`, from 0.22 on. */
+  readonly lastDispatchOf?: StoredTime | null;
   /** Equal to the text of `nextRunAt` when a person asked Hermes to run the job now. */
   readonly manualRunAt: string | null;
   readonly quotaHoldUntil: StoredTime | null;

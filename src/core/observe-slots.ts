@@ -265,15 +265,17 @@ function observeTaken(
 
   function decideServed(): Observation {
     const passed = passedUpToNext();
-    const lines = passed.instants.map((atMs) => {
-      const isRun = atMs === awaitedMs || view.ranElsewhere(job.id, atMs);
-      const decision: SlotDecision = isRun
-        ? { decision: "run", reason: "elsewhere" }
-        : { decision: "coalesce", reason: "missed" };
-      return slotLine(job, atMs, decision, nowMs);
-    });
+    const signMs = Math.max(isClaimed ? claimedAtMs : awaitedMs, hasRun ? lastRunAtMs : awaitedMs);
+    const throughMs = servedThroughMs(job, awaitedMs, signMs);
+    const lines = passed.instants.map((atMs) => slotLine(job, atMs, decisionAt(atMs), nowMs));
     const by = job.fireClaim?.by ?? null;
-    return afterLines(lines, passed.restFromMs, { decision: "coalesce", reason: "missed" }, by);
+    return afterLines(lines, passed.restFromMs, decisionAt(passed.restFromMs ?? next.ms), by);
+
+    function decisionAt(atMs: number): SlotDecision {
+      // What another's run took in names no run of ours to fold it into: it was taken off the schedule, no more is known.
+      const isRun = atMs <= throughMs + sameInstantMs || view.ranElsewhere(job.id, atMs);
+      return isRun ? { decision: "run", reason: "elsewhere" } : { decision: "move", reason: "reanchored" };
+    }
   }
 
   function decideAll(decision: SlotDecision): Observation {
@@ -307,6 +309,16 @@ function observeTaken(
       wakeAtMs: untilMs,
     };
   }
+}
+
+/**
+ * The last instant that somebody else is taken to have run, of those from `awaitedMs` on: the one that the record names as
+ * dispatched, or, where it names none of them, whatever had come by the last claim or run. Between the two nothing in a record
+ * tells one run from another, and a scheduler that was alone served what came.
+ */
+export function servedThroughMs(job: Job, awaitedMs: number, signMs: number): number {
+  const dispatchedMs = job.lastDispatchOf?.ms ?? null;
+  return Math.max(awaitedMs, dispatchedMs !== null && dispatchedMs > awaitedMs - sameInstantMs ? dispatchedMs : signMs);
 }
 
 /** `pending` lines for the instants that have come, without those that have such a line already. */

@@ -15,6 +15,7 @@ import {
   observeSlots,
   parseScheduleKey,
   type SlotView,
+  servedThroughMs,
   slotLine,
   unbrokenSince,
   waitingLines,
@@ -252,7 +253,8 @@ function planJob(draft: Draft, job: Job, given: SlotCursor | undefined): void {
   const isOpen = open !== undefined;
   // An instant that came when the run was over already was no overlap: it is served once the end stands in the record.
   const overAtMs = open?.overAtMs ?? null;
-  if (overAtMs !== null && job.nextRunAt !== null && job.nextRunAt.ms >= overAtMs && job.nextRunAt.ms <= nowMs) return;
+  const hasComeSince = (atMs: number): boolean => overAtMs !== null && atMs >= overAtMs && atMs <= nowMs;
+  if ([job.nextRunAt?.ms, cursor?.nextAtMs].some((atMs) => atMs != null && hasComeSince(atMs))) return;
   // A one-shot keeps its instant while its run is open. One that runs early on request is due again when that run has ended.
   if (isOpen && schedule.kind === "once") return;
   const patch: Writable<JobPatch> = {};
@@ -678,12 +680,13 @@ function closeSlots(draft: Draft, job: Job, schedule: Schedule, cursor: SlotCurs
   draft.cursors.set(job.id, closed);
   if (cursor === undefined || cursor.nextAtMs === null || cursor.nextAtMs > lastMs) return;
   const hasRun = job.lastRunAt !== null && job.lastRunAt.ms >= cursor.nextAtMs;
+  const throughMs = hasRun ? servedThroughMs(job, cursor.nextAtMs, job.lastRunAt.ms) : Number.NEGATIVE_INFINITY;
   const other: SlotDecision =
     job.state === "completed" ? { decision: "miss", reason: "repeat_used_up" } : { decision: "move", reason: "edited" };
   const awaited = parseScheduleKey(cursor.scheduleText);
   const passed = passedSlots(awaited, cursor, cursor.nextAtMs, lastMs, zone);
   for (const atMs of withFollowing(passed.instants, cursor, lastMs)) {
-    const isRun = (hasRun && atMs === cursor.nextAtMs) || draft.view.ranElsewhere(job.id, atMs);
+    const isRun = atMs <= throughMs || draft.view.ranElsewhere(job.id, atMs);
     draft.lines.push(slotLine(job, atMs, isRun ? { decision: "run", reason: "elsewhere" } : other, nowMs));
   }
   if (passed.restFromMs === null) return;

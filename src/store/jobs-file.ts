@@ -145,6 +145,9 @@ export function readRecord(text: string, naiveZone: Zone): JobRecord | null {
     fireClaim: readClaim(record.fire_claim, naiveZone),
     runClaim: readClaim(record.run_claim, naiveZone),
     pendingSlot: readPendingSlot(record.pending_slot, naiveZone),
+    ...(isObject<{ scheduled_at?: unknown }>(record.last_dispatch)
+      ? { lastDispatchOf: readTime(record.last_dispatch.scheduled_at, naiveZone) }
+      : {}),
     manualRunAt: textOrNull(record.manual_run_at),
     quotaHoldUntil: readTime(record.quota_hold_until, naiveZone),
     parkedAt: readParkedAt(record, schedule),
@@ -310,6 +313,7 @@ interface StoredRecord {
   readonly fire_claim?: unknown;
   readonly run_claim?: unknown;
   readonly pending_slot?: unknown;
+  readonly last_dispatch?: unknown;
   readonly manual_run_at?: unknown;
   readonly quota_hold_until?: unknown;
   readonly quota_hold_cron_expr?: unknown;

@@ -76,6 +76,29 @@ test("two daemons with a state folder each on one home start every run once, als
   }
 });
 
+test("what another daemon ran while this one was down was run elsewhere, and verify finds nothing wrong with either", async () => {
+  const [home, other] = makePair();
+  home.script("quick.sh", evidence(home, "quick"));
+  home.writeJobs([scriptJob("aaaaaaaaaaaa", everySecond, "quick.sh")]);
+  const turns = [
+    [home, "SIGTERM"],
+    [other, "SIGINT"],
+    [home, "SIGINT"],
+  ] as const;
+  for (const [one, signal] of turns) {
+    const before = ended([one]).length;
+    const daemon = one.start();
+    await until(() => ended([one]).length >= before + 3);
+    daemon.kill(signal);
+    expect(await daemon.exited).toEqual({ code: 0, signal: null });
+  }
+  for (const one of [home, other]) expect(one.ask("verify").json).toMatchObject({ ok: true });
+  const lineOf = new Map(home.slots().map((slot) => [slot.scheduled_at, slot]));
+  const served = other.runs().filter((run) => run.state === "completed" && run.trigger === "schedule");
+  const told = served.map(({ scheduled_at }) => lineOf.get(scheduled_at ?? "")).map((slot) => slot?.reason);
+  expect(told).toEqual(served.map(() => "elsewhere"));
+});
+
 test("a run whose launcher is gone is not doubled by the other daemon while its processes are still being stopped", async () => {
   const [home, other] = makePair();
   // What it started ignores the request to end, so that it outlives the launcher by the grace.
