@@ -13,6 +13,8 @@ export const runFiles = {
   errors: "errors.log",
   /** What the launcher's shell itself says: the only place where a death by signal differs from an exit code above 128. */
   launcher: "launcher.log",
+  /** Why we asked the run to end, written before the first signal. */
+  cause: "cause.json",
   result: "result.json",
   /** `<code>\n`: the job's exit status as the shell counts it. Incomplete without its newline. */
   exit: "exit",

@@ -2,7 +2,7 @@ import { runFiles } from "../../worker/protocol.ts";
 import type { Timer } from "../system/clock.ts";
 import type { System } from "../system/system.ts";
 import type { Child, ChildTable } from "./child-table.ts";
-import type { StopCause } from "./stop-run.ts";
+import type { StopCause } from "./stop-cause.ts";
 
 /** Holds runs to their limits of silence, memory and output while they are open. */
 export interface LimitWatch {

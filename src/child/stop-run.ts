@@ -1,5 +1,4 @@
 import { runFiles } from "../../worker/protocol.ts";
-import type { RunReason } from "../core/run.ts";
 import { nextStopMove, type StopAction, type StopEvent, type StopState } from "../core/stop-ladder.ts";
 import type { Timer } from "../system/clock.ts";
 import type { HeldProcess } from "../system/processes.ts";
@@ -12,11 +11,7 @@ import {
   type RunIdentity,
   type RunProcess,
 } from "./find-run-processes.ts";
-
-export interface StopCause {
-  readonly reason: RunReason;
-  readonly text: string;
-}
+import { keepStopCause, type StopCause } from "./stop-cause.ts";
 
 /** Ends runs by the ladder of `core/stop-ladder.ts`. A promise of it settles once no process of the run is left. */
 export interface RunStopper {
@@ -267,7 +262,8 @@ export function createRunStopper(system: System, children: ChildTable, stateFold
   return {
     stop(child, cause, graceMs) {
       // It may have ended by itself just before, and only the word of it is still on its way.
-      if (!hasRecordedEnd(system, stateFolder, child.runId)) child.cause ??= cause;
+      if (!hasRecordedEnd(system, stateFolder, child.runId))
+        child.cause ??= keepStopCause(system, stateFolder, child.runId, cause);
       const ending = begin(child, graceMs);
       happen(ending, graceMs > 0 ? "stop" : "stop_now");
       return ending.done.promise;

@@ -12,7 +12,7 @@ import type { EndedRuns } from "./ended-runs.ts";
 import { noteEndsFault } from "./home-fault.ts";
 import type { HomeRuntime, NamedJob } from "./home-runtime.ts";
 import { removeUnusedGates } from "./housekeeping.ts";
-import { adoptedChild, isLauncherAlive, knownEnd, orphanEnd, recoverRun } from "./recover.ts";
+import { adoptedChild, isLauncherAlive, knownEnd, orphanCause, orphanEnd, recoverRun } from "./recover.ts";
 import { lockWaitMs } from "./tick.ts";
 import { voidRuns } from "./void-run.ts";
 
@@ -30,11 +30,6 @@ const usualLimits: RunLimits = {
   stopGraceMs: 10_000,
   detach: false,
 };
-
-const orphanCause = {
-  reason: "orphaned",
-  text: "The supervisor died while this run was open; what was left of it was stopped",
-} as const;
 
 /** Runs and claims that an earlier daemon left behind. */
 export interface LeftRuns {
@@ -117,7 +112,7 @@ export function createLeftRuns(
         return;
       case "stop": {
         const child = adopt(run);
-        void stopper.stop(child, orphanCause, child.limits.stopGraceMs);
+        void stopper.stop(child, found.cause, child.limits.stopGraceMs);
         return;
       }
     }

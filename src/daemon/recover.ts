@@ -1,6 +1,7 @@
 import { runVariables } from "../../worker/protocol.ts";
 import type { Child } from "../child/child-table.ts";
 import type { RunLimits } from "../child/run-limits.ts";
+import { readStopCause, type StopCause } from "../child/stop-cause.ts";
 import { isSameProcess } from "../core/fingerprint.ts";
 import type { Run } from "../core/run.ts";
 import type { ScriptEnd } from "../core/script-outcome.ts";
@@ -15,10 +16,16 @@ export type Recovered =
   | { readonly kind: "void"; readonly run: Run }
   /** It lives, and its daemon meant it to. */
   | { readonly kind: "adopt"; readonly run: Run }
-  /** It lives, but nobody was watching it: it is stopped and counts as a failed attempt. */
-  | { readonly kind: "stop"; readonly run: Run }
+  /** It lives, but nobody was watching it, or it was asked to end already: it is stopped and counts as a failed attempt. */
+  | { readonly kind: "stop"; readonly run: Run; readonly cause: StopCause }
   /** Its launcher has not left yet: look again. */
   | { readonly kind: "wait"; readonly run: Run };
+
+/** For what is ended because its daemon died. */
+export const orphanCause: StopCause = {
+  reason: "orphaned",
+  text: "The supervisor died while this run was open; what was left of it was stopped",
+};
 
 const orphanText = "The supervisor died while this run was open and nobody saw how it ended";
 
@@ -42,20 +49,29 @@ export function recoverRun(parts: DaemonParts, run: Run, handedOver: boolean, is
     const late = knownEnd(parts, run);
     return late !== null ? { kind: "ended", ended: late } : { kind: "ended", ended: orphanEnd(parts, run) };
   }
-  return { kind: handedOver || parts.settings.orphans === "adopt" ? "adopt" : "stop", run };
+  const cause = readStopCause(system, parts.stateFolder, run.id);
+  if (cause !== null) return { kind: "stop", run, cause };
+  if (handedOver || parts.settings.orphans === "adopt") return { kind: "adopt", run };
+  return { kind: "stop", run, cause: orphanCause };
 }
 
+/** The end of a run that nobody saw end: what it was stopped for, if it was. */
 export function orphanEnd(parts: DaemonParts, run: Run): EndedRun {
-  return { run, end: decidedEnd("orphaned", orphanText), endedAtMs: parts.system.clock.nowMs() };
+  const cause = readStopCause(parts.system, parts.stateFolder, run.id);
+  const end = cause === null ? decidedEnd("orphaned", orphanText) : decidedEnd(cause.reason, cause.text);
+  return { run, end, endedAtMs: parts.system.clock.nowMs() };
 }
 
-/** The end that is on disk: our own result file first, then the launcher's exit file. */
+/** The end that is on disk: our own result file first, then the launcher's exit file with the cause for which the run was stopped. */
 export function knownEnd(parts: DaemonParts, run: Run): EndedRun | null {
   const folder = runFolder(parts.stateFolder, run.id);
   const result = readRunResult(parts.system, folder);
   if (result !== null) return { run, end: result.end, endedAtMs: result.endedAtMs };
-  const end: ScriptEnd | null = readExit(parts.system, folder);
-  if (end === null) return null;
+  const exit: ScriptEnd | null = readExit(parts.system, folder);
+  if (exit === null) return null;
+  // One that was asked to leave while it ran may well end with 0 for it.
+  const cause = readStopCause(parts.system, parts.stateFolder, run.id);
+  const end = cause === null ? exit : { ...exit, cause: cause.reason, causeText: cause.text };
   const writtenNs = parts.system.files.stat(folder.exit)?.modifiedNs;
   if (writtenNs === undefined) return { run, end, endedAtMs: parts.system.clock.nowMs() };
   // The clock of files lags behind ours by up to 10 ms, and no run ends before it began.

@@ -1,4 +1,5 @@
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { expect, onTestFinished, test } from "vitest";
@@ -186,6 +187,65 @@ test("case 5: with recovery.orphans: adopt a living run goes on after a crash", 
   expect(isAlive(pid)).toBe(true);
   home.file("go", "");
   expect(await settled(home)).toMatchObject([{ id: run.id, reason: "exit", exit_code: 5, adopted: true }]);
+});
+
+const causeCases = [
+  { cause: "orphaned", end: "SIGTERM", byItself: true },
+  { cause: "timeout", end: "SIGKILL", byItself: true },
+  { cause: "stopped", end: "SIGKILL", byItself: true },
+  { cause: "stopped", end: "SIGTERM", byItself: false },
+] as const;
+for (const { cause, end: signal, byItself } of causeCases) {
+  test(`a run that was asked to end (${cause}) is ended for that cause by the next daemon too, after a ${signal} in its grace${byItself ? "" : ", and killed when it stays"}`, async () => {
+    const home = makeSupervisedHome();
+    const asked = join(home.path, "asked");
+    const wait = (file: string): string => `while [ ! -e ${home.path}/${file} ]; do sleep 0.05; done`;
+    home.script(
+      "job.sh",
+      `trap 'echo >> ${asked}; ${wait("go")}; exit 0' TERM\necho > ${home.path}/up\n${wait("never")}\n`,
+    );
+    home.hostConfig("stop: {grace: 1 min}\n");
+    if (cause === "timeout") home.file("config.yaml", "cron: {script_timeout_seconds: 1}\n");
+    home.writeJobs([scriptJob(id, 60, "job.sh", { next_run_at: isoIn(-500) })]);
+    let daemon = home.start();
+    await until(() => existsSync(join(home.path, "up")));
+    const run = await until(() => home.runs().find((one) => one.state === "running"));
+    if (cause === "orphaned") {
+      await end(daemon, "SIGKILL");
+      daemon = home.start();
+    } else if (cause === "stopped") {
+      const [file = "", ...words] = home.command("stop", run.id, "--json");
+      const command = spawn(file, words, { stdio: "ignore" });
+      onTestFinished(() => void command.kill("SIGKILL"));
+    }
+    await until(() => existsSync(asked));
+    await daemon.said('"ready"');
+    await end(daemon, signal);
+    if (!byItself) home.hostConfig("stop: {grace: 200 ms}\n");
+    const next = home.start();
+    await next.said('"ready"');
+    if (byItself) home.file("go", "");
+    const error = {
+      orphaned: "The supervisor died while this run was open; what was left of it was stopped",
+      timeout: `Script timed out after 1s: ${home.path}/scripts/job.sh`,
+      stopped: "Stopped because a person asked for it",
+    }[cause];
+    expect(await settled(home)).toMatchObject([{ id: run.id, state: "failed", reason: cause, error, adopted: false }]);
+    expect(home.job(id)).toMatchObject({ last_status: "error", last_error: error });
+    expect(isAlive(run.pid)).toBe(false);
+    expect(home.ask("verify")).toMatchObject({ status: 0, json: { ok: true } });
+  });
+}
+
+test("a run that was asked to end and did while no daemon was there has the cause, not the code that it ended with", async () => {
+  const { home, daemon, pid, run } = await startOne("recovery: {orphans: adopt}\n");
+  await end(daemon, "SIGKILL");
+  const cause = { reason: "stopped", text: "Stopped by request", at: new Date().toISOString() };
+  writeFileSync(run.output_path!.replace("output.log", "cause.json"), JSON.stringify(cause));
+  home.file("go", "");
+  await until(() => existsSync(run.output_path!.replace("output.log", "exit")) && !isAlive(pid));
+  home.start();
+  expect(await settled(home)).toMatchObject([{ id: run.id, state: "failed", reason: "stopped", exit_code: 5 }]);
 });
 
 for (const kind of ["dead", "living"] as const) {
