@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { Job, JobPatch } from "../core/job.ts";
 import type { Zone } from "../core/zone.ts";
-import { type FileIdentity, type StagedFile, sameFile } from "../system/files.ts";
+import { type FileIdentity, type FileStat, type StagedFile, sameFile } from "../system/files.ts";
 import { type HeldLock, LockHeldError } from "../system/lock.ts";
 import type { System } from "../system/system.ts";
 import {
@@ -113,6 +113,7 @@ export function createJobStore(system: StoreSystem, cronFolder: string, options:
       try {
         const file = parseJobsFile(system.files.read(path), path, loaded?.file ?? null);
         if (sameFile(identity, identify(system, path)) || reads === readsMax) {
+          if (file.lost !== null) throw file.lost;
           const same = loaded !== null && loaded.file === file ? loaded : null;
           const records = same?.records ?? readRecords(file, loaded, options.naiveZone);
           loaded = assemble(file, records, identity, ageMs > clockStepMs, options);
@@ -202,12 +203,31 @@ export function createJobStore(system: StoreSystem, cronFolder: string, options:
 }
 
 function identify(system: StoreSystem, path: string): FileIdentity | null {
-  const stat = system.files.stat(path);
+  const stat = statTarget(system, path);
   if (stat === null) return null;
   if (stat.kind !== "file") {
     throw new CorruptStoreError(path, `it is a ${stat.kind === "other" ? "device" : stat.kind}, expected a file`, null);
   }
   if (stat.sizeBytes > jobsFileBytesMax) throw tooLarge(path, stat.sizeBytes);
+  return stat;
+}
+
+/** A link that leads to nothing shows that there were jobs: they are out of reach, and not deleted. */
+function statTarget(system: StoreSystem, path: string): FileStat | null {
+  let stat: FileStat | null;
+  try {
+    stat = system.files.stat(path);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "ELOOP")) throw error;
+    throw new CorruptStoreError(path, "it is a link that leads in a circle, expected a file", null);
+  }
+  if (stat === null && system.files.statLink(path) !== null) {
+    // A file may just have come, so only a link that is still broken counts.
+    stat = system.files.stat(path);
+    if (stat === null && system.files.statLink(path)?.kind === "symlink") {
+      throw new CorruptStoreError(path, "it is a link that leads nowhere, expected a file", null);
+    }
+  }
   return stat;
 }
 

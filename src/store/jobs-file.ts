@@ -53,6 +53,11 @@ export interface JobsFile {
   readonly records: readonly Span[];
   /** One sentence for each entry that is no record. Hermes drops such entries from a list; we leave them where they are. */
   readonly strays: readonly string[];
+  /**
+   * Set where something stands in place of the records. Hermes 0.22 makes such a file an empty one and writes it over, 0.19
+   * and 0.20 stop at it; whoever serves the jobs must take none of them for deleted.
+   */
+  readonly lost: CorruptStoreError | null;
   /** The value of `updated_at`; where there is none, the empty span behind the last member of the document. */
   readonly updatedAt: Span;
   /** What stands before a new value of `updated_at`: nothing, or a comma and the key. */
@@ -76,11 +81,14 @@ export function parseJobsFile(bytes: Uint8Array, path: string, previous: JobsFil
   const text = decode(bytes, path);
   if (text === previous?.source) return previous;
   const from = text.startsWith("\ufeff") ? 1 : 0;
+  const refusal = (problem: string, offset: number): CorruptStoreError =>
+    new CorruptStoreError(path, problem, placeOf(text.slice(from), offset - from));
   try {
-    return { source: text, ...locateRecords(text, from) };
+    const { loss, ...file } = locateRecords(text, from);
+    return { source: text, ...file, lost: loss === null ? null : refusal(loss.problem, loss.offset) };
   } catch (error) {
     if (!(error instanceof JsonTextError)) throw error;
-    throw new CorruptStoreError(path, error.message, placeOf(text.slice(from), error.offset - from));
+    throw refusal(error.message, error.offset);
   }
 }
 
@@ -108,7 +116,7 @@ export function editJobsFile(file: JobsFile, changed: ReadonlyMap<number, string
     else stamped = { start: moved.end - stamp.length, end: moved.end };
   }
   const text = spliceText(file.text, edits);
-  return { source: text, text, records, strays: file.strays, updatedAt: stamped, updatedAtLead: "" };
+  return { ...file, source: text, text, records, updatedAt: stamped, updatedAtLead: "" };
 }
 
 /** What the record `text` says; times without an offset are read in `naiveZone`, the server's. Whatever Hermes could not use makes the job faulty; what Hermes mends, we read as mended. */
@@ -233,10 +241,18 @@ function decode(bytes: Uint8Array, path: string): string {
   return buffer.toString(isAscii(buffer) ? "latin1" : "utf8");
 }
 
-function locateRecords(text: string, from: number): Omit<JobsFile, "source"> {
+interface LocatedRecords extends Omit<JobsFile, "source" | "lost"> {
+  /** What stands in place of the records, and where in the text as it was given. */
+  readonly loss: { readonly problem: string; readonly offset: number } | null;
+}
+
+const noObjects = 'no entry of "jobs" is an object, expected one for each job';
+
+function locateRecords(text: string, from: number): LocatedRecords {
   const { root, members: membersAt, items: itemsAt } = outlineDocument(text, from, 2);
   if (text[root.start] === "[") {
-    return locateRecords(`{\n  "jobs": ${text.slice(root.start, root.end)},\n  "updated_at": null\n}`, 0);
+    const file = locateRecords(`{\n  "jobs": ${text.slice(root.start, root.end)},\n  "updated_at": null\n}`, 0);
+    return { ...file, loss: file.loss && { ...file.loss, offset: root.start } };
   }
   if (text[root.start] !== "{") {
     throw new JsonTextError(`the document is ${kindOf(text, root)}, expected an object with a list "jobs"`, root.start);
@@ -246,25 +262,34 @@ function locateRecords(text: string, from: number): Omit<JobsFile, "source"> {
   if (jobs !== null && text[jobs.start] === "{") {
     const { list, strays } = flatten(text, jobs);
     const file = locateRecords(spliceText(text, [{ ...jobs, text: list }]), from);
-    return { ...file, strays: [...strays, ...file.strays] };
+    const isLost = file.records.length === 0 && strays.length > 0;
+    return {
+      ...file,
+      strays: [...strays, ...file.strays],
+      loss: isLost ? { problem: noObjects, offset: jobs.start } : null,
+    };
   }
   const records: Span[] = [];
   const strays: string[] = [];
+  let loss: LocatedRecords["loss"] = null;
   if (jobs !== null && text[jobs.start] === "[") {
     for (const [index, item] of (itemsAt.get(jobs.start) ?? []).entries()) {
       if (text[item.start] === "{") records.push(item);
       else strays.push(`Entry ${index + 1} of "jobs" is ${kindOf(text, item)}, expected an object`);
     }
+    if (records.length === 0 && strays.length > 0) loss = { problem: noObjects, offset: jobs.start };
   } else if (jobs !== null) {
-    strays.push(`"jobs" is ${kindOf(text, jobs)}, expected a list`);
+    const problem = `"jobs" is ${kindOf(text, jobs)}, expected a list`;
+    strays.push(problem);
+    loss = { problem, offset: jobs.start };
   }
   const updatedAt = memberNamed(members, "updated_at");
-  if (updatedAt !== null) return { text, records, strays, updatedAt, updatedAtLead: "" };
+  if (updatedAt !== null) return { text, records, strays, loss, updatedAt, updatedAtLead: "" };
   const last = members.at(-1);
   const end = last?.end ?? root.start + 1;
   const style = styleOf(text.slice(root.start, root.end), members, root.start);
   const lead = `${last === undefined ? "" : `,${style.blank}`}"updated_at"${style.colon}`;
-  return { text, records, strays, updatedAt: { start: end, end }, updatedAtLead: lead };
+  return { text, records, strays, loss, updatedAt: { start: end, end }, updatedAtLead: lead };
 }
 
 /** Jobs keyed by id, as the list that Hermes 0.22 makes of them: an id in the record wins over its key. */

@@ -83,6 +83,8 @@ const badFiles: Readonly<Record<string, BadFile>> = {
   "jobs-null": jobs("null", 'line 1, column 1: the document is null, expected an object with a list "jobs"'),
   "jobs-number": jobs("7", 'line 1, column 1: the document is 7, expected an object with a list "jobs"'),
   "jobs-string": jobs('"jobs"', 'line 1, column 1: the document is "jobs", expected an object with a list "jobs"'),
+  "jobs-no-list": jobs('{"jobs": null}', 'line 1, column 10: "jobs" is null, expected a list'),
+  "jobs-no-objects": jobs("[1, 2]", 'line 1, column 1: no entry of "jobs" is an object, expected one for each job'),
   "config-tab": config(
     "cron:\n\tmax_parallel_jobs: 2\n",
     " at line 2, column 1: not valid YAML: a tab is used for indentation, expected spaces",

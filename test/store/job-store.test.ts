@@ -158,6 +158,48 @@ test("read() refuses what is no file and what is too large, without reading it",
   );
 });
 
+test("read() refuses a file that holds something in place of the jobs, and a write leaves it as it is", () => {
+  const folder = createFolder();
+  const path = join(folder, "jobs.json");
+  const store = openStore(folder);
+  writeStore(path, ["a"]);
+  expect(idsOf(store)).toEqual(["a"]);
+  const noObjects = 'no entry of "jobs" is an object, expected one for each job';
+  for (const [text, place, problem] of [
+    ['{"jobs": null}', { line: 1, column: 10 }, '"jobs" is null, expected a list'],
+    ['{\n  "jobs": 3}', { line: 2, column: 11 }, '"jobs" is 3, expected a list'],
+    ['{"jobs": "x"}', { line: 1, column: 10 }, '"jobs" is "x", expected a list'],
+    ["\ufeff \n[1, 2]", { line: 2, column: 1 }, noObjects],
+    ['{"jobs": [null]}', { line: 1, column: 10 }, noObjects],
+    ['{"updated_at": 1, "jobs": {"k": 5}}', { line: 1, column: 27 }, noObjects],
+  ] as const) {
+    writeFileSync(path, text);
+    expect(() => store.read()).toThrow(new CorruptStoreError(path, problem, place));
+    expect(() => store.update(() => new Map(), waitMs)).toThrow(CorruptStoreError);
+    expect(readFileSync(path, "utf8")).toBe(text);
+  }
+  writeFileSync(path, "[]");
+  expect(store.read().jobs).toEqual([]);
+});
+
+test("read() refuses a link that leads nowhere or in a circle, until it leads to a file", () => {
+  const folder = createFolder();
+  const path = join(folder, "jobs.json");
+  const store = openStore(folder);
+  symlinkSync(join(folder, "real.json"), path);
+  const nowhere = "it is a link that leads nowhere, expected a file";
+  expect(() => store.read()).toThrow(new CorruptStoreError(path, nowhere, null));
+  writeStore(join(folder, "real.json"), ["a"]);
+  expect(idsOf(store)).toEqual(["a"]);
+  rmSync(join(folder, "real.json"));
+  expect(() => store.read()).toThrow(new CorruptStoreError(path, nowhere, null));
+  rmSync(path);
+  symlinkSync(path, path);
+  expect(() => store.read()).toThrow(
+    new CorruptStoreError(path, "it is a link that leads in a circle, expected a file", null),
+  );
+});
+
 test("update() changes one record among 10,000 and no other byte but the time", () => {
   const folder = createFolder();
   const path = join(folder, "jobs.json");

@@ -111,10 +111,13 @@ interface Answer {
 function answer(vector: Vector, folder: string, bytes: Uint8Array | null): Answer {
   const store = createJobStore(createStoreSystem(), folder, { naiveZone: createZone("UTC", 0), nowText: () => "" });
   try {
-    const { jobs } = store.read();
+    // A folder in its place is refused before anything is parsed.
+    if (vector.text === "<folder>") store.read();
     const file = parseJobsFile(bytes ?? Buffer.from("{}"), store.path, null);
     const records = file.records.map((span) => mend(file.text.slice(span.start, span.end)));
-    expect(jobs.map((job) => job.id)).toEqual(records.flatMap(idOf));
+    // Where Hermes 0.22 empties a file that has no records but something else, we see the same and serve nothing of it.
+    if (file.lost !== null) expect(() => store.read()).toThrow(file.lost);
+    else expect(store.read().jobs.map((job) => job.id)).toEqual(records.flatMap(idOf));
     const zone = createZone(vector.tz, 0);
     const updatedAt = formatInstant(Date.parse(vector.now), zone);
     const whole = `{"jobs": [${records.join(", ")}], "updated_at": ${JSON.stringify(updatedAt)}}`;
