@@ -56,7 +56,7 @@ export interface TickInput {
   readonly runClaimLifeMs?: number;
   /** Hermes' `cron.catch_up_missed`: false drops slots that are later than their grace. */
   readonly catchUpMissed?: boolean;
-  /** Whether Hermes' own ledger says that this instant was completed. */
+  /** Whether a ledger, ours or Hermes' own, says that this instant was served, whatever the record says. */
   readonly ranElsewhere?: (jobId: string, scheduledAtMs: number) => boolean;
   /**
    * Whether anything lives that a run of this job started which is none of ours. Asked only where the claim of such a run holds

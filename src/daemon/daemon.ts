@@ -42,6 +42,10 @@ export interface DaemonOutlook {
   refresh(): void;
   /** Called when the last run is over and the daemon is to end. */
   drained(): void;
+  /** Whether the state folder is still the one that this daemon has locked. */
+  ownsState(): boolean;
+  /** Called when it is not, and the daemon is to end. */
+  stateLost(): void;
 }
 
 export interface Daemon {
@@ -95,6 +99,11 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     if (halted) return;
     timer = null;
     timerAtMonotonicMs = Number.POSITIVE_INFINITY;
+    // A claim in a ledger that nobody can find is no claim, and another daemon may have begun a new one.
+    if (!outlook.ownsState()) {
+      outlook.stateLost();
+      return;
+    }
     watchClock();
     if (system.clock.monotonicMs() >= safetyAtMonotonicMs) {
       safetyAtMonotonicMs = system.clock.monotonicMs() + safetyMs;

@@ -1,4 +1,4 @@
-import type { GateOrder } from "../../worker/protocol.ts";
+import { formatGateOrder, type GateOrder } from "../../worker/protocol.ts";
 import { openGate, type ReadyGate } from "../child/gate-pool.ts";
 import { InvariantError } from "../core/invariant-error.ts";
 import type { Job } from "../core/job.ts";
@@ -45,12 +45,12 @@ export function launchRuns(
   parts.fault("before-open");
   for (const claim of claims) {
     const gate = home.pool.take(claim.run.id);
-    const program = programOf(parts, home, claim.job);
-    if (program.ok) {
-      ready.push({ claim, gate, script: program.argument, order: orderOf(claim, program) });
+    const prepared = prepare(parts, home, claim);
+    if (prepared.ok) {
+      ready.push({ claim, gate, script: prepared.order.argument, order: prepared.order });
     } else {
       gate.child.discard();
-      refused.push({ claim, text: program.text });
+      refused.push({ claim, text: prepared.text });
     }
   }
   // Nothing but the opening in this loop: the jobs behind the first gates already want the processor.
@@ -143,6 +143,24 @@ function writeSpec(parts: DaemonParts, home: HomeRuntime, claim: DurableClaim): 
   };
   const path = runFolder(parts.stateFolder, claim.run.id).spec;
   parts.system.files.create(path, `${JSON.stringify(spec, null, 2)}\n`, 0o600);
+}
+
+/** A job whose script, folder or interpreter the system refuses to look at must not keep the others of its tick from starting. */
+function prepare(
+  parts: DaemonParts,
+  home: HomeRuntime,
+  claim: DurableClaim,
+): { readonly ok: true; readonly order: GateOrder } | { readonly ok: false; readonly text: string } {
+  try {
+    const program = programOf(parts, home, claim.job);
+    if (!program.ok) return program;
+    const order = orderOf(claim, program);
+    formatGateOrder(order);
+    return { ok: true, order };
+  } catch (error) {
+    if (error instanceof InvariantError) throw error;
+    return { ok: false, text: `Script cannot be started: ${error instanceof Error ? error.message : String(error)}` };
+  }
 }
 
 /** Interpreter and folder as Hermes chooses them: by the script's ending only, its shebang does not count. */

@@ -8,6 +8,7 @@ import { type FoundHomes, findHomes } from "../homes/find-homes.ts";
 import { createRunLedger } from "../ledger/run-ledger.ts";
 import { createControlServer } from "../status/control-server.ts";
 import { createFaults } from "../system/faults.ts";
+import type { FileIdentity } from "../system/files.ts";
 import { createLocks } from "../system/flock.ts";
 import type { HeldLock } from "../system/lock.ts";
 import { packageRoot } from "../system/package-root.ts";
@@ -34,6 +35,10 @@ export interface DaemonOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly logLevel?: string;
   readonly onReady?: () => void;
+}
+
+function isSameInode(a: FileIdentity | null, b: FileIdentity | null): boolean {
+  return a !== null && b !== null && a.device === b.device && a.inode === b.inode;
 }
 
 /** Exit statuses of the daemon, as `docs/cli.md` lists them. */
@@ -160,6 +165,7 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
     let watcher: { readonly close: () => Promise<void> } | null = null as {
       readonly close: () => Promise<void>;
     } | null;
+    const lockedAs = system.files.stat(`${stateFolder}/daemon.lock`);
     let ended = false;
     const end = (status: number): void => {
       if (ended) return;
@@ -178,6 +184,13 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
       homes: table.homes,
       refresh,
       drained: () => end(exits.done),
+      ownsState: () => isSameInode(lockedAs, system.files.stat(`${stateFolder}/daemon.lock`)),
+      stateLost() {
+        system.log.error(
+          `Cannot go on: the state folder "${stateFolder}" is gone or another one, and the history with it. Open runs go on unwatched; start again to begin a new history.`,
+        );
+        end(exits.failed);
+      },
     });
 
     let interrupts = 0;
@@ -282,11 +295,15 @@ function readVersion(): string {
 }
 
 /**
- * `HERMES_SUPERVISOR_WITHOUT=reaper,groups` does without what not every machine has, for tests. Two daemons of one machine
+ * `HERMES_SUPERVISOR_WITHOUT=reaper,groups,marks` does without what not every machine has, for tests. Two daemons of one machine
  * must not take each other's control groups for their own, so the name of theirs is made from the state folder.
  */
 function processesOptions({ stateFolder, environment }: DaemonOptions): ProcessesOptions {
   const without = (environment["HERMES_SUPERVISOR_WITHOUT"] ?? "").split(",");
   const groupsName = `hermes-supervisor-${createHash("sha256").update(stateFolder).digest("hex").slice(0, 12)}`;
-  return { reap: !without.includes("reaper"), ...(without.includes("groups") ? {} : { groupsName }) };
+  return {
+    reap: !without.includes("reaper"),
+    mark: !without.includes("marks"),
+    ...(without.includes("groups") ? {} : { groupsName }),
+  };
 }

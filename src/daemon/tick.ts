@@ -250,6 +250,8 @@ function tickInput(parts: DaemonParts, home: HomeRuntime, jobs: readonly Job[]):
     runClaimLifeMs: home.settings.runClaimLifeMs,
     catchUpMissed: home.settings.catchUpMissed,
     isAliveElsewhere: aliveElsewhere(parts, home),
+    // An older copy of the file may have been put back: what has run for an instant stands in the ledger.
+    ranElsewhere: (jobId, scheduledAtMs) => parts.ledger.isServed(home.name, jobId, scheduledAtMs),
     restored: home.restored,
   };
 }
@@ -285,7 +287,8 @@ export function ownerState(parts: DaemonParts, by: string): "alive" | "dead" | "
 }
 
 function durableClaims(home: HomeRuntime, plan: TickPlan, jobs: readonly Job[]): readonly DurableClaim[] {
-  const byId = new Map(jobs.map((job) => [job.id, job]));
+  // Of two records with one id the first is meant, as in the plan.
+  const byId = new Map(jobs.toReversed().map((job) => [job.id, job]));
   const gates = new Map(home.pool.ready().map((gate) => [gate.runId, gate]));
   return plan.claims.map((claim) => {
     const job = byId.get(claim.jobId);

@@ -153,6 +153,8 @@ export function createRunLedger(
     let statement = selects.get(text);
     if (statement === undefined) {
       statement = database.prepare(text);
+      // Microseconds of an instant before 1684 or after 2255, which records can name, are too large for a number.
+      statement.setReadBigInts(true);
       selects.set(text, statement);
     }
     return statement;
@@ -428,7 +430,7 @@ function toRun(row: RunRow): Run {
       pidNamespace: orNull(row.pid_namespace, String),
     },
     owner: String(row.owner),
-    adopted: row.adopted === 1,
+    adopted: Number(row.adopted) === 1,
     error: orNull(row.error, String),
     outputBytes: orNull(row.output_bytes, Number),
     outputPath: orNull(row.output_path, String),

@@ -24,6 +24,8 @@ export interface SlotLedger {
   slots(query: SlotQuery): readonly LedgerSlot[];
   /** Makes `pending` again what names a run that never ran. Answers the instants, the earliest first. */
   reopenSlots(home: string, jobId: string, runId: string): readonly number[];
+  /** Whether a run of ours that is not void was made for this instant. */
+  isServed(home: string, jobId: string, scheduledAtMs: number): boolean;
   /** The lines of this home that are still to become another, the earliest scheduled first. */
   pendingSlots(home: string): readonly LedgerSlot[];
   cursors(home: string): ReadonlyMap<string, SlotCursor>;
@@ -89,6 +91,11 @@ export function createSlotLedger(database: DatabaseSync): SlotLedger {
     `UPDATE slot SET decision = 'pending', reason = 'no_daemon', run_id = NULL, lateness_us = NULL
       WHERE home = ? AND job_id = ? AND run_id = ? AND decision IN ('run', 'coalesce') RETURNING scheduled_us`,
   );
+  const readServed = database.prepare(
+    `SELECT 1 FROM slot JOIN run ON run.id = slot.run_id WHERE slot.home = ? AND slot.job_id = ? AND slot.scheduled_us = ?
+      AND slot.decision = 'run' AND run.state <> 'void'`,
+  );
+  for (const statement of [readPending, reopen]) statement.setReadBigInts(true);
   const readCursors = database.prepare("SELECT * FROM slot_cursor WHERE home = ?");
   const writeCursor = database.prepare("INSERT OR REPLACE INTO slot_cursor VALUES (?, ?, ?)");
   const deleteCursor = database.prepare("DELETE FROM slot_cursor WHERE home = ? AND job_id = ?");
@@ -115,17 +122,18 @@ export function createSlotLedger(database: DatabaseSync): SlotLedger {
         ["job_id = ?", query.jobId],
         ["scheduled_us >= ?", orNull(query.sinceMs, toMicroseconds) ?? undefined],
       ]);
-      const select = `SELECT * FROM slot${text} ORDER BY scheduled_us DESC, home DESC, job_id DESC LIMIT ?`;
-      return database
-        .prepare(select)
-        .all(...values, query.limit === 0 ? -1 : query.limit)
-        .map(toSlot);
+      const select = database.prepare(
+        `SELECT * FROM slot${text} ORDER BY scheduled_us DESC, home DESC, job_id DESC LIMIT ?`,
+      );
+      select.setReadBigInts(true);
+      return select.all(...values, query.limit === 0 ? -1 : query.limit).map(toSlot);
     },
     reopenSlots: (home, jobId, runId) =>
       reopen
         .all(home, jobId, runId)
         .map((row: Row<"scheduled_us">) => fromMicroseconds(row.scheduled_us))
         .sort((a, b) => a - b),
+    isServed: (home, jobId, scheduledAtMs) => readServed.get(home, jobId, toMicroseconds(scheduledAtMs)) !== undefined,
     pendingSlots: (home) => readPending.all(home).map(toSlot),
     cursors: (home) =>
       new Map(

@@ -1,3 +1,4 @@
+import type { FileStat } from "../system/files.ts";
 import type { System } from "../system/system.ts";
 
 export type ScriptPath = { readonly ok: true; readonly path: string } | { readonly ok: false; readonly error: string };
@@ -21,7 +22,13 @@ export function resolveScript(system: System, home: string, userHome: string | n
   if (path !== folder && !path.startsWith(`${folder}/`)) {
     return { ok: false, error: `Blocked: script path resolves outside the scripts directory (${folder}): ${quoted}` };
   }
-  const stat = system.files.stat(path);
+  let stat: FileStat | null;
+  try {
+    stat = system.files.stat(path);
+  } catch (error) {
+    // A link to itself, a name that is too long, a folder that may not be entered.
+    return { ok: false, error: `Script cannot be read: ${error instanceof Error ? error.message : String(error)}` };
+  }
   if (stat === null) {
     return {
       ok: false,

@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { isAlive, isoIn, makeSupervisedHome, scriptJob, until } from "../helpers/supervised-home.ts";
@@ -393,4 +393,80 @@ test("the state folder and what is in it is for its owner alone", async () => {
   ]);
   expect(daemon.process.exitCode).toBe(null);
   chmodSync(folder, 0o700);
+});
+
+test("of two records with one id the first runs, and the second is left alone", async () => {
+  const home = makeSupervisedHome();
+  for (const name of ["first", "second"]) home.script(`${name}.sh`, `echo ${name}\n`);
+  home.writeJobs([
+    { ...scriptJob("aaaaaaaaaaaa", 60, "first.sh", { next_run_at: isoIn(-500) }), name: "first" },
+    { ...scriptJob("aaaaaaaaaaaa", 60, "second.sh", { next_run_at: isoIn(3_600_000) }), name: "second" },
+  ]);
+  home.start();
+  const run = await until(() => home.runs().find((one) => one.ended_at !== null));
+  expect([run.job_name, readFileSync(run.output_path!, "utf8")]).toEqual(["first", "first\n"]);
+});
+
+test("a script that cannot even be looked at fails its own run alone", async () => {
+  const home = makeSupervisedHome();
+  symlinkSync("loop.sh", join(home.path, "scripts/loop.sh"));
+  home.script("good.sh", "echo good\n");
+  const due = { next_run_at: isoIn(-500) };
+  home.writeJobs([
+    scriptJob("aaaaaaaaaaaa", 60, "loop.sh", due),
+    scriptJob("bbbbbbbbbbbb", 60, `${"long".repeat(100)}.sh`, due),
+    scriptJob("cccccccccccc", 60, "good.sh", due),
+  ]);
+  home.start();
+  await until(() => home.runs().length === 3 && home.runs().every((run) => run.ended_at !== null));
+  const states = home.runs().map((run) => [run.job_id[0], run.state, run.reason]);
+  expect(states.toSorted()).toEqual([
+    ["a", "failed", "not_started"],
+    ["b", "failed", "not_started"],
+    ["c", "completed", null],
+  ]);
+});
+
+test("an older copy of jobs.json that is put back makes nothing run again", async () => {
+  const home = makeSupervisedHome();
+  const once = { kind: "once", run_at: isoIn(-500), display: "once" };
+  home.script("count.sh", `echo x >> ${home.path}/count\n`);
+  home.writeJobs([
+    scriptJob("aaaaaaaaaaaa", 60, "count.sh", { next_run_at: isoIn(-500) }),
+    { ...scriptJob("bbbbbbbbbbbb", 60, "count.sh", { next_run_at: once.run_at }), schedule: once },
+    scriptJob("cccccccccccc", 60, "count.sh", { next_run_at: isoIn(4000) }),
+  ]);
+  const copy = readFileSync(join(home.path, "cron/jobs.json"), "utf8");
+  home.start();
+  await until(() => home.runs().filter((run) => run.ended_at !== null).length === 2);
+  writeFileSync(join(home.path, "cron/jobs.json"), copy);
+  await until(() => home.runs().filter((run) => run.ended_at !== null).length === 3);
+  expect(
+    home
+      .runs()
+      .map((run) => run.job_id[0])
+      .toSorted(),
+  ).toEqual(["a", "b", "c"]);
+  expect(readFileSync(join(home.path, "count"), "utf8")).toBe("x\nx\nx\n");
+});
+
+test("an instant of the year 1600 is served, and its ledger can be read", async () => {
+  const home = makeSupervisedHome();
+  home.script("ok.sh", "echo ok\n");
+  home.writeJobs([scriptJob("aaaaaaaaaaaa", yearly, "ok.sh", { next_run_at: "1600-01-01T00:00:00+00:00" })]);
+  home.start();
+  const run = await until(() => home.runs().find((one) => one.ended_at !== null));
+  expect([run.state, Date.parse(run.scheduled_at!) < Date.now()]).toEqual(["completed", true]);
+  expect(home.slots().at(-1)?.scheduled_at).toBe("1600-01-01T00:00:00.000Z");
+});
+
+test("a daemon whose state folder is taken away says so and ends", async () => {
+  const home = makeSupervisedHome();
+  home.script("ok.sh", "echo ok\n");
+  home.writeJobs([scriptJob("aaaaaaaaaaaa", everySecond, "ok.sh")]);
+  const daemon = home.start();
+  await until(() => home.runs().some((run) => run.ended_at !== null));
+  rmSync(home.state, { recursive: true, force: true, maxRetries: 20 });
+  expect((await daemon.exited).code).toBe(1);
+  expect(daemon.log()).toContain("is gone or another one, and the history with it");
 });

@@ -84,7 +84,13 @@ export function startDaemon(life: Life, opened: RunLedger, rootHome: string, sta
     table.refresh();
   };
   refresh();
-  const daemon = createDaemon(parts, { homes: table.homes, refresh, drained: () => undefined });
+  const daemon = createDaemon(parts, {
+    homes: table.homes,
+    refresh,
+    drained: () => undefined,
+    ownsState: () => true,
+    stateLost: () => undefined,
+  });
   const control = createControlActions(parts, table, daemon, () => ({
     version: "0",
     startedAtMs: 0,

@@ -13,6 +13,7 @@ const reads: ReadonlySet<string> = new Set([
   "note",
   "slots",
   "pendingSlots",
+  "isServed",
   "cursors",
 ]);
 
