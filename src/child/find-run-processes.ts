@@ -17,6 +17,8 @@ export interface RunIdentity {
 export type Proof =
   /** It was started with the run's id in its environment. */
   | "environment"
+  /** It carries the mark that the launcher was born with. */
+  | "mark"
   /** It is in the run's own control group. */
   | "group"
   /** It carries the lock of the lifeline. */
@@ -51,6 +53,7 @@ export async function findRunProcesses(system: System, runs: readonly RunIdentit
   const search = new Search(system, here, await processes.list());
   search.byGroup();
   search.byEnvironment();
+  search.byMark();
   search.byLifeline();
   search.byLeader();
   search.bySession();
@@ -145,6 +148,17 @@ class Search {
     }
   }
 
+  byMark(): void {
+    const { marks } = this.system.processes;
+    if (marks === null) return;
+    const runIds = new Map([...this.runs.keys()].map((runId) => [marks.of(runId), runId]));
+    for (const row of this.candidates) {
+      if (this.owners.has(row.pid)) continue;
+      const mark = marks.seenOn(row.pid);
+      if (mark !== null) this.take(runIds.get(mark) ?? mark, row, "mark", null);
+    }
+  }
+
   byLifeline(): void {
     for (const run of this.runs.values()) {
       if (!isHeld(this.system, run.lifeline)) continue;
@@ -187,8 +201,9 @@ class Search {
       for (const row of this.childrenOf(processes.ownPid)) {
         if (this.owners.has(row.pid) || !isOrphan(this.system, row.pid)) continue;
         const run = [...this.runs.values()].find((one) => isInSession(row, one));
-        if (run === undefined) unclaimed.push({ ...row, proof: "orphan", witness: null });
-        else this.take(run.runId, row, "orphan", null);
+        if (run !== undefined) this.take(run.runId, row, "orphan", null);
+        // What descends from a run has its mark, so one without came from elsewhere.
+        else if (processes.marks === null) unclaimed.push({ ...row, proof: "orphan", witness: null });
       }
       this.byDescent();
       for (const parent of unclaimed) {
@@ -213,6 +228,8 @@ export function isStillProven(system: System, run: RunIdentity, found: RunProces
   switch (found.proof) {
     case "environment":
       return processes.startedWith(found.pid, runVariables.runId) === run.runId;
+    case "mark":
+      return processes.marks !== null && processes.marks.seenOn(found.pid) === processes.marks.of(run.runId);
     case "group":
       return processes.groups?.members(run.runId).includes(found.pid) ?? false;
     case "lifeline":

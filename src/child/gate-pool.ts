@@ -54,6 +54,7 @@ export function createGatePool(system: System, runsFolder: string, launcherPath:
     system.files.makeFolder(folder, 0o700, true);
     const group = system.processes.groups?.make(runId) ?? null;
     const child = system.processes.spawnGated({
+      runId,
       file: "/bin/sh",
       arguments: group === null ? [launcherPath, folder] : [launcherPath, folder, group],
       cwd: folder,

@@ -40,8 +40,8 @@ const lookLateMs = 1000;
 const unhurriedMs = 40;
 /** A launcher without a parent of ours is looked at this often while it is asked to leave. */
 const leaderPollMs = 100;
-const ticksPerMs = 0.1;
-const detachedLivesMax = 1000;
+/** Each one held is a descriptor. */
+const heldMax = 100;
 
 interface Ending {
   readonly child: Child;
@@ -56,16 +56,11 @@ interface Ending {
   readonly done: PromiseWithResolvers<void>;
 }
 
-/** The time from the first to the last moment of a run whose processes may outlive it, in ticks. */
-interface DetachedLife {
-  readonly fromTicks: number;
-  readonly toTicks: number;
-}
-
 export function createRunStopper(system: System, children: ChildTable, stateFolder: string): RunStopper {
   const { clock, processes } = system;
   const endings = new Map<string, Ending>();
-  const detached: DetachedLife[] = [];
+  /** When the first run began whose processes may outlive it, and may fork at any time. */
+  let detachedFromTicks = Number.POSITIVE_INFINITY;
   let halted = false;
 
   const identity = (child: Child): RunIdentity => ({
@@ -224,8 +219,7 @@ export function createRunStopper(system: System, children: ChildTable, stateFold
     const isLeft = (row: RunProcess): boolean =>
       row.witness !== null
         ? isLeft(row.witness)
-        : others.some((fromTicks) => fromTicks <= row.startTicks) ||
-          detached.some((life) => life.fromTicks <= row.startTicks && row.startTicks <= life.toTicks);
+        : detachedFromTicks <= row.startTicks || others.some((fromTicks) => fromTicks <= row.startTicks);
     return found.unclaimed.filter((row) => !isLeft(row));
   }
 
@@ -240,13 +234,25 @@ export function createRunStopper(system: System, children: ChildTable, stateFold
     // At one moment for the whole group, so that nothing can be forked past it.
     if (ending.found.some((row) => row.groupId === run.leader.pid)) ending.child.held?.signalGroup("SIGKILL");
     if (!processes.showsEnvironment) void processes.killTree(run.leader);
-    for (const row of ending.found) {
-      withProven(run, row, (process) => {
+    // One that proves another must not be gone when that is looked at, so all are proven before any is killed.
+    const proven: { readonly row: RunProcess; readonly process: HeldProcess }[] = [];
+    const killProven = (): void => {
+      for (const { row, process } of proven.splice(0)) {
         // What leads a session leads no stranger: only what it forked can be in its group.
-        if (row.pid === row.groupId && row.pid === row.sessionId && process.signalGroup("SIGKILL")) return;
-        process.signal("SIGKILL");
-      });
+        const leads = row.pid === row.groupId && row.pid === row.sessionId;
+        if (!leads || !process.signalGroup("SIGKILL")) process.signal("SIGKILL");
+        process.release();
+      }
+    };
+    // A witness is found before those it proves, so what is left to the end is its witness and not its proof.
+    for (const row of ending.found.toReversed()) {
+      const process = processes.hold(row.pid);
+      if (process === null) continue;
+      if (isStillProven(system, run, row)) proven.push({ row, process });
+      else process.release();
+      if (proven.length >= heldMax) killProven();
     }
+    killProven();
   }
 
   function withProven(run: RunIdentity, row: RunProcess, act: (process: HeldProcess) => void): void {
@@ -272,11 +278,7 @@ export function createRunStopper(system: System, children: ChildTable, stateFold
       // A launcher that was killed says nothing of its job, which then may be what is left.
       const isOver = hasRecordedEnd(system, stateFolder, child.runId);
       if (child.limits.detach && isOver && !endings.has(child.runId)) {
-        const fromTicks = child.fingerprint.startTicks ?? 0;
-        const livedMs = clock.nowMs() - child.startedAtMs;
-        // The launcher waited at its gate before the run started, for a minute at most.
-        detached.push({ fromTicks, toTicks: fromTicks + (livedMs + 60_000) * ticksPerMs });
-        if (detached.length > detachedLivesMax) detached.shift();
+        detachedFromTicks = Math.min(detachedFromTicks, child.fingerprint.startTicks ?? 0);
         processes.groups?.remove(child.runId);
         return Promise.resolve();
       }

@@ -11,6 +11,10 @@ export interface KernelCalls {
   reap(pid: number): number;
   /** Takes a range out of a file so that what follows moves up. Writes what is dirty first, so it works beside the loop. False where the file system cannot. */
   collapseRange(descriptor: number, offsetBytes: number, lengthBytes: number): Promise<boolean>;
+  /** The soft limit of ours that binds only realtime processes, in microseconds; null when it cannot be read. */
+  softRealtimeLimit(): bigint | null;
+  /** Leaves the hard limit as it is. False where the system refuses. */
+  setSoftRealtimeLimit(microseconds: bigint): boolean;
   readonly pageBytes: number;
   errorNumber(): number;
 }
@@ -19,6 +23,7 @@ export interface KernelCalls {
 const systemCalls = { pidfdSendSignal: 424, pidfdOpen: 434 } as const;
 
 const setChildSubreaper = 36;
+const realtimeLimit = 15;
 const withoutWaiting = 1;
 const exited = 4;
 const leaveWaitable = 0x01000000;
@@ -46,6 +51,12 @@ function load(): KernelCalls {
   const waitid = library.func("int waitid(int type, int id, _Out_ uint8_t *info, int options)");
   const waitpid = library.func("int waitpid(int pid, _Out_ int *status, int options)");
   const fallocate = library.func("int fallocate(int descriptor, int mode, int64_t offset, int64_t length)");
+  const getrlimit = library.func("int getrlimit(int resource, _Out_ uint64_t *limits)");
+  const setrlimit = library.func("int setrlimit(int resource, const uint64_t *limits)");
+  const readRealtimeLimits = (): BigUint64Array | null => {
+    const limits = new BigUint64Array(2);
+    return Number(getrlimit(realtimeLimit, limits)) === 0 ? limits : null;
+  };
   const sysconf = library.func("long sysconf(int name)");
   const info = Buffer.alloc(128);
   const status = [0];
@@ -66,6 +77,12 @@ function load(): KernelCalls {
           resolve(!error && answer === 0),
         );
       }),
+    softRealtimeLimit: () => readRealtimeLimits()?.[0] ?? null,
+    setSoftRealtimeLimit(microseconds) {
+      const hard = readRealtimeLimits()?.[1];
+      if (hard === undefined) return false;
+      return Number(setrlimit(realtimeLimit, BigUint64Array.of(microseconds, hard))) === 0;
+    },
     pageBytes: Number(sysconf(pageSizeName)),
     errorNumber: () => koffi.errno(),
   };

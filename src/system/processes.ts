@@ -1,6 +1,7 @@
 import type { Fingerprint } from "../core/fingerprint.ts";
 
 export interface SpawnRequest {
+  readonly runId: string;
   readonly file: string;
   readonly arguments: readonly string[];
   readonly cwd: string;
@@ -74,16 +75,25 @@ export interface RunGroups {
   list(): readonly string[];
 }
 
+/** A mark that every process of a run inherits from its launcher, whatever else it sheds. */
+export interface RunMarks {
+  of(runId: string): string;
+  /** The mark that a process carries, of whatever run; null without one. */
+  seenOn(pid: number): string | null;
+}
+
 export interface Processes {
   readonly hostname: string;
   readonly ownPid: number;
   /**
-   * Whether orphans of our runs become our own children: `subreaper` when only ours do, `init` when any orphan of the
-   * machine or container does, so that being our child proves nothing.
+   * Whether orphans of our runs become our own children: `subreaper` when only ours do, `init` when others do
+   * too, because we are the first process of the machine or container or had children before we began: being our child then proves nothing.
    */
   readonly reaping: "none" | "subreaper" | "init";
   /** Null where we may make no control groups. */
   readonly groups: RunGroups | null;
+  /** Null where processes cannot be marked. With it, an orphan that carries no mark is a stranger. */
+  readonly marks: RunMarks | null;
   /** Whether the system shows with what environment a process was started. */
   readonly showsEnvironment: boolean;
   bootId(): string;

@@ -17,6 +17,7 @@ import {
 } from "./proc.ts";
 import type { ChildExit, GatedChild, Processes, SpawnRequest } from "./processes.ts";
 import { bootSession, listByPs, lookByPs } from "./ps.ts";
+import { createRunMarker, type RunMarker } from "./run-marks.ts";
 import { holdProcess } from "./signals.ts";
 import { becomeReaper, isNodeChild, watchNodeChildren } from "./sub-reaper.ts";
 
@@ -25,6 +26,8 @@ export interface ProcessesOptions {
   readonly reap?: boolean;
   /** The folder of control groups to put runs into; none are made without it. */
   readonly groupsName?: string;
+  /** Marks what we start, and thereby all that descends from it. */
+  readonly mark?: boolean;
 }
 
 export function createProcesses(options: ProcessesOptions = {}): Processes {
@@ -42,15 +45,17 @@ export function createProcesses(options: ProcessesOptions = {}): Processes {
       : { pid, startTicks: row.startTicks, bootId: bootId(), pidNamespace: onLinux ? readNamespace(pid) : null };
   };
   watchNodeChildren();
+  const marker = options.mark === true && onLinux ? createRunMarker() : null;
   return {
     hostname: hostname(),
     ownPid: process.pid,
-    reaping: options.reap === true ? becomeReaper() : "none",
+    reaping: options.reap === true ? becomeReaper(hasChildren()) : "none",
     groups: options.groupsName === undefined || !onLinux ? null : createRunGroups(options.groupsName),
+    marks: marker,
     showsEnvironment: onLinux,
     bootId,
     fingerprint,
-    spawnGated: (request) => spawnGated(request, fingerprint, bootId),
+    spawnGated: (request) => spawnGated(request, fingerprint, bootId, marker),
     list: onLinux ? listProc : listByPs,
     look,
     startedWith: onLinux ? startedWith : () => null,
@@ -69,10 +74,16 @@ export function createProcesses(options: ProcessesOptions = {}): Processes {
   };
 }
 
+/** Whether another program that this one replaced has left it children. */
+function hasChildren(): boolean {
+  return childPids(process.pid)?.some((pid) => lookInProc(pid) !== null) ?? false;
+}
+
 function spawnGated(
   request: SpawnRequest,
   fingerprint: (pid: number) => Fingerprint | null,
   bootId: () => string,
+  marker: RunMarker | null,
 ): GatedChild {
   const opened: number[] = [];
   const open = (path: string, flags: string): number => {
@@ -114,7 +125,8 @@ function spawnGated(
       stdio: ["ignore", output, launcher, pipe.readEnd, lifeline, errors],
     };
     // execa takes the number of any descriptor, but its types know only the first three.
-    const child = execa(request.file, [...request.arguments], options as unknown as Options);
+    const start = () => execa(request.file, [...request.arguments], options as unknown as Options);
+    const child = marker === null ? start() : marker.whileMarked(request.runId, start);
     const pid = child.pid;
     if (pid === undefined) {
       closeGate("");

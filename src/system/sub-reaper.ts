@@ -35,15 +35,22 @@ export function isNodeChild(pid: number): boolean {
 
 /**
  * Makes orphans of our runs our own children, so that none can leave our sight by being orphaned, and collects them when
- * they end. The exits of Node's own children are left to Node.
+ * they end. The exits of Node's own children are left to Node. Whoever has children before starting any cannot tell
+ * orphans of theirs from orphans of runs, as little as the first process of a container can.
  */
-export function becomeReaper(): "none" | "subreaper" | "init" {
+export function becomeReaper(hasChildren: boolean): "none" | "subreaper" | "init" {
   const calls = kernelCalls();
   if (calls === null) return "none";
-  const kind = process.pid === 1 ? "init" : calls.becomeSubreaper() === 0 ? "subreaper" : "none";
+  const kind = becomeReaperOf(calls, hasChildren);
   if (kind === "none") return kind;
   process.on("SIGCHLD", () => setImmediate(() => collect(calls)));
   return kind;
+}
+
+function becomeReaperOf(calls: KernelCalls, hasChildren: boolean): "none" | "subreaper" | "init" {
+  if (process.pid === 1) return "init";
+  if (calls.becomeSubreaper() !== 0) return "none";
+  return hasChildren ? "init" : "subreaper";
 }
 
 let again = false;

@@ -483,6 +483,7 @@ export function createFakeHost(parts: HostParts): FakeHost {
       ownPid: life.process.pid,
       reaping: parts.reaping,
       groups: parts.hasControlGroups ? groupsOf(life) : null,
+      marks: null,
       showsEnvironment: true,
       bootId,
       spawnGated: (request) => spawnGated(life, request),

@@ -217,6 +217,7 @@ async function own(round: Round): Promise<number | null> {
   const folder = runFolder(stateFolder, round.runId);
   const [file = "", ...rest] = round.launcher.argv;
   const gated = real.spawnGated({
+    runId: round.runId,
     file,
     arguments: rest,
     cwd: folder.path,

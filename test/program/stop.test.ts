@@ -84,14 +84,15 @@ function stop(home: SupervisedHome, runId: string, now = false): Promise<number>
 }
 
 const machines = [
-  { without: "", named: "with control groups and as a reaper" },
-  { without: "groups", named: "as a reaper without control groups" },
-  { without: "groups,reaper", named: "with neither control groups nor as a reaper" },
+  { without: "", named: "with control groups, with marks and as a reaper" },
+  { without: "groups,reaper", named: "with marks alone" },
+  { without: "groups,marks", named: "as a reaper alone" },
+  { without: "groups,reaper,marks", named: "with none of these" },
 ];
 
 for (const { without, named } of machines) {
   test(`every program that resists is ended within its grace and 2 s, ${named}`, async () => {
-    const hides = without.includes("reaper") ? [] : ["hides"];
+    const hides = without.includes("reaper,marks") ? [] : ["hides"];
     const names = [...stayers, ...hides, ...leavers];
     const home = makeHome(names);
     home.start({ HERMES_SUPERVISOR_WITHOUT: without });
