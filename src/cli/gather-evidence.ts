@@ -1,6 +1,7 @@
 import { jobSettings } from "../config/load-config.ts";
 import { membersOf, spliceText } from "../core/json-text.ts";
 import type { Run } from "../core/run.ts";
+import { documentHead, readDocument } from "../core/script-outcome.ts";
 import type { Evidence, HomeEvidence, RunEvidence, SpecEvidence, UnknownFolder } from "../core/verify-laws.ts";
 import { parseEnvFile, resolveEnvFile } from "../homes/env-file.ts";
 import { secretsOf } from "../homes/secrets.ts";
@@ -32,10 +33,12 @@ export function gatherEvidence(parts: CommandParts, reader: Reader): Evidence {
   const slots = ledger.slots({ limit: 0 });
   const runs = ledger.runs({ limit: 0 });
   const known = new Set(runs.map((run) => run.id));
+  const shared = sharedDocuments(runs);
   return {
     daemonLives,
+    keptFromMs: Number(ledger.note("history_from_ms") ?? Number.NEGATIVE_INFINITY),
     homes: homes.map(({ reading }) => homeEvidence(parts, reading, ledger.cursors(reading.name))),
-    runs: runs.map((run) => runEvidence(parts, run, byName.get(run.home) ?? null)),
+    runs: runs.map((run) => runEvidence(parts, run, byName.get(run.home) ?? null, shared)),
     slots,
     unknownFolders: findUnknownFolders(parts, (id) => known.has(id) || ledger.run(id) !== null),
     processes: processes?.filter((process) => known.has(process.runId)) ?? null,
@@ -104,7 +107,20 @@ function printAgain({ system }: CommandParts, path: string): HomeEvidence["store
   }
 }
 
-function runEvidence(parts: CommandParts, run: Run, home: HomeNotes | null): RunEvidence {
+/** Documents are named by the second, so of runs that ended within one only the last has its own. */
+function sharedDocuments(runs: readonly Run[]): ReadonlySet<string> {
+  const seen = new Set<string>();
+  return new Set(
+    runs.flatMap(({ documentPath }) => {
+      if (documentPath === null) return [];
+      if (seen.has(documentPath)) return [documentPath];
+      seen.add(documentPath);
+      return [];
+    }),
+  );
+}
+
+function runEvidence(parts: CommandParts, run: Run, home: HomeNotes | null, shared: ReadonlySet<string>): RunEvidence {
   const system = parts.system as System;
   const { files } = system;
   const folder = runFolder(parts.stateFolder, run.id);
@@ -116,7 +132,7 @@ function runEvidence(parts: CommandParts, run: Run, home: HomeNotes | null): Run
     startedFileMs: started === null ? null : Number(started.modifiedNs / 1000n) / 1000,
     result,
     exit,
-    document: documentEvidence(parts, run, home),
+    document: documentEvidence(parts, run, home, shared),
     lifelineHeld: isLifelineHeld(parts, folder.alive),
     detached: home?.detached.has(run.jobId) ?? false,
     spec: guarded(() => readSpec(parts, folder.spec, home)),
@@ -133,9 +149,20 @@ function guarded<Result>(read: () => Result): Result | null {
   }
 }
 
-function documentEvidence({ system }: CommandParts, run: Run, home: HomeNotes | null): RunEvidence["document"] {
+function documentEvidence(
+  { system }: CommandParts,
+  run: Run,
+  home: HomeNotes | null,
+  shared: ReadonlySet<string>,
+): RunEvidence["document"] {
   if (run.documentPath === null) return "none";
-  if (system.files.stat(run.documentPath) !== null) return "there";
+  const stat = system.files.stat(run.documentPath);
+  if (stat !== null) {
+    if (stat.sizeBytes === 0) return "empty";
+    if (run.kind !== "script") return "none";
+    const told = guarded(() => tellDocument(system, run, run.documentPath ?? "", stat.sizeBytes)) ?? "none";
+    return told !== "foreign" && shared.has(run.documentPath) ? "none" : told;
+  }
   // With its job or its home a document may be removed, too.
   if (home === null || !home.reading.jobs.some((job) => job.id === run.jobId)) return "none";
   const cut = run.documentPath.lastIndexOf("/");
@@ -147,6 +174,24 @@ function documentEvidence({ system }: CommandParts, run: Run, home: HomeNotes | 
   const wasPruned =
     keepMax > 0 && documents.length >= keepMax && run.documentPath.slice(cut + 1) < (documents[0] ?? "");
   return wasPruned ? "none" : "gone";
+}
+
+/** What follows the head of a document tells in so many bytes how its run ended. */
+const documentMarkBytes = 64;
+
+function tellDocument(
+  system: Pick<System, "files">,
+  run: Run,
+  path: string,
+  sizeBytes: number,
+): RunEvidence["document"] {
+  // The file's name is the time that stands in the text: `2026-06-15_10-00-01`.
+  const [day = "", time = ""] = path.slice(path.lastIndexOf("/") + 1, -".md".length).split("_");
+  const head = documentHead(run.jobName, run.jobId, `${day} ${time.replaceAll("-", ":")}`);
+  const length = Math.min(sizeBytes, Buffer.byteLength(head) + documentMarkBytes);
+  const success = readDocument(Buffer.from(system.files.readPart(path, 0, length)).toString("utf8"), head);
+  if (success === null) return "foreign";
+  return success ? "success" : "failure";
 }
 
 function isLifelineHeld({ system }: CommandParts, path: string): boolean {

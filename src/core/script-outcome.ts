@@ -2,6 +2,8 @@ import type { Outcome } from "./outcome.ts";
 import { strip } from "./python-text.ts";
 import type { RunReason } from "./run.ts";
 
+const failedMark = "**Status:** script failed";
+
 /** How the process of a script job ended, as the launcher's exit file and the daemon's own stops tell it. */
 export interface ScriptEnd {
   readonly exitCode: number | null;
@@ -47,7 +49,7 @@ export function scriptResult(
         error: firstLine(failure.summary),
       },
       jobError: failure.text,
-      documentBody: `**Status:** script failed\n\n${failure.text}\n`,
+      documentBody: `${failedMark}\n\n${failure.text}\n`,
       message: `⚠ Cron watchdog '${jobName}' script failed\n\n${failure.text}\n\nTime: ${clockText}`,
     };
   }
@@ -59,6 +61,13 @@ export function scriptResult(
 
 export function documentHead(jobName: string, jobId: string, clockText: string): string {
   return `# Cron Job: ${jobName}\n\n**Job ID:** ${jobId}\n**Run Time:** ${clockText}\n**Mode:** no_agent (script)\n`;
+}
+
+/** Whether a document with this head tells of a success; null for a text that is none, or that has another head. */
+export function readDocument(text: string, head: string): boolean | null {
+  if (!text.startsWith(head)) return null;
+  if (text.startsWith(failedMark, head.length)) return false;
+  return ["\n---\n\n", "**Status:** silent ("].some((mark) => text.startsWith(mark, head.length)) ? true : null;
 }
 
 /** Hermes reads what a script prints in Python's text mode, where every line ends alike. */

@@ -10,6 +10,21 @@ export type SlotDecision =
       readonly reason: "capacity" | "estop" | "drain" | "parked" | "lock" | "disk" | "no_daemon" | "degraded";
     };
 
+const slotReasons: { readonly [Each in SlotDecision as Each["decision"]]: readonly Each["reason"][] } = {
+  run: ["on_time", "late", "catch_up", "restored", "elsewhere"],
+  coalesce: ["missed", "queue_full"],
+  skip: ["overlap", "policy", "quota_hold", "crash_loop"],
+  miss: ["too_late", "repeat_used_up", "job_gone"],
+  move: ["edited", "clock", "reanchored"],
+  pending: ["capacity", "estop", "drain", "parked", "lock", "disk", "no_daemon", "degraded"],
+};
+
+/** Whether what a ledger holds is one of the pairs above. */
+export function isSlotDecision(pair: { readonly decision: string; readonly reason: string }): boolean {
+  const reasons: Readonly<Record<string, readonly string[]>> = slotReasons;
+  return Object.hasOwn(reasons, pair.decision) && reasons[pair.decision]?.includes(pair.reason) === true;
+}
+
 /** One line of the slot ledger. Its key is the job and the instant; `runId` names the run that served it or took it in. */
 export type SlotLine = SlotDecision & {
   readonly jobId: string;

@@ -2,7 +2,8 @@ import type { Job } from "./job.ts";
 import { nextOccurrence } from "./next-occurrence.ts";
 import { parseScheduleKey } from "./observe-slots.ts";
 import type { Run } from "./run.ts";
-import type { SlotCursor, SlotLine } from "./slot.ts";
+import { runStates } from "./run-states.ts";
+import { isSlotDecision, type SlotCursor, type SlotLine } from "./slot.ts";
 import type { Zone } from "./zone.ts";
 
 /** How a script ended, as a file in its run's folder tells it. */
@@ -20,8 +21,8 @@ export interface RunEvidence {
   readonly startedFileMs: number | null;
   readonly result: WrittenEnd | null;
   readonly exit: WrittenEnd | null;
-  /** `gone` only where nothing else explains that the file is missing. */
-  readonly document: "there" | "gone" | "none";
+  /** What became of its document. `gone` only where nothing else explains that the file is missing, `none` where nothing can be said. */
+  readonly document: "success" | "failure" | "empty" | "foreign" | "gone" | "none";
   readonly lifelineHeld: boolean;
   /** Whether processes of it may outlive it. */
   readonly detached: boolean;
@@ -63,6 +64,8 @@ export interface UnknownFolder {
 
 export interface Evidence {
   readonly daemonLives: boolean;
+  /** History from before it may have been deleted for its age. */
+  readonly keptFromMs: number;
   readonly homes: readonly HomeEvidence[];
   readonly runs: readonly RunEvidence[];
   readonly slots: readonly (SlotLine & { readonly home: string })[];
@@ -110,19 +113,18 @@ export function verifyLaws(evidence: Evidence): readonly LawReport[] {
   ];
 }
 
-function conservation({ homes, runs, slots }: Evidence): LawReport {
+function conservation({ homes, runs, slots, keptFromMs }: Evidence): LawReport {
   const violations: Violation[] = [];
   const byId = new Map(runs.map(({ run }) => [run.id, run]));
   const lines = Map.groupBy(slots, (slot) => keyOf(slot.home, slot.jobId));
   const cursorOf = new Map(
     homes.flatMap((home) => [...home.cursors].map(([jobId, cursor]) => [keyOf(home.name, jobId), cursor] as const)),
   );
-  const floorMs = Math.min(...slots.filter((slot) => slot.decision !== "pending").map((slot) => slot.scheduledAtMs));
   for (const slot of slots) {
     const problem = slotProblem(slot, byId, cursorOf.get(keyOf(slot.home, slot.jobId)));
     if (problem !== null) violations.push(ofSlot(slot, problem.kind, problem.message));
   }
-  violations.push(...unlistedRuns(runs, lines, floorMs));
+  violations.push(...unlistedRuns(runs, lines, keptFromMs));
   for (const home of homes.filter((each) => each.readable)) {
     for (const [jobId, cursor] of home.cursors) {
       const own = (lines.get(keyOf(home.name, jobId)) ?? []).toSorted((a, b) => a.scheduledAtMs - b.scheduledAtMs);
@@ -131,7 +133,7 @@ function conservation({ homes, runs, slots }: Evidence): LawReport {
         if (line.scheduledAtMs - (own[index - 1]?.scheduledAtMs ?? Number.NEGATIVE_INFINITY) >= 1) continue;
         violations.push(ofSlot(line, "double", `It has two lines, expected one: ${seeSlots(jobId)}`));
       }
-      for (const atMs of missingInstants(home, cursor, own, floorMs)) {
+      for (const atMs of missingInstants(home, cursor, own, keptFromMs)) {
         const text = `The schedule of job "${jobId}" names ${iso(atMs)}, and no line says what became of it: ${seeSlots(jobId)}, and report it`;
         violations.push({ message: text, kind: "gap", home: home.name, jobId, runId: null, atMs });
       }
@@ -147,11 +149,20 @@ function slotProblem(
   cursor: SlotCursor | undefined,
 ): { readonly kind: string; readonly message: string } | null {
   const where = `Slot ${iso(slot.scheduledAtMs)} of job "${slot.jobId}"`;
+  if (!isSlotDecision(slot)) {
+    const told = `"${slot["decision"]}" for "${slot["reason"]}"`;
+    return { kind: "decision", message: `${where} is ${told}, which no slot can be: ${seeSlots(slot.jobId)}` };
+  }
   if (slot.runId === null) {
     const needsRun = (slot.decision === "run" && slot.reason !== "elsewhere") || slot.decision === "coalesce";
     return needsRun
       ? { kind: "run_missing", message: `${where} is "${slot.decision}" and names no run: ${seeSlots(slot.jobId)}` }
       : null;
+  }
+  if ((slot.decision !== "run" && slot.decision !== "coalesce") || slot.reason === "elsewhere") {
+    const told = slot.decision === "run" ? '"run" "elsewhere"' : `"${slot.decision}"`;
+    const message = `${where} is ${told} and names run "${slot.runId}", expected none: ${seeSlots(slot.jobId)}`;
+    return { kind: "run_named", message };
   }
   const run = runs.get(slot.runId);
   if (run === undefined) {
@@ -175,14 +186,14 @@ function slotProblem(
 function unlistedRuns(
   runs: readonly RunEvidence[],
   lines: ReadonlyMap<string, Evidence["slots"]>,
-  floorMs: number,
+  keptFromMs: number,
 ): readonly Violation[] {
   const instants = new Map(
     [...lines].map(([key, own]) => [key, new Map(own.map((line) => [Math.round(line.scheduledAtMs * 1000), line]))]),
   );
   return runs.flatMap(({ run }) => {
     if (run.trigger !== "schedule" || run.state === "void" || run.scheduledAtMs === null) return [];
-    if (!(run.scheduledAtMs >= floorMs)) return [];
+    if (run.scheduledAtMs < keptFromMs) return [];
     const line = instants.get(keyOf(run.home, run.jobId))?.get(Math.round(run.scheduledAtMs * 1000));
     if (line?.runId === run.id) return [];
     const found = line === undefined ? "has no line" : `was served by ${line.runId ?? `"${line.decision}"`}`;
@@ -196,14 +207,14 @@ function missingInstants(
   home: HomeEvidence,
   cursor: SlotCursor,
   own: Evidence["slots"],
-  floorMs: number,
+  keptFromMs: number,
 ): readonly number[] {
   const { sinceMs, nextAtMs } = cursor;
   if (sinceMs === undefined || nextAtMs === null || !cursor.enabled) return [];
   const schedule = parseScheduleKey(cursor.scheduleText);
   if (schedule.kind === "once") return [];
   const movedMs = own.findLast((line) => line.decision === "move")?.scheduledAtMs ?? Number.NEGATIVE_INFINITY;
-  const fromMs = Math.max(sinceMs, floorMs === Number.POSITIVE_INFINITY ? sinceMs : floorMs, movedMs + 1);
+  const fromMs = Math.max(sinceMs, keptFromMs, movedMs + 1);
   const known = new Set(own.map((line) => Math.round(line.scheduledAtMs * 1000)));
   const missing: number[] = [];
   const look = (atMs: number): void => {
@@ -286,7 +297,8 @@ function noInvention({ runs, unknownFolders }: Evidence): LawReport {
 
 function truth({ daemonLives, homes, runs }: Evidence): LawReport {
   const ended = runs.filter(({ run }) => run.state === "completed" || run.state === "failed");
-  const violations = ended.flatMap((each) => [...outcomeProblems(each)]);
+  const violations = runs.flatMap((each) => [...stateProblems(each.run)]);
+  violations.push(...ended.flatMap((each) => [...outcomeProblems(each)]));
   let records = 0;
   const newest = new Map<string, Run>();
   for (const { run } of ended) {
@@ -309,15 +321,46 @@ function truth({ daemonLives, homes, runs }: Evidence): LawReport {
   return { law: "L4", title: "Truth", checked: ended.length + records, covers, violations };
 }
 
+function* stateProblems(run: Run): Iterable<Violation> {
+  if (!Object.hasOwn(runStates, run.state)) {
+    const message = `Run "${run.id}" is recorded as "${run.state}", expected ${Object.keys(runStates).join(", ")}: report it`;
+    yield ofRun(run, "state", message);
+  }
+  if (isOpen(run) && run.endedAtMs !== null) {
+    const message = `Run "${run.id}" is recorded as ${run.state}, and has an end at ${iso(run.endedAtMs)}: report it`;
+    yield ofRun(run, "open_end", message);
+  }
+  const beganAtMs = run.startedAtMs ?? run.claimedAtMs;
+  if (run.endedAtMs !== null && run.endedAtMs < beganAtMs - fileClockMs) {
+    const began = run.startedAtMs === null ? "its claim" : "its start";
+    const message = `Run "${run.id}" ended at ${iso(run.endedAtMs)}, before ${began} at ${iso(beganAtMs)}: was the clock set? If not, report it`;
+    yield ofRun(run, "ended_early", message);
+  }
+}
+
 function* outcomeProblems({ run, result, exit, document }: RunEvidence): Iterable<Violation> {
   const recorded = `is recorded as ${run.state}${run.reason === null ? "" : `, ${run.reason}`}${run.exitCode === null ? "" : `, exit ${run.exitCode}`}${run.signal === null ? "" : `, ${run.signal}`}`;
   if (run.endedAtMs === null) yield ofRun(run, "no_end", `Run "${run.id}" ${recorded}, and has no end`);
   if (run.state === "failed" && run.error === null)
     yield ofRun(run, "no_error", `Run "${run.id}" ${recorded}, and says no error`);
-  if (run.state === "completed" && (run.reason !== null || run.signal !== null || (run.exitCode ?? 0) !== 0))
-    yield ofRun(run, "contradiction", `Run "${run.id}" ${recorded}, which contradicts itself`);
+  if (run.state === "completed" && (run.reason !== null || run.signal !== null || run.exitCode !== 0)) {
+    const message =
+      run.exitCode === null && run.reason === null && run.signal === null
+        ? `Run "${run.id}" ${recorded} without an exit code, expected exit 0: report it`
+        : `Run "${run.id}" ${recorded}, which contradicts itself`;
+    yield ofRun(run, "contradiction", message);
+  }
   if (document === "gone") {
     const message = `The document of run "${run.id}" is gone, expected at "${run.documentPath}": nothing to do if somebody removed it`;
+    yield ofRun(run, "document", message);
+  }
+  if (document === "empty" || document === "foreign") {
+    const what = document === "empty" ? "is empty" : "is not the one that was written for it";
+    const message = `The document of run "${run.id}" ${what}: look at "${run.documentPath}", nothing to do if somebody edited it`;
+    yield ofRun(run, "document", message);
+  }
+  if ((document === "success" || document === "failure") && (document === "success") !== (run.state === "completed")) {
+    const message = `Run "${run.id}" ${recorded}, and its document tells of a ${document}: look at "${run.documentPath}", and report it`;
     yield ofRun(run, "document", message);
   }
   // What a prompt's program says of its job counts beside its exit code.

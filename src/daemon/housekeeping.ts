@@ -44,6 +44,9 @@ function renewal(job: Job, at: string): JobPatch {
 export function retire(parts: DaemonParts, ageMaxMs: number): boolean {
   const { system, ledger, stateFolder } = parts;
   const beforeMs = system.clock.nowMs() - ageMaxMs;
+  // Whoever checks the history must know from when on it is whole, also after the age was raised.
+  const forgottenMs = Number(ledger.note("history_from_ms") ?? Number.NEGATIVE_INFINITY);
+  if (beforeMs > forgottenMs) ledger.setNote("history_from_ms", String(beforeMs));
   const runIds = ledger.deleteRuns(beforeMs, deletedPerRound);
   for (const runId of runIds) system.files.removeFolder(runFolder(stateFolder, runId).path);
   ledger.deleteSlots(beforeMs);

@@ -1,0 +1,253 @@
+import { expect, test } from "vitest";
+import type { Run } from "../../src/core/run.ts";
+import type { SlotCursor, SlotLine } from "../../src/core/slot.ts";
+import { type Evidence, persistingViolations, type RunEvidence, verifyLaws } from "../../src/core/verify-laws.ts";
+import { at, sampleJob, stored, utc } from "../helpers/sample-job.ts";
+
+const home = "default";
+
+function sampleRun(place: number, fields: Partial<Run> = {}): Run {
+  const scheduledAtMs = at("10:00:00") + place * 300_000;
+  return {
+    id: `run-${place}`,
+    home,
+    jobId: "a1",
+    jobName: "sample",
+    kind: "script",
+    trigger: "schedule",
+    scheduledAtMs,
+    claimedAtMs: scheduledAtMs + 10,
+    startedAtMs: scheduledAtMs + 20,
+    endedAtMs: scheduledAtMs + 1000,
+    attempt: 1,
+    state: "completed",
+    reason: null,
+    exitCode: 0,
+    signal: null,
+    fingerprint: { pid: 100 + place, startTicks: 5, bootId: "b", pidNamespace: "p" },
+    owner: `host:${100 + place}:aa`,
+    adopted: false,
+    error: null,
+    outputBytes: 0,
+    outputPath: null,
+    documentPath: `/h/cron/output/a1/${place}.md`,
+    ...fields,
+  };
+}
+
+function evidenceOf(run: Run, fields: Partial<RunEvidence> = {}): RunEvidence {
+  const end = { exitCode: 0, signal: null, cause: null };
+  return {
+    run,
+    startedFileMs: run.startedAtMs,
+    result: end,
+    exit: end,
+    document: "success",
+    lifelineHeld: false,
+    detached: false,
+    spec: null,
+    ...fields,
+  };
+}
+
+type Slot = SlotLine & { readonly home: string };
+
+function sampleSlot(clock: string, fields: object): Slot {
+  const scheduledAtMs = at(clock);
+  const line = { home, jobId: "a1", scheduledAtMs, runId: null, decidedAtMs: scheduledAtMs + 10, latenessMs: null };
+  return { ...line, ...fields } as Slot;
+}
+
+type Edit = (slots: readonly Slot[]) => readonly Slot[];
+
+interface Changes {
+  readonly runs?: readonly RunEvidence[];
+  readonly slots?: Edit;
+  readonly cursor?: Partial<SlotCursor>;
+  readonly keptFromMs?: number;
+}
+
+const runs = [evidenceOf(sampleRun(0)), evidenceOf(sampleRun(1)), evidenceOf(sampleRun(4))];
+const slots = [
+  sampleSlot("10:00:00", { decision: "run", reason: "on_time", runId: "run-0" }),
+  sampleSlot("10:05:00", { decision: "run", reason: "late", runId: "run-1" }),
+  sampleSlot("10:10:00", { decision: "coalesce", reason: "missed", runId: "run-1" }),
+  sampleSlot("10:15:00", { decision: "run", reason: "elsewhere" }),
+  sampleSlot("10:20:00", { decision: "run", reason: "on_time", runId: "run-4" }),
+];
+
+/** A job that was first seen before 10:00 and is next due at 10:25. */
+function evidence(changes: Changes = {}): Evidence {
+  const cursor: SlotCursor = {
+    nextAtMs: at("10:25:00"),
+    sinceMs: at("10:00:00"),
+    scheduleText: "cron */5 * * * *",
+    enabled: true,
+    lastRunAtMs: null,
+    ...changes.cursor,
+  };
+  const job = sampleJob({ nextRunAt: stored(at("10:25:00")), lastRunAt: stored(at("10:20:01")), lastStatus: "ok" });
+  return {
+    daemonLives: false,
+    keptFromMs: changes.keptFromMs ?? Number.NEGATIVE_INFINITY,
+    homes: [
+      {
+        name: home,
+        path: "/h",
+        zone: utc,
+        readable: true,
+        jobs: [job],
+        cursors: new Map([["a1", cursor]]),
+        store: { state: "same" },
+      },
+    ],
+    runs: changes.runs ?? runs,
+    slots: changes.slots?.(slots) ?? slots,
+    unknownFolders: [],
+    processes: [],
+  };
+}
+
+/** `L4 what was found`, one for each violation. */
+function show(found: Evidence): readonly string[] {
+  return verifyLaws(found).flatMap(({ law, violations }) => violations.map(({ message }) => `${law} ${message}`));
+}
+
+function withRun(fields: object, more: Partial<RunEvidence> = {}): readonly RunEvidence[] {
+  return [...runs.slice(0, 2), evidenceOf(sampleRun(4, fields), more)];
+}
+
+function withSlot(clock: string, fields: object): Edit {
+  return (all) => all.map((slot) => (slot.scheduledAtMs === at(clock) ? ({ ...slot, ...fields } as Slot) : slot));
+}
+
+function without(clock: string): Edit {
+  return (all) => all.filter((slot) => slot.scheduledAtMs !== at(clock));
+}
+
+const see = "see hermes-supervisor slots a1";
+const nameless = "and no line says what became of it: see hermes-supervisor slots a1, and report it";
+
+const tampered: readonly (readonly [edit: string, changes: Changes, found: readonly string[]])[] = [
+  ["nothing", {}, []],
+  [
+    "a run's state is unknown",
+    { runs: withRun({ state: "finished" }) },
+    ['L4 Run "run-4" is recorded as "finished", expected claimed, running, completed, failed, void: report it'],
+  ],
+  [
+    "a run ended before it started",
+    { runs: withRun({ endedAtMs: at("10:19:00"), startedAtMs: at("10:20:01"), documentPath: null }) },
+    [
+      'L4 Run "run-4" ended at 2026-06-15T10:19:00.000Z, before its start at 2026-06-15T10:20:01.000Z: was the clock set? If not, report it',
+    ],
+  ],
+  [
+    "a run that was not started ended before its claim",
+    { runs: withRun({ endedAtMs: at("10:19:00"), startedAtMs: null }, { startedFileMs: null }) },
+    [
+      'L4 Run "run-4" ended at 2026-06-15T10:19:00.000Z, before its claim at 2026-06-15T10:20:00.010Z: was the clock set? If not, report it',
+    ],
+  ],
+  ["an end was read from a file, whose clock moves in steps", { runs: withRun({ endedAtMs: at("10:20:00.012") }) }, []],
+  [
+    "an open run has an end",
+    { runs: withRun({ state: "running" }, { result: null, exit: null, lifelineHeld: true }) },
+    ['L4 Run "run-4" is recorded as running, and has an end at 2026-06-15T10:20:01.000Z: report it'],
+  ],
+  [
+    "a success has no exit code, and nothing is left in its folder",
+    { runs: withRun({ exitCode: null }, { result: null, exit: null }) },
+    ['L4 Run "run-4" is recorded as completed without an exit code, expected exit 0: report it'],
+  ],
+  [
+    "a success has the reason of a failure",
+    { runs: withRun({ reason: "timeout" }) },
+    ['L4 Run "run-4" is recorded as completed, timeout, exit 0, which contradicts itself'],
+  ],
+  [
+    "a document is gone",
+    { runs: withRun({}, { document: "gone" }) },
+    [
+      'L4 The document of run "run-4" is gone, expected at "/h/cron/output/a1/4.md": nothing to do if somebody removed it',
+    ],
+  ],
+  [
+    "a document is empty",
+    { runs: withRun({}, { document: "empty" }) },
+    ['L4 The document of run "run-4" is empty: look at "/h/cron/output/a1/4.md", nothing to do if somebody edited it'],
+  ],
+  [
+    "a document is another run's",
+    { runs: withRun({}, { document: "foreign" }) },
+    [
+      'L4 The document of run "run-4" is not the one that was written for it: look at "/h/cron/output/a1/4.md", nothing to do if somebody edited it',
+    ],
+  ],
+  [
+    "a document tells of a failure",
+    { runs: withRun({}, { document: "failure" }) },
+    [
+      'L4 Run "run-4" is recorded as completed, exit 0, and its document tells of a failure: look at "/h/cron/output/a1/4.md", and report it',
+    ],
+  ],
+  ["a document was removed for its age", { runs: withRun({}, { document: "none" }) }, []],
+  [
+    "a slot's decision is unknown",
+    { slots: withSlot("10:15:00", { decision: "done", reason: "on_time" }) },
+    [`L1 Slot 2026-06-15T10:15:00.000Z of job "a1" is "done" for "on_time", which no slot can be: ${see}`],
+  ],
+  [
+    "a slot's reason belongs to another decision",
+    { slots: withSlot("10:15:00", { decision: "skip", reason: "missed" }) },
+    [`L1 Slot 2026-06-15T10:15:00.000Z of job "a1" is "skip" for "missed", which no slot can be: ${see}`],
+  ],
+  [
+    "a folded slot was made a skipped one",
+    { slots: withSlot("10:10:00", { decision: "skip", reason: "overlap" }) },
+    [`L1 Slot 2026-06-15T10:10:00.000Z of job "a1" is "skip" and names run "run-1", expected none: ${see}`],
+  ],
+  [
+    "a slot that was served elsewhere names a run of ours",
+    { slots: withSlot("10:15:00", { runId: "run-1" }) },
+    [`L1 Slot 2026-06-15T10:15:00.000Z of job "a1" is "run" "elsewhere" and names run "run-1", expected none: ${see}`],
+  ],
+  [
+    "a folded slot names no run",
+    { slots: withSlot("10:10:00", { runId: null }) },
+    [`L1 Slot 2026-06-15T10:10:00.000Z of job "a1" is "coalesce" and names no run: ${see}`],
+  ],
+  [
+    "the line of a slot in the middle is gone",
+    { slots: without("10:15:00") },
+    [`L1 The schedule of job "a1" names 2026-06-15T10:15:00.000Z, ${nameless}`],
+  ],
+  [
+    "the oldest line of all is gone",
+    { slots: without("10:00:00") },
+    [
+      `L1 Run "run-0" was started for 2026-06-15T10:00:00.000Z, but that instant has no line: ${see}`,
+      `L1 The schedule of job "a1" names 2026-06-15T10:00:00.000Z, ${nameless}`,
+    ],
+  ],
+  ["the oldest history was deleted for its age", { slots: without("10:00:00"), keptFromMs: at("10:00:01") }, []],
+  [
+    "all lines are gone",
+    { runs: [], slots: () => [] },
+    ["10:00", "10:05", "10:10", "10:15", "10:20"].map(
+      (clock) => `L1 The schedule of job "a1" names 2026-06-15T${clock}:00.000Z, ${nameless}`,
+    ),
+  ],
+];
+
+test.each(tampered)("verifyLaws() tells of a history in which %s", (_, changes, found) => {
+  expect(show(evidence(changes))).toEqual(found);
+});
+
+test("persistingViolations() leaves what every look finds", () => {
+  const first = verifyLaws(evidence({ slots: without("10:15:00") }));
+  const second = verifyLaws(evidence({ slots: without("10:10:00") }));
+  const count = (before: typeof first, after: typeof first) =>
+    persistingViolations(before, after).flatMap((report) => report.violations).length;
+  expect([count(first, first), count(first, second)]).toEqual([1, 0]);
+});
