@@ -44,6 +44,8 @@ export interface Job {
   readonly repeatTimes: number | null;
   readonly repeatCompleted: number;
   readonly nextRunAt: StoredTime | null;
+  /** Why the record's `next_run_at` is no time, where it has one that nobody can read. The next write of it mends it, as Hermes does. */
+  readonly nextRunFault?: string;
   readonly lastRunAt: StoredTime | null;
   readonly lastStatus: string | null;
   readonly lastError: string | null;

@@ -90,6 +90,13 @@ export function openHome(sources: HomeSources, found: FoundHome): OpenHome {
       // A stored time without an offset was written by the server's own clock, whatever zone Hermes is told to use.
       naiveZone: createZone(null, serverOffsetMinutes(system)),
       nowText: () => formatInstant(system.clock.nowMs(), zone()),
+      onMended: (jobId, error, nextRunAt) =>
+        system.log.warn("the next run of a job could not be read and was computed anew", {
+          home: found.name,
+          job_id: jobId,
+          error,
+          next_run_at: nextRunAt,
+        }),
     }),
     pool: createGatePool(system, `${sources.stateFolder}/runs`, sources.launcherPath),
     hold() {

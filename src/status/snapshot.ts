@@ -176,7 +176,9 @@ function findAlerts(view: StatusView): AlertJson[] {
     for (const stray of home.strays) add("job_invalid", home.name, null, stray, null);
     for (const job of home.jobs) {
       const key = `${home.name}/${job.id}`;
-      if (job.fault !== null) add("job_invalid", home.name, job.id, job.fault, null);
+      // Until it is written anew, which the next tick does.
+      const fault = job.fault ?? (job.enabled ? (job.nextRunFault ?? null) : null);
+      if (fault !== null) add("job_invalid", home.name, job.id, fault, null);
       if (job.lastStatus === "error") {
         const orphan = orphaned.get(key);
         const lastMs = job.lastRunAt?.ms ?? null;

@@ -72,6 +72,8 @@ export interface JobStoreOptions {
   readonly nowText: () => string;
   /** What the installed Hermes is known to keep in records, where the records themselves do not show it yet. */
   readonly installed?: StoreFeatures;
+  /** Called when a `next_run_at` that nobody could read has been replaced: by an instant, or by none. */
+  readonly onMended?: (jobId: string, fault: string, nextRunAt: string) => void;
 }
 
 /** What is in memory of a file: its snapshot, and the text that a write starts from. */
@@ -170,12 +172,23 @@ export function createJobStore(system: StoreSystem, cronFolder: string, options:
     // Until the write is known to have worked nothing is known about the file.
     loaded = null;
     const identity = staged.commit();
+    tellMended(current, texts);
     // What we wrote is read back only when somebody asks, since whoever writes holds locks.
     written = () => {
       const records = [...current.records];
       for (const [index, text] of texts) records[index] = readRecord(text, options.naiveZone);
       return assemble(file, records, identity, true, options);
     };
+  }
+
+  function tellMended(current: LoadedStore, texts: ReadonlyMap<number, string>): void {
+    for (const [index, text] of texts) {
+      const job = current.records[index]?.job;
+      if (job?.nextRunFault === undefined) continue;
+      const mended = readRecord(text, options.naiveZone)?.job;
+      if (mended === undefined || mended.nextRunFault !== undefined) continue;
+      options.onMended?.(job.id, job.nextRunFault, mended.nextRunAt?.text ?? "none");
+    }
   }
 
   function writeUnder(lock: HeldLock, decide: DecidePatches, staged: StagedUpdate | null = null): void {

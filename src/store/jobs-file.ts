@@ -22,6 +22,7 @@ import type { Zone } from "../core/zone.ts";
 export const jobsFileBytesMax = 32 * 1024 * 1024;
 /** A job's id names its output folder; file systems allow 255 bytes. */
 const idLengthMax = 200;
+const expectedTime = "expected a time such as 2026-11-21T09:00:00+00:00";
 
 /** `jobs.json` holds something that Hermes would refuse to read. It is never written over. */
 export class CorruptStoreError extends Error {
@@ -128,6 +129,8 @@ export function readRecord(text: string, naiveZone: Zone): JobRecord | null {
   if (!isTrue(idValue)) return null;
   const id = asText(idValue);
   const { schedule, fault: scheduleFault } = readSchedule(record.schedule, naiveZone);
+  const nextRunAt = readTime(record.next_run_at, naiveZone);
+  const nextRunValue = record.next_run_at;
   const repeat = readRepeat(record.repeat);
   const script = textOrNull(record.script);
   const job: Job = {
@@ -145,7 +148,10 @@ export function readRecord(text: string, naiveZone: Zone): JobRecord | null {
     pausedReason: textOrNull(record.paused_reason),
     repeatTimes: repeat.times,
     repeatCompleted: repeat.completed,
-    nextRunAt: readTime(record.next_run_at, naiveZone),
+    nextRunAt,
+    ...(nextRunAt !== null || nextRunValue === null || nextRunValue === undefined || nextRunValue === ""
+      ? {}
+      : { nextRunFault: `The next_run_at is ${nameOf(nextRunValue)}, ${expectedTime}` }),
     lastRunAt: readTime(record.last_run_at, naiveZone),
     lastStatus: textOrNull(record.last_status),
     lastError: textOrNull(record.last_error),
@@ -159,7 +165,7 @@ export function readRecord(text: string, naiveZone: Zone): JobRecord | null {
     manualRunAt: textOrNull(record.manual_run_at),
     quotaHoldUntil: readTime(record.quota_hold_until, naiveZone),
     parkedAt: readParkedAt(record, schedule),
-    fault: idFault(idValue, id) ?? scheduleFault ?? repeat.fault,
+    fault: idFault(idValue, id) ?? scheduleFault ?? repeat.fault ?? onceFault(record, schedule, nextRunAt, naiveZone),
   };
   const runFields = ["failure_streak", "last_failure", "last_delivery_unverified", "last_dispatch", "pending_slot"];
   return { job, features: { runFields: runFields.some((key) => Object.hasOwn(record, key)) } };
@@ -478,6 +484,19 @@ function readSchedule(
     default:
       return faulty(`The schedule's kind is ${nameOf(value.kind)}, expected "cron", "interval" or "once"`);
   }
+}
+
+/** Why a one-shot would wait for ever: nothing says when it runs, and nothing that it ran. */
+function onceFault(
+  record: StoredRecord,
+  schedule: Schedule | null,
+  nextRunAt: StoredTime | null,
+  naiveZone: Zone,
+): string | null {
+  if (schedule?.kind !== "once" || schedule.runAtMs !== null || nextRunAt !== null) return null;
+  if (record.state === "completed" || readTime(record.last_run_at, naiveZone) !== null) return null;
+  const runAt = isObject<{ run_at?: unknown }>(record.schedule) ? record.schedule.run_at : undefined;
+  return `The schedule's run_at is ${nameOf(runAt)}, ${expectedTime}`;
 }
 
 /** Why croniter would refuse the expression, or null. */

@@ -200,6 +200,24 @@ test("read() refuses a link that leads nowhere or in a circle, until it leads to
   );
 });
 
+test("update() tells of each next_run_at that it replaced and that nobody could read, once it is written", () => {
+  const folder = createFolder();
+  const path = join(folder, "jobs.json");
+  const told: string[][] = [];
+  const store = openStore(folder, { onMended: (id, fault, now) => told.push([id, fault, now]) });
+  const unread = '{"id": "b", "next_run_at": "soon"}';
+  writeFileSync(path, `{"jobs": [${record("a")}, ${unread}, {"id": "c", "next_run_at": 5}]}`);
+  const patch = (id: string, nextRunAt: string | null) => store.update(() => new Map([[id, { nextRunAt }]]), waitMs);
+  patch("a", "2026-11-21T09:00:00+00:00");
+  expect(told).toEqual([]);
+  patch("b", "2026-11-21T09:00:00+00:00");
+  patch("b", "2026-11-21T10:00:00+00:00");
+  const expected = "expected a time such as 2026-11-21T09:00:00+00:00";
+  expect(told).toEqual([["b", `The next_run_at is "soon", ${expected}`, "2026-11-21T09:00:00+00:00"]]);
+  patch("c", null);
+  expect(told[1]).toEqual(["c", `The next_run_at is 5, ${expected}`, "none"]);
+});
+
 test("update() changes one record among 10,000 and no other byte but the time", () => {
   const folder = createFolder();
   const path = join(folder, "jobs.json");

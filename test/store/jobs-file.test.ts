@@ -187,6 +187,41 @@ for (const [fields, job] of readings) {
   });
 }
 
+test("readRecord() takes a one-shot of an unreadable time for faulty, unless something else says when it runs or that it ran", () => {
+  const faultOf = (runAt: string, more = "") =>
+    readRecord(`{"id": "a", "schedule": {"kind": "once"${runAt}}${more}}`, utc)?.job.fault;
+  for (const [runAt, value] of [
+    [', "run_at": "nonsense"', '"nonsense"'],
+    [', "run_at": null', "null"],
+    [', "run_at": 5', "5"],
+    [', "run_at": "2026-02-30T00:00:00Z"', '"2026-02-30T00:00:00Z"'],
+    [', "run_at": "2026-11-21T25:00:00"', '"2026-11-21T25:00:00"'],
+    ["", "missing"],
+  ] as const) {
+    const fault = `The schedule's run_at is ${value}, expected a time such as 2026-11-21T09:00:00+00:00`;
+    expect(faultOf(runAt)).toBe(fault);
+    expect(faultOf(runAt, ', "next_run_at": "soon"')).toBe(fault);
+    expect(faultOf(runAt, ', "next_run_at": "2026-11-21T09:00:00Z"')).toBe(null);
+    expect(faultOf(runAt, ', "last_run_at": "2026-11-21T09:00:00Z"')).toBe(null);
+    expect(faultOf(runAt, ', "state": "completed"')).toBe(null);
+  }
+});
+
+test("readRecord() says that it cannot read a next_run_at, and nothing of one that is good or not there", () => {
+  const said = (value: string) => readRecord(`{"id": "a", "next_run_at": ${value}}`, utc)?.job.nextRunFault;
+  for (const [value, shown] of [
+    ['"soon"', '"soon"'],
+    ["5", "5"],
+    ["true", "true"],
+    ["[]", "a list"],
+    ['"-1"', '"-1"'],
+  ] as const) {
+    expect(said(value)).toBe(`The next_run_at is ${shown}, expected a time such as 2026-11-21T09:00:00+00:00`);
+  }
+  for (const value of ["null", '""', '"2026-11-21T09:00:00Z"']) expect(said(value)).toBe(undefined);
+  expect(readRecord('{"id": "a"}', utc)?.job.nextRunFault).toBe(undefined);
+});
+
 const faults: readonly (readonly [record: string, fault: string])[] = [
   ['{"id": "../x"}', 'The id "../x" holds a slash, and it names the job\'s output folder'],
   ['{"id": "a\\\\b"}', 'The id "a\\\\b" holds a slash, and it names the job\'s output folder'],
