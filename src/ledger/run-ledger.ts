@@ -166,10 +166,12 @@ export function createRunLedger(
     `INSERT INTO run (${runColumns.join(", ")}) VALUES (${runColumns.map(() => "?").join(", ")})`,
   );
   const readState = database.prepare("SELECT state FROM run WHERE id = ?");
-  const startRun = database.prepare("UPDATE run SET state = ?, started_us = ? WHERE id = ?");
+  // The wall clock may be set back by a few milliseconds at any moment; that must not turn a run's life around.
+  const startRun = database.prepare("UPDATE run SET state = ?, started_us = max(?, claimed_us) WHERE id = ?");
   const adoptRun = database.prepare("UPDATE run SET state = ?, adopted = 1 WHERE id = ?");
   const closeRun = database.prepare(
-    `UPDATE run SET state = ?, reason = ?, exit_code = ?, signal = ?, error = ?, ended_us = ?,
+    `UPDATE run SET state = ?, reason = ?, exit_code = ?, signal = ?, error = ?,
+      ended_us = max(?, coalesce(started_us, claimed_us)),
       output_bytes = ?, output_path = coalesce(?, output_path), document_path = ? WHERE id = ?`,
   );
   const addOutputToRun = database.prepare(

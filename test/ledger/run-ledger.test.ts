@@ -142,6 +142,15 @@ test("close() lets the first cause win", () => {
   expect(ledger.run("r1")).toMatchObject({ state: "failed", reason: "timeout", error: "Ran longer than 5 s" });
 });
 
+test("a clock that is set back lets no run start before its claim, or end before its start", () => {
+  const ledger = open();
+  ledger.claim([run({ claimedAtMs: dayMs + 10 })]);
+  ledger.start("r1", dayMs + 2);
+  expect(ledger.run("r1")?.startedAtMs).toBe(dayMs + 10);
+  ledger.close("r1", end({ endedAtMs: dayMs + 5 }));
+  expect(ledger.run("r1")?.endedAtMs).toBe(dayMs + 10);
+});
+
 test("claim(), start(), adopt() and close() refuse a move that no run makes", () => {
   const ledger = open();
   expect(() => ledger.claim([run({ id: "r0" }), run({ state: "running" })])).toThrow(
