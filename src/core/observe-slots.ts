@@ -194,6 +194,17 @@ function observeFollowing(
   view: SlotView,
 ): Observation {
   const { followingMs: _, pending: __, ...plain } = cursor;
+  const isLong = schedule.kind === "cron" && cursor.nextAtMs !== null && cursor.resumedAtMs === undefined;
+  const passed = isLong ? passedInstants(schedule, cursor.nextAtMs, followingMs - sameInstantMs, view.zone) : null;
+  if (passed !== null && passed.restFromMs !== null) {
+    const decision: SlotDecision = { decision: "move", reason: "reanchored" };
+    return {
+      lines: passed.instants.map((atMs) => slotLine(job, atMs, decision, view.nowMs)),
+      unsettled: { ...plain, nextAtMs: passed.restFromMs, backlog: { untilMs: followingMs, decision, runId: null } },
+      servedBy: null,
+      wakeAtMs: view.nowMs,
+    };
+  }
   const awaited = cursor.pending === undefined ? plain : { ...plain, pending: cursor.pending };
   const lines = closeAwaited(
     job,

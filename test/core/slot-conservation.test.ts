@@ -6,6 +6,7 @@ import { type PlannedClaim, planTick, type SlotCursor, type TickPlan } from "../
 import type { Schedule } from "../../src/core/schedule.ts";
 import { restoreJob, settleJob } from "../../src/core/settle-job.ts";
 import type { SlotLine } from "../../src/core/slot.ts";
+import { verifyLaws } from "../../src/core/verify-laws.ts";
 import { createZone } from "../../src/core/zone.ts";
 import { at, sampleGates, sampleJob, stored } from "../helpers/sample-job.ts";
 import { createSeededRandom } from "../helpers/seeded-random.ts";
@@ -253,6 +254,26 @@ class History {
     return this.jobs.find((job) => job.id === id)?.kind === "prompt";
   }
 
+  /** What `verify` would find wrong with the lines alone. */
+  verify(): readonly string[] {
+    const cursors = new Map(this.cursors);
+    const store = { state: "same" } as const;
+    const reports = verifyLaws({
+      daemonLives: false,
+      keptFromMs: Number.NEGATIVE_INFINITY,
+      homes: [{ name: "h", path: "/h", zone, readable: true, jobs: this.jobs, cursors, store }],
+      runs: [],
+      slots: [...this.lines.values()].map((line) => ({ ...line, home: "h" })),
+      unknownFolders: [],
+      processes: null,
+    });
+    // The runs of these histories stand in no ledger, and their clock may move by microseconds between two anchors.
+    const expected = ["run_unknown", "double"];
+    return reports.flatMap(({ violations }) =>
+      violations.filter(({ kind }) => !expected.includes(kind)).map(({ message }) => message),
+    );
+  }
+
   replace(job: Job): void {
     this.jobs = this.jobs.map((one) => (one.id === job.id ? job : one));
   }
@@ -313,6 +334,7 @@ test("planTick() gives every instant that came exactly one final line, whatever 
       if (line.decision === "pending" && !history.isLeftToGateway(line.jobId))
         history.faults.push(`${key} stays pending ${line.reason}`);
     }
+    history.faults.push(...history.verify());
     faults.push(...history.faults.map((fault) => `seed ${seed}: ${fault}`));
   }
   expect(faults).toEqual([]);
