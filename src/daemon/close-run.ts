@@ -51,7 +51,7 @@ export function closeRuns(parts: DaemonParts, home: HomeRuntime, endedRuns: read
   parts.fault("before-ledger-close");
   parts.ledger.transaction(() => {
     for (const { ended, result, folder, documentPath, outputBytes } of closings) {
-      noteStart(parts, ended.run, folder);
+      noteStart(parts, ended.run, folder, result.outcome.success);
       parts.ledger.close(ended.run.id, {
         state: result.outcome.success ? "completed" : "failed",
         reason: result.outcome.reason,
@@ -72,10 +72,18 @@ export function closeRuns(parts: DaemonParts, home: HomeRuntime, endedRuns: read
   return unsettled;
 }
 
-/** A daemon that died right after it opened a gate left the row at `claimed`; the launcher's own file knows better. */
-export function noteStart(parts: DaemonParts, run: Run, folder: RunFolder): void {
-  const started = parts.system.files.stat(folder.started);
-  if (started === null || parts.ledger.run(run.id)?.state !== "claimed") return;
+/**
+ * A daemon that died right after it opened a gate left the row at `claimed`; the launcher's own files know better. A crash of the
+ * machine can take any of them, but what succeeded did start.
+ */
+export function noteStart(parts: DaemonParts, run: Run, folder: RunFolder, success: boolean): void {
+  const { files } = parts.system;
+  const started = files.stat(folder.started) ?? files.stat(folder.exit);
+  if ((started === null && !success) || parts.ledger.run(run.id)?.state !== "claimed") return;
+  if (started === null) {
+    parts.ledger.start(run.id, run.claimedAtMs);
+    return;
+  }
   // The kernel stamps files with a clock that moves in steps of up to 10 ms, so a file may look older than the claim before it.
   parts.ledger.start(run.id, Math.max(run.claimedAtMs, Number(started.modifiedNs / 1000n) / 1000));
 }

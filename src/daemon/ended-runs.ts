@@ -146,8 +146,8 @@ export function createEndedRuns(
   function recordEnds(ends: readonly EndedRun[]): void {
     parts.ledger.transaction(() => {
       for (const { run, end, endedAtMs } of ends) {
-        noteStart(parts, run, runFolder(parts.stateFolder, run.id));
         const success = end.cause === null && end.exitCode === 0;
+        noteStart(parts, run, runFolder(parts.stateFolder, run.id), success);
         parts.ledger.close(run.id, {
           state: success ? "completed" : "failed",
           reason: success ? null : (end.cause ?? (end.signal === null ? "exit" : "signal")),

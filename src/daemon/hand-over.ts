@@ -13,8 +13,13 @@ export function leaveNote({ ledger, system }: DaemonParts, key: string, value: s
 export function wasHandedOver(parts: DaemonParts): boolean {
   const note = parts.ledger.note("hand_over");
   if (note === null) return false;
-  const value = JSON.parse(note) as { readonly boot_id?: string };
-  return value.boot_id === parts.system.processes.bootId();
+  try {
+    const value = JSON.parse(note) as { readonly boot_id?: string } | null;
+    return value?.boot_id === parts.system.processes.bootId();
+  } catch (error) {
+    parts.system.log.warn("the note of the hand-over cannot be read; it counts as none", { error: String(error) });
+    return false;
+  }
 }
 
 /** To be called when all that was handed over is adopted and nothing new has started: a kill before that must not make orphans of it. */

@@ -2,7 +2,6 @@ import type { Child } from "../child/child-table.ts";
 import type { LimitWatch } from "../child/limit-runs.ts";
 import type { RunLimits } from "../child/run-limits.ts";
 import type { RunStopper } from "../child/stop-run.ts";
-import { InvariantError } from "../core/invariant-error.ts";
 import type { Job } from "../core/job.ts";
 import type { Run } from "../core/run.ts";
 import { mayBeClaimed, restoreJob } from "../core/settle-job.ts";
@@ -51,19 +50,27 @@ export function createLeftRuns(
 ): LeftRuns {
   const { system } = parts;
   const cleared = new WeakSet<HomeRuntime>();
+  /** Runs that could not be decided at first, and were told of. */
+  const undecided = new Set<string>();
   let timer: Timer | null = null;
   let halted = false;
 
-  /** A run that cannot be decided, most likely because the disk is full, keeps its home waiting and is looked at again. */
+  /**
+   * A run that cannot be decided, most likely because the disk is full, keeps its home waiting and is looked at again. Even a broken
+   * invariant does only that: ending for it would end every daemon to come at the same run, and serve no other home ever again.
+   */
   function recoverOne(run: Run, handedOver: boolean, looks: number): void {
     try {
       decide(run, handedOver, looks);
       const home = homes().get(run.home);
       if (home?.recovering === 0) noteEndsFault(system.log, home, null);
     } catch (error) {
-      if (!(error instanceof Error) || error instanceof InvariantError) throw error;
+      if (!(error instanceof Error)) throw error;
       const home = homes().get(run.home);
       if (home !== undefined) noteEndsFault(system.log, home, error);
+      else if (!undecided.has(run.id))
+        system.log.error("a run could not be decided yet", { run_id: run.id, error: error.message });
+      undecided.add(run.id);
       lookAgain(run, undecidedRetryMs, () => recoverOne(run, handedOver, looks));
     }
   }
@@ -84,7 +91,7 @@ export function createLeftRuns(
     const home = homes().get(run.home) ?? null;
     const job = jobOf(home ?? undefined, run.jobId);
     const found = recoverRun(parts, run, handedOver, job === null || mayBeClaimed(job, run));
-    if (found.kind !== "wait" || looks === 0) {
+    if ((found.kind !== "wait" || looks === 0) && !undecided.has(run.id)) {
       system.log.info("found a run that an earlier daemon left open", {
         run_id: run.id,
         home: run.home,

@@ -41,9 +41,13 @@ export function recoverRun(parts: DaemonParts, run: Run, handedOver: boolean, is
   const sameBoot = run.fingerprint.bootId === system.processes.bootId();
   const held = sameBoot && isLifelineHeld(parts, run.id);
   const started = system.files.stat(folder.started) !== null;
-  // A crash of the machine can take the file `started` with it, but no claim that was there before the gate opened.
-  const isNotOpened = sameBoot || (run.state === "claimed" && !isClaimed);
-  if (isNotOpened && !started) return { kind: held ? "wait" : "void", run };
+  // A crash of the machine can take the file `started` with it, and anybody the whole folder, but neither takes a claim that was
+  // there before the gate opened. A row that says running knows of the gate by itself.
+  const isTold = sameBoot && system.files.stat(folder.path) !== null;
+  const isNotOpened = run.state === "claimed" && !started && (isTold || !isClaimed);
+  // Without its folder the lifeline says nothing.
+  const isThere = held || (sameBoot && !isTold && isLauncherAlive(parts, run));
+  if (isNotOpened) return { kind: isThere ? "wait" : "void", run };
   if (!held) {
     // The launcher may have written its exit file between the two looks.
     const late = knownEnd(parts, run);
@@ -67,6 +71,9 @@ export function knownEnd(parts: DaemonParts, run: Run): EndedRun | null {
   const folder = runFolder(parts.stateFolder, run.id);
   const result = readRunResult(parts.system, folder);
   if (result !== null) return { run, end: result.end, endedAtMs: result.endedAtMs };
+  if (parts.system.files.stat(folder.result) !== null) {
+    parts.system.log.warn("the result file of a run cannot be read; it counts as none", { run_id: run.id });
+  }
   const exit: ScriptEnd | null = readExit(parts.system, folder);
   if (exit === null) return null;
   // One that was asked to leave while it ran may well end with 0 for it.

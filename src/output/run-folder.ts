@@ -59,9 +59,23 @@ export interface RunResult {
   readonly documentName: string;
 }
 
-export function readRunResult(system: System, folder: RunFolder): RunResult | null {
+/** Null also for a file that a fault of the disk left empty or torn: what else is known of the run then counts. */
+export function readRunResult(system: Pick<System, "files">, folder: RunFolder): RunResult | null {
   if (system.files.stat(folder.result) === null) return null;
-  return JSON.parse(system.files.readText(folder.result)) as RunResult;
+  return parseRunResult(system.files.readText(folder.result));
+}
+
+function parseRunResult(text: string): RunResult | null {
+  let found: Partial<RunResult> | null;
+  try {
+    found = JSON.parse(text) as Partial<RunResult> | null;
+  } catch {
+    return null;
+  }
+  const { end, endedAtMs, stdoutBytes, documentName } = found ?? {};
+  if (typeof end !== "object" || end === null || !("exitCode" in end) || !("cause" in end)) return null;
+  if (typeof endedAtMs !== "number" || typeof stdoutBytes !== "number" || typeof documentName !== "string") return null;
+  return { end, endedAtMs, stdoutBytes, documentName };
 }
 
 export function writeRunResult(system: System, folder: RunFolder, result: RunResult): void {

@@ -452,13 +452,22 @@ test("logs prints the output of a run, and of a job's latest", async () => {
   expect(document).toEqual({ run: nightly, output: "four\n" });
 });
 
+/** What the daemon knows of an ended run. */
+const resultText = (stdoutBytes: number): string =>
+  JSON.stringify({
+    end: { exitCode: 0, signal: null, signalNumber: null, cause: null, causeText: null },
+    endedAtMs: 0,
+    stdoutBytes,
+    documentName: "1970-01-01_00-00-00",
+  });
+
 test("logs prints both streams of a run once, before and after they are joined", async () => {
   prepare();
   const folder = "supervisor/runs/run000000003";
   home.write(`${folder}/output.log`, "out\n");
   home.write(`${folder}/errors.log`, "err\n");
   expect((await home.run("logs", "hourly")).out).toBe("out\nerr\n");
-  home.write(`${folder}/result.json`, JSON.stringify({ stdoutBytes: 4 }));
+  home.write(`${folder}/result.json`, resultText(4));
   expect((await home.run("logs", "hourly")).out).toBe("out\nerr\n");
   home.write(`${folder}/output.log`, "out\nerr\n");
   expect((await home.run("logs", "hourly")).out).toBe("out\nerr\n");
@@ -472,7 +481,7 @@ test("logs -f ends with its run and leaves nothing out", async () => {
   const following = home.run("logs", "-f", "hourly");
   home.write(`${folder}/output.log`, "first\nsecond\n");
   home.write(`${folder}/errors.log`, "oh\n");
-  home.write(`${folder}/result.json`, JSON.stringify({ stdoutBytes: 13 }));
+  home.write(`${folder}/result.json`, resultText(13));
   home.write(`${folder}/output.log`, "first\nsecond\noh\n");
   home.ledger((ledger) => {
     ledger.close("run000000003", completed());

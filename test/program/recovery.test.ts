@@ -248,6 +248,82 @@ test("a run that was asked to end and did while no daemon was there has the caus
   expect(await settled(home)).toMatchObject([{ id: run.id, state: "failed", reason: "stopped", exit_code: 5 }]);
 });
 
+for (const state of ["claimed", "running"] as const) {
+  test(`a run that is ${state} and whose folder is gone is an orphan: what lives of it is ended, and it is not served again`, async () => {
+    const home = makeSupervisedHome();
+    home.script("job.sh", `echo $$ >> ${home.path}/pids\nsleep 600\n`);
+    home.writeJobs([scriptJob(id, 60, "job.sh", { next_run_at: isoIn(-500) })]);
+    const daemon = home.start(state === "claimed" ? { HERMES_SUPERVISOR_FAULT: "after-open" } : {});
+    const path = join(home.path, "pids");
+    const pid = await until(() => existsSync(path) && Number(readFileSync(path, "utf8")));
+    const run = await until(() => home.runs().find((one) => one.state === state));
+    daemon.kill("SIGKILL");
+    await daemon.exited;
+    rmSync(run.output_path!.replace("/output.log", ""), { recursive: true });
+    const next = home.start();
+    await next.said('"ready"');
+    expect(await settled(home)).toMatchObject([{ id: run.id, state: "failed", reason: "orphaned", exit_code: null }]);
+    expect(isAlive(pid)).toBe(false);
+    expect(readFileSync(path, "utf8")).toBe(`${pid}\n`);
+    expect(home.job(id)).toMatchObject({ last_status: "error", repeat: { completed: 1 } });
+    expect(home.ask("verify")).toMatchObject({ status: 0, json: { ok: true } });
+  });
+}
+
+test("a run that is running without its started file is decided all the same", async () => {
+  const { home, daemon, run, pid } = await startOne();
+  await end(daemon, "SIGKILL");
+  rmSync(run.output_path!.replace("output.log", "started"));
+  home.start();
+  expect(await settled(home)).toMatchObject([{ id: run.id, state: "failed", reason: "orphaned" }]);
+  expect(isAlive(pid)).toBe(false);
+});
+
+test("a run that ended well and is known to have by one file alone is completed, whatever a crash of the machine took", async () => {
+  const home = makeSupervisedHome();
+  home.script("job.sh", "true\n");
+  home.writeJobs([scriptJob(id, 60, "job.sh", { next_run_at: isoIn(-500) })]);
+  const daemon = home.start({ HERMES_SUPERVISOR_FAULT: "after-open" });
+  await daemon.exited;
+  const exit = home.runs()[0]!.output_path!.replace("output.log", "exit");
+  await until(() => existsSync(exit) && readFileSync(exit, "utf8").endsWith("\n"));
+  rmSync(exit.replace(/exit$/, "started"));
+  await home.start().said('"ready"');
+  expect(await settled(home)).toMatchObject([{ state: "completed", reason: null, exit_code: 0 }]);
+});
+
+for (const { text, exit, expected } of [
+  { text: "", exit: "5\n", expected: { reason: "exit", exit_code: 5 } },
+  { text: '{"end": {"exitC', exit: null, expected: { reason: "orphaned", exit_code: null } },
+  { text: "[1]\n", exit: null, expected: { reason: "orphaned", exit_code: null } },
+  { text: '{"end": {}, "endedAtMs": "now"}', exit: "0\n", expected: { state: "completed", exit_code: 0 } },
+]) {
+  test(`the result file ${JSON.stringify(text)} is none, and ${exit === null ? "without an exit file the run is an orphan" : "the exit file counts"}`, async () => {
+    const { home, daemon, run, pid } = await startOne();
+    await end(daemon, "SIGKILL");
+    process.kill(-run.pid, "SIGKILL");
+    await until(() => !isAlive(pid) && !isAlive(run.pid));
+    const result = run.output_path!.replace("output.log", "result.json");
+    writeFileSync(result, text);
+    if (exit !== null) writeFileSync(result.replace("result.json", "exit"), exit);
+    const next = home.start();
+    expect(await settled(home)).toMatchObject([{ id: run.id, ...expected }]);
+    expect(next.log()).toContain('"the result file of a run cannot be read; it counts as none"');
+    expect(home.ask("verify")).toMatchObject({ status: 0, json: { ok: true } });
+  });
+}
+
+test("a hand-over note that cannot be read is none", async () => {
+  const { home, daemon, pid, run } = await startOne();
+  await end(daemon, "SIGTERM");
+  const ledger = new DatabaseSync(join(home.state, "supervisor.db"), { timeout: 5000 });
+  ledger.prepare("UPDATE note SET value = '{\"boot_' WHERE key = 'hand_over'").run();
+  ledger.close();
+  await home.start().said('"ready"');
+  expect(await settled(home)).toMatchObject([{ id: run.id, state: "failed", reason: "orphaned", adopted: false }]);
+  expect(isAlive(pid)).toBe(false);
+});
+
 for (const kind of ["dead", "living"] as const) {
   test(`50 orphans that are ${kind} by the next start are all decided, and how fast is printed`, async () => {
     const home = makeSupervisedHome();
