@@ -117,7 +117,11 @@ time.sleep(600)
 test("what an ended run hid is ended while an older run goes on, and what that hid is not", async () => {
   const home = makeHome({ "older.py": "", "younger.py": "" });
   home.script("older.py", `${hide(home.path, "of-older", "go")}\ntime.sleep(600)\n`);
-  home.script("younger.py", hide(home.path, "of-younger"));
+  const hidden = join(home.path, "of-younger");
+  home.script(
+    "younger.py",
+    `${hide(home.path, "of-younger")}\nwhile not os.path.exists("${hidden}"): time.sleep(0.02)\n`,
+  );
   const daemon = home.start({ HERMES_SUPERVISOR_WITHOUT: "groups" });
   await daemon.said("ready");
   const older = run(home, "older.py");
@@ -125,7 +129,7 @@ test("what an ended run hid is ended while an older run goes on, and what that h
   home.file("go", "");
   const kept = await pidIn(home, "of-older");
   await ended(home, run(home, "younger.py"));
-  const younger = Number(readFileSync(join(home.path, "of-younger"), "utf8"));
+  const younger = await pidIn(home, "of-younger");
   expect([kept, younger].map(isAlive)).toEqual([true, false]);
 });
 
