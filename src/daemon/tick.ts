@@ -148,10 +148,8 @@ function claimDue(
       (snapshot) => {
         // The jobs lock is held from here on: this plan is made of what nobody else can change any more.
         parts.fault("before-plan");
-        const plan = planUnderLock(parts, home, look, snapshot, fences);
+        const plan = planUnderLock(parts, home, look, staged, snapshot, fences);
         const ready = plan === look.plan ? staged : null;
-        // Whatever else is written needs the ledger for itself.
-        if (ready === null) staged?.ledger.rollback();
         claimed = ready?.claims ?? durableClaims(home, plan, snapshot.jobs);
         commitLedger(parts, ready?.ledger ?? parts.ledger.stage(() => writeRows(parts, home, plan, claimed)));
         made = plan;
@@ -178,10 +176,13 @@ function planUnderLock(
   parts: DaemonParts,
   home: HomeRuntime,
   look: Look,
+  staged: StagedClaims | null,
   snapshot: StoreSnapshot,
   fences: FireFences,
 ): TickPlan {
   if (snapshot === look.snapshot && fences.busy.size === 0 && home.hold() === look.input.hold) return look.plan;
+  // A plan asks the ledger what was served: rows of ours that never come into force must not answer.
+  staged?.ledger.rollback();
   const input = { ...tickInput(parts, home, snapshot.jobs), busyJobs: fences.busy };
   const plan = planTick(input);
   const unfenced = plan.claims.map((claim) => claim.jobId).filter((jobId) => !fences.held.has(jobId));
