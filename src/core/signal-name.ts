@@ -15,11 +15,21 @@ const names: Readonly<Record<number, string>> = {
   13: "SIGPIPE",
   14: "SIGALRM",
   15: "SIGTERM",
+  16: "SIGSTKFLT",
   24: "SIGXCPU",
   25: "SIGXFSZ",
+  26: "SIGVTALRM",
+  27: "SIGPROF",
+  29: "SIGIO",
+  30: "SIGPWR",
   31: "SIGSYS",
 };
 
+/** The real-time signals that the C library leaves to programs; each of them ends one that does not expect it. */
+const realTimeMin = 34;
+const realTimeMax = 64;
+
 export function signalName(number: number): string | null {
-  return names[number] ?? null;
+  if (number < realTimeMin || number > realTimeMax) return names[number] ?? null;
+  return number === realTimeMin ? "SIGRTMIN" : `SIGRTMIN+${number - realTimeMin}`;
 }
