@@ -213,6 +213,7 @@ export function createReader(parts: CommandParts): Reader {
           waiting: null,
           tickLock: tickLock(system, home.path),
           configError: home.configError?.message ?? null,
+          configWarnings: home.hermes.warnings,
         }),
       );
       return statusSnapshot({

@@ -83,6 +83,7 @@ export function createControlActions(
         sinceMs: lockBusy?.sinceMs ?? null,
       },
       configError: home.settings.error,
+      configWarnings: home.settings.hermesWarnings,
     };
   }
 

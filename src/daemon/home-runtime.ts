@@ -29,6 +29,8 @@ export interface HomeSettings {
   readonly error: string | null;
   /** False while no good version of these files was ever seen: nothing runs by guesses about its time, limits and variables. */
   readonly usable: boolean;
+  /** Settings of Hermes that are passed over because they cannot be used; among the warnings, too. */
+  readonly hermesWarnings: readonly string[];
   /** What in them is passed over, in sentences without values. */
   readonly warnings: readonly string[];
 }

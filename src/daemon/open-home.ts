@@ -178,6 +178,7 @@ function settingsOf(
     bash: findOnPath(system, path, "bash") ?? (system.files.stat("/bin/bash") === null ? null : "/bin/bash"),
     error: errors.length === 0 ? null : errors.join("; "),
     usable,
+    hermesWarnings: hermes.warnings,
     warnings: [...hermes.warnings, ...snapshot.warnings],
   };
 }

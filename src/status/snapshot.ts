@@ -82,6 +82,8 @@ export interface HomeView {
   readonly tickLock: { readonly held: boolean; readonly holderPid: number | null; readonly sinceMs: number | null };
   /** Why the home's config is not in force as it stands, or null. */
   readonly configError: string | null;
+  /** One sentence for each setting of Hermes that is passed over because it cannot be used. */
+  readonly configWarnings: readonly string[];
 }
 
 export interface StatusView {
@@ -166,6 +168,7 @@ function findAlerts(view: StatusView): AlertJson[] {
   }
   for (const home of view.homes) {
     if (home.configError !== null) add("config_invalid", home.name, null, home.configError, null);
+    for (const warning of home.configWarnings) add("config_invalid", home.name, null, warning, null);
     if (home.state === "degraded") add("home_degraded", home.name, null, home.reason ?? "Degraded", null);
     if (home.state === "unsupported") add("home_unsupported", home.name, null, home.reason ?? "Unsupported", null);
     const { held, holderPid, sinceMs } = home.tickLock;

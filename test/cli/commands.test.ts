@@ -1,6 +1,6 @@
 import { createServer, type Server } from "node:http";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
 import { createLocks } from "../../src/system/flock.ts";
 import { type CliHome, claimedRun, completed, createCliHome, nowMs, record, slot } from "./cli-home.ts";
 
@@ -605,6 +605,37 @@ ok       ${home.root}/profiles/work/config.yaml
   expect((await home.run("config", "show")).exitCode).toBe(3);
   const { alerts } = JSON.parse((await home.run("status", "--json")).out);
   expect(alerts[0]).toMatchObject({ kind: "config_invalid", home: null });
+});
+
+test("config check and status warn of a setting of Hermes that is passed over, and that is no failure", async () => {
+  const own = createCliHome({ HERMES_TIMEZONE: "" });
+  onTestFinished(() => own.remove());
+  own.write("config.yaml", "timezone: Mars/Phobos\ncron:\n  max_parallel_jobs: many\n");
+  const passedOver =
+    'cron.max_parallel_jobs is "many", expected a whole number from 0, which means unbounded; it is passed over';
+  const zone = 'timezone is "Mars/Phobos", expected an IANA name such as Europe/Berlin; the server\'s own zone is used';
+  expect(await own.run("config", "check")).toEqual({
+    exitCode: 0,
+    out: `ok       ${own.state}/config.yaml (no such file: the defaults count)
+warning  ${own.root}/config.yaml: ${passedOver}
+warning  ${own.root}/config.yaml: ${zone}
+`,
+    error: "",
+  });
+  expect(JSON.parse((await own.run("config", "check", "--json")).out)).toEqual({
+    ok: true,
+    files: [
+      { path: `${own.state}/config.yaml`, home: null, state: "ok", errors: [], warnings: [] },
+      { path: `${own.root}/config.yaml`, home: "default", state: "ok", errors: [], warnings: [passedOver, zone] },
+    ],
+  });
+  const status = JSON.parse((await own.run("status", "--json")).out);
+  expect(status.homes[0]).toMatchObject({ state: "active", config: { state: "ok", error: null } });
+  expect(status.alerts).toEqual([
+    { kind: "config_invalid", home: "default", job_id: null, message: passedOver, since: null },
+    { kind: "config_invalid", home: "default", job_id: null, message: zone, since: null },
+  ]);
+  expect((await own.run("status")).out).toContain("Mars/Phobos");
 });
 
 test("config show gives each value with its source", async () => {

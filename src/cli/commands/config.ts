@@ -14,6 +14,8 @@ interface CheckedFile {
   /** Null for the host's own file. */
   readonly home: string | null;
   readonly error: ConfigError | null;
+  /** What is passed over because it cannot be used, and is no failure. */
+  readonly warnings: readonly string[];
 }
 
 export function configPath(parts: CommandParts, options: ConfigOptions): ExitCode {
@@ -29,11 +31,12 @@ export function configCheck(parts: CommandParts, options: ConfigOptions): ExitCo
   const files = checkFiles(reader);
   const bad = files.filter((file) => file.error !== null);
   if (options.json) {
-    const listed = files.map(({ path, home, error }) => ({
+    const listed = files.map(({ path, home, error, warnings }) => ({
       path,
       home,
       state: error === null ? "ok" : "invalid",
       errors: allErrors(error).map(({ message, line, column }) => ({ message, line, column })),
+      warnings,
     }));
     const first = bad[0]?.error;
     const failure =
@@ -41,12 +44,15 @@ export function configCheck(parts: CommandParts, options: ConfigOptions): ExitCo
     terminal.out(formatJson({ ok: bad.length === 0, files: listed, ...failure }));
     return bad.length === 0 ? exitCodes.done : exitCodes.configInvalid;
   }
-  for (const { path, error } of files) {
-    if (error === null) {
+  for (const { path, error, warnings } of files) {
+    for (const warning of warnings) {
+      terminal.out(`${paint(terminal, "yellow", "warning")}  ${printable(path)}: ${printable(warning)}\n`);
+    }
+    if (error === null && warnings.length === 0) {
       const missing = parts.system.files.stat(path) === null ? " (no such file: the defaults count)" : "";
       terminal.out(`${paint(terminal, "green", "ok")}       ${printable(path)}${missing}\n`);
-      continue;
     }
+    if (error === null) continue;
     terminal.out(`${paint(terminal, "red", "invalid")}  ${printable(path)}\n`);
     for (const each of allErrors(error)) {
       const snippet = each.snippet === null ? "" : `${each.snippet.split("\n").map(printable).join("\n")}\n`;
@@ -88,8 +94,13 @@ export function configShow(parts: CommandParts, options: ConfigOptions): ExitCod
 
 function checkFiles(reader: Reader): readonly CheckedFile[] {
   return [
-    { path: reader.hostConfigPath, home: null, error: reader.host().error },
-    ...reader.homes().map((home) => ({ path: home.configPath, home: home.name, error: home.configError })),
+    { path: reader.hostConfigPath, home: null, error: reader.host().error, warnings: [] },
+    ...reader.homes().map((home) => ({
+      path: home.configPath,
+      home: home.name,
+      error: home.configError,
+      warnings: home.hermes.warnings,
+    })),
   ];
 }
 
