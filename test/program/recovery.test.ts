@@ -248,6 +248,15 @@ test("a run that was asked to end and did while no daemon was there has the caus
   expect(await settled(home)).toMatchObject([{ id: run.id, state: "failed", reason: "stopped", exit_code: 5 }]);
 });
 
+test("a run whose cause cannot be written down is stopped all the same", async () => {
+  const { home, daemon, pid, run } = await startOne();
+  rmSync(run.output_path!.replace("/output.log", ""), { recursive: true });
+  home.ask("stop", run.id);
+  expect(await settled(home)).toMatchObject([{ id: run.id, state: "failed", reason: "stopped" }]);
+  expect(isAlive(pid)).toBe(false);
+  await daemon.said('"the cause for which a run is stopped could not be written down"');
+});
+
 for (const state of ["claimed", "running"] as const) {
   test(`a run that is ${state} and whose folder is gone is an orphan: what lives of it is ended, and it is not served again`, async () => {
     const home = makeSupervisedHome();
