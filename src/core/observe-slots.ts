@@ -3,7 +3,7 @@ import type { Job, StoredTime } from "./job.ts";
 import { instantsMax, type PassedInstants, passedInstants, passedSincePause } from "./missed-occurrence.ts";
 import { isOccurrence } from "./next-occurrence.ts";
 import type { Schedule } from "./schedule.ts";
-import type { PendingReason, PendingSlots, SlotCursor, SlotDecision, SlotLine } from "./slot.ts";
+import type { PendingReason, PendingSlots, SlotCursor, SlotDecision, SlotLine, SlotStretch } from "./slot.ts";
 import type { Zone } from "./zone.ts";
 
 /** What a tick knows beside the job itself. */
@@ -51,6 +51,17 @@ export function unbrokenSince(fresh: SlotCursor, before: SlotCursor | undefined,
   const [earlierMs, laterMs] = [Math.min(before.nextAtMs, nextAtMs), Math.max(before.nextAtMs, nextAtMs)];
   const rule = parseScheduleKey(fresh.scheduleText);
   return rule.kind === "interval" && isStep(rule.minutes, earlierMs, laterMs) ? before.sinceMs : startMs;
+}
+
+const earlierMax = 50;
+
+/** `SlotCursor.earlier` of a cursor that follows another and is unbroken since `sinceMs`. */
+export function earlierStretches(before: SlotCursor | undefined, sinceMs: number | null): readonly SlotStretch[] {
+  const earlier = before?.earlier ?? [];
+  if (before?.sinceMs === undefined || before.nextAtMs === null || before.sinceMs === sinceMs) return earlier;
+  if (before.nextAtMs <= before.sinceMs) return earlier;
+  const { scheduleText, nextAtMs } = before;
+  return [...earlier, { scheduleText, sinceMs: before.sinceMs, nextAtMs }].slice(-earlierMax);
 }
 
 /** The rule alone, as one text: what a cursor remembers of a schedule. */

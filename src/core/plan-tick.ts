@@ -9,6 +9,7 @@ import { computeNextRun, nextOccurrence, onceGraceMs } from "./next-occurrence.t
 import {
   closeAwaited,
   continueBacklog,
+  earlierStretches,
   formatScheduleKey,
   isNamedSince,
   isSameInstant,
@@ -177,9 +178,14 @@ function withSince(
   { cursors: known, nowMs }: TickInput,
 ): TickPlan["cursors"] {
   const dated = new Map<string, SlotCursor>();
-  for (const [id, { sinceMs: _, ...cursor }] of cursors) {
+  for (const [id, { sinceMs: _, earlier: __, ...cursor }] of cursors) {
     const sinceMs = unbrokenSince(cursor, known.get(id), nowMs);
-    dated.set(id, sinceMs === null ? cursor : { ...cursor, sinceMs });
+    const earlier = earlierStretches(known.get(id), sinceMs);
+    dated.set(id, {
+      ...cursor,
+      ...(sinceMs === null ? {} : { sinceMs }),
+      ...(earlier.length === 0 ? {} : { earlier }),
+    });
   }
   return dated;
 }

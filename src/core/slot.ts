@@ -43,6 +43,8 @@ export interface SlotCursor {
    * Absent where that is not known.
    */
   readonly sinceMs?: number;
+  /** What was followed so before, oldest first: the newest few. */
+  readonly earlier?: readonly SlotStretch[];
   /** The schedule that this instant came from, as text, to tell an edit from the passing of time. */
   readonly scheduleText: string;
   /** False while the job is paused or completed, and so has no slots. */
@@ -58,6 +60,13 @@ export interface SlotCursor {
   readonly resumedAtMs?: number;
   /** The foreign `fire_claim.by` that was counted as the run of an instant, so that it is not counted for the next one too. */
   readonly servedBy?: string;
+}
+
+/** A rule that was followed without a break: every instant that it names from `sinceMs` up to, not including, `nextAtMs` has a line. */
+export interface SlotStretch {
+  readonly scheduleText: string;
+  readonly sinceMs: number;
+  readonly nextAtMs: number;
 }
 
 export interface PendingSlots {

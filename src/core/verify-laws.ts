@@ -3,7 +3,7 @@ import { nextOccurrence } from "./next-occurrence.ts";
 import { parseScheduleKey } from "./observe-slots.ts";
 import type { Run } from "./run.ts";
 import { runStates } from "./run-states.ts";
-import { isSlotDecision, type SlotCursor, type SlotLine } from "./slot.ts";
+import { isSlotDecision, type SlotCursor, type SlotLine, type SlotStretch } from "./slot.ts";
 import type { Zone } from "./zone.ts";
 
 /** How a script ended, as a file in its run's folder tells it. */
@@ -133,7 +133,7 @@ function conservation({ homes, runs, slots, keptFromMs }: Evidence): LawReport {
         if (line.scheduledAtMs - (own[index - 1]?.scheduledAtMs ?? Number.NEGATIVE_INFINITY) >= 1) continue;
         violations.push(ofSlot(line, "double", `It has two lines, expected one: ${seeSlots(jobId)}`));
       }
-      for (const atMs of missingInstants(home, cursor, own, keptFromMs)) {
+      for (const atMs of stretchesOf(cursor).flatMap((each) => missingInstants(home, each, own, keptFromMs))) {
         const text = `The schedule of job "${jobId}" names ${iso(atMs)}, and no line says what became of it: ${seeSlots(jobId)}, and report it`;
         violations.push({ message: text, kind: "gap", home: home.name, jobId, runId: null, atMs });
       }
@@ -202,19 +202,23 @@ function unlistedRuns(
   });
 }
 
+function stretchesOf(cursor: SlotCursor): readonly SlotStretch[] {
+  const { scheduleText, sinceMs, nextAtMs, earlier = [] } = cursor;
+  const isFollowed = sinceMs !== undefined && nextAtMs !== null && cursor.enabled;
+  return isFollowed ? [...earlier, { scheduleText, sinceMs, nextAtMs }] : earlier;
+}
+
 /** Instants without a line, as far back as the job's rule is known to have held without a break. */
 function missingInstants(
   home: HomeEvidence,
-  cursor: SlotCursor,
+  { scheduleText, sinceMs, nextAtMs }: SlotStretch,
   own: Evidence["slots"],
   keptFromMs: number,
 ): readonly number[] {
-  const { sinceMs, nextAtMs } = cursor;
-  if (sinceMs === undefined || nextAtMs === null || !cursor.enabled) return [];
-  const schedule = parseScheduleKey(cursor.scheduleText);
+  const schedule = parseScheduleKey(scheduleText);
   if (schedule.kind === "once") return [];
-  const movedMs = own.findLast((line) => line.decision === "move")?.scheduledAtMs ?? Number.NEGATIVE_INFINITY;
-  const fromMs = Math.max(sinceMs, keptFromMs, movedMs + 1);
+  const moved = own.findLast((line) => line.decision === "move" && line.scheduledAtMs < nextAtMs - 0.001);
+  const fromMs = Math.max(sinceMs, keptFromMs, (moved?.scheduledAtMs ?? Number.NEGATIVE_INFINITY) + 1);
   const known = new Set(own.map((line) => Math.round(line.scheduledAtMs * 1000)));
   const missing: number[] = [];
   const look = (atMs: number): void => {

@@ -679,6 +679,19 @@ test("planTick() misses the slot of a record that is gone and forgets its cursor
   expect(plan.cursorsDropped).toEqual(["due", "future", "waits", "ran"]);
 });
 
+test("planTick() remembers which rule it followed without a break before an edit and a pause", () => {
+  const hourly = { kind: "cron", expression: "30 * * * *" } as const;
+  const edited = sampleJob({ schedule: hourly, nextRunAt: stored(at("10:30:00")) });
+  const before = new Map([["a1", cursor({ nextAtMs: at("10:05:00"), sinceMs: at("09:00:00") })]]);
+  const first = planTick(tickInput({ jobs: [edited], cursors: before }));
+  const followed = { scheduleText: "cron */5 * * * *", sinceMs: at("09:00:00"), nextAtMs: at("10:05:00") };
+  expect(first.cursors.get("a1")).toMatchObject({ sinceMs: at("10:30:00"), earlier: [followed] });
+  const paused = sampleJob({ ...edited, enabled: false, state: "paused" });
+  const second = planTick(tickInput({ jobs: [paused], cursors: first.cursors }));
+  // Nothing came while the second rule held, so it tells of no instant.
+  expect(second.cursors.get("a1")?.earlier).toEqual([followed]);
+});
+
 test("planTick() plans the first of two records with one id and leaves the second", () => {
   const plan = planTick(tickInput({ jobs: [sampleJob({ enabled: false }), sampleJob()] }));
   expect(plan.claims).toEqual([]);

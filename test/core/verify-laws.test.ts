@@ -230,6 +230,32 @@ const tampered: readonly (readonly [edit: string, changes: Changes, found: reado
       `L1 The schedule of job "a1" names 2026-06-15T10:00:00.000Z, ${nameless}`,
     ],
   ],
+  [
+    "the line of a slot is gone that was before an edit",
+    {
+      slots: without("10:10:00"),
+      cursor: {
+        sinceMs: at("10:20:00"),
+        earlier: [
+          { scheduleText: "interval 10", sinceMs: at("09:50:00"), nextAtMs: at("10:00:00") },
+          { scheduleText: "cron */5 * * * *", sinceMs: at("10:00:00"), nextAtMs: at("10:20:00") },
+        ],
+      },
+    },
+    ["09:50", "10:10"].map((clock) => `L1 The schedule of job "a1" names 2026-06-15T${clock}:00.000Z, ${nameless}`),
+  ],
+  [
+    "the line of a slot is gone that was before the job was switched off",
+    {
+      slots: without("10:15:00"),
+      cursor: {
+        nextAtMs: null,
+        enabled: false,
+        earlier: [{ scheduleText: "cron */5 * * * *", sinceMs: at("10:00:00"), nextAtMs: at("10:25:00") }],
+      },
+    },
+    [`L1 The schedule of job "a1" names 2026-06-15T10:15:00.000Z, ${nameless}`],
+  ],
   ["the oldest history was deleted for its age", { slots: without("10:00:00"), keptFromMs: at("10:00:01") }, []],
   [
     "all lines are gone",
