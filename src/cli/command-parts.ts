@@ -12,6 +12,8 @@ export interface CommandParts {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly version: string;
   readonly rootHome: string;
+  /** Somebody named the home, by `--home` or by `HERMES_HOME`. */
+  readonly isHomeNamed: boolean;
   readonly stateFolder: string;
   /** Calls `act` at each Ctrl-C from now on, beside whatever else does. */
   readonly onInterrupt: (act: () => void) => void;

@@ -46,12 +46,14 @@ export async function runProgram(outside: Outside): Promise<number> {
     const before = program.opts<Folders>();
     const behind = command.opts<Folders>();
     const system = await outside.loadSystem();
-    const rootHome = findRootHome(system, outside.environment, behind.home ?? before.home ?? null);
+    const home = behind.home ?? before.home ?? null;
+    const rootHome = findRootHome(system, outside.environment, home);
+    const isHomeNamed = home !== null || (outside.environment["HERMES_HOME"] ?? "").trim() !== "";
     const stateBehind = takesStateFolder(command) ? behind.state : undefined;
     const state = stateBehind ?? before.state ?? (outside.environment["HERMES_SUPERVISOR_STATE"] || null);
     const stateFolder = state === null ? join(rootHome, "supervisor") : resolve(state);
     const { environment, version, onInterrupt } = outside;
-    return { system, terminal, environment, version, rootHome, stateFolder, onInterrupt };
+    return { system, terminal, environment, version, rootHome, isHomeNamed, stateFolder, onInterrupt };
   }
 
   const act =
@@ -211,9 +213,33 @@ function describeFailure(error: unknown, complaint: string): Failure | null {
   if (error.name === "LedgerError") return { code: "ledger", message: error.message, exitCode: exitCodes.failed };
   const code = (error as NodeJS.ErrnoException).code;
   if (code !== undefined && /^E[A-Z0-9]+$/.test(code)) {
-    return { code: "system", message: `Cannot finish: ${error.message}`, exitCode: exitCodes.failed };
+    return { code: "system", message: systemText(error, code), exitCode: exitCodes.failed };
   }
   return null;
+}
+
+/** What a person can do about an error of the system, by its code. */
+const remedies: Readonly<Record<string, string>> = {
+  EACCES: "make it readable and writable for this user",
+  EPERM: "make it readable and writable for this user",
+  EROFS: "make its disk writable",
+  ENOSPC: "make room on its disk",
+  EDQUOT: "make room on its disk",
+  ENOENT: "put it back or name another",
+  ENOTDIR: "expected folders on the way to it",
+  EEXIST: "move away what stands there",
+  EISDIR: "expected a file",
+  ELOOP: "mend the link that leads in a circle",
+  EMFILE: "let this user open more files",
+  EIO: "look after its disk",
+};
+
+/** Node's `EACCES: permission denied, mkdir '/x'` as one line with a way out. */
+function systemText(error: NodeJS.ErrnoException, code: string): string {
+  const what = error.message.replace(/^E[A-Z0-9]+: /, "").replace(/, \w+(?: '.*)?$/s, "");
+  const remedy = remedies[code] === undefined ? "" : `, ${remedies[code]}`;
+  if (error.path === undefined) return `Cannot finish: ${error.message}${remedy}`;
+  return `Cannot use "${error.path}": ${what} (${code}${error.syscall === undefined ? "" : ` in ${error.syscall}`})${remedy}`;
 }
 
 function sentence(text: string): string {

@@ -1,3 +1,4 @@
+import { readdirSync, symlinkSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
@@ -679,6 +680,37 @@ test("config path prints where the host's file is", async () => {
   expect((await home.run("--state", "/elsewhere", "config", "path")).out).toBe("/elsewhere/config.yaml\n");
   expect((await home.run("config", "path", "--home", "/other")).out).toBe("/other/supervisor/config.yaml\n");
   expect((await home.run("config", "path", "--state", "/behind")).out).toBe("/behind/config.yaml\n");
+});
+
+test("start refuses a home that is named and not there, and folders that are none, and makes nothing", async () => {
+  home.write("file", "");
+  symlinkSync("nowhere", join(home.root, "link"));
+  symlinkSync("circle", join(home.root, "circle"));
+  const at = (name: string): string => join(home.root, name);
+  const missing = `Cannot serve home "${at("typo")}": there is no such folder, make it or name another`;
+  const before = readdirSync(home.root);
+  for (const [commandLine, message] of [
+    [["--home", at("typo"), "start"], missing],
+    [["start", "--once", "--home", at("typo")], missing],
+    [["--home", at("file"), "start"], `Cannot serve home "${at("file")}": it is no folder, name another`],
+    [["--state", at("file"), "start"], `Cannot use state folder "${at("file")}": it is no folder, name another`],
+    [
+      ["--state", at("file/in/it"), "start"],
+      `Cannot use state folder "${at("file/in/it")}": "${at("file")}" is no folder, name another`,
+    ],
+    [["--state", at("link"), "start"], `Cannot use state folder "${at("link")}": it is no folder, name another`],
+    [
+      ["--state", at("circle"), "start"],
+      `Cannot use "${at("circle")}": too many symbolic links encountered (ELOOP in stat), mend the link that leads in a circle`,
+    ],
+  ] as const) {
+    const exitCode = commandLine.includes(at("circle")) ? 1 : 2;
+    expect(await home.run(...commandLine)).toEqual({ exitCode, out: "", error: `${message}\n` });
+  }
+  const named = createCliHome({ HERMES_HOME: at("typo") });
+  onTestFinished(() => named.remove());
+  expect(await named.run("start")).toEqual({ exitCode: 2, out: "", error: `${missing}\n` });
+  expect(readdirSync(home.root)).toEqual(before);
 });
 
 test("wrong usage ends with 2 and one line", async () => {

@@ -1,5 +1,6 @@
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { CommandParts } from "../command-parts.ts";
+import { CommandError, exitCodes } from "../exit-codes.ts";
 import { formatDistance, paint, printable } from "../print.ts";
 import type { HomeReading } from "../reader.ts";
 
@@ -17,6 +18,7 @@ export async function start(parts: CommandParts, options: StartOptions): Promise
     }
     parts.terminal.error(`Starting on the Hermes home ${printable(parts.rootHome)}\n`);
   }
+  checkFolders(parts);
   const once = options.once ?? false;
   return parts.terminal.isTerminal ? showEvents(parts, once) : runDaemonHere(parts, { once });
 }
@@ -74,6 +76,28 @@ async function runDaemonHere(
   const { runDaemon } = await import("../../daemon/main.ts");
   const { rootHome, stateFolder, environment } = parts;
   return runDaemon({ rootHome, stateFolder, environment, ...options });
+}
+
+/** A mistyped folder would be made and served, and nobody would wonder why no job runs. */
+function checkFolders({ system, rootHome, isHomeNamed, stateFolder }: CommandParts): void {
+  const refuse = (message: string): never => {
+    throw new CommandError(exitCodes.usage, "usage", message);
+  };
+  const home = system.files.stat(rootHome);
+  if (home === null && isHomeNamed) {
+    refuse(`Cannot serve home "${rootHome}": there is no such folder, make it or name another`);
+  }
+  for (const [what, path] of [
+    ["serve home", rootHome],
+    ["use state folder", stateFolder],
+  ] as const) {
+    // The state folder may be yet to be made, within what is there.
+    let there = path;
+    while (system.files.statLink(there) === null && dirname(there) !== there) there = dirname(there);
+    if (system.files.stat(there)?.kind === "folder") continue;
+    const where = there === path ? "it is" : `"${there}" is`;
+    refuse(`Cannot ${what} "${path}": ${where} no folder, name another`);
+  }
 }
 
 function hasHome({ system, rootHome }: CommandParts): boolean {
