@@ -276,7 +276,8 @@ function singleLife({ runs, processes }: Evidence): LawReport {
 
 function noInvention({ runs, unknownFolders }: Evidence): LawReport {
   const violations: Violation[] = [];
-  const oldestMs = Math.min(...runs.map(({ run }) => run.claimedAtMs));
+  // A year's history has more runs than a call may have arguments.
+  const oldestMs = runs.reduce((oldest, { run }) => Math.min(oldest, run.claimedAtMs), Number.POSITIVE_INFINITY);
   // History is forgotten row first and folder second, so an older folder is only what a crash left of that.
   for (const folder of unknownFolders.filter((each) => !(each.startedMs < oldestMs))) {
     const message = `Run folder "${folder.runId}" says that its gate opened at ${iso(folder.startedMs)}, and the history has no such run: keep the folder, and report it`;
