@@ -13,6 +13,7 @@ const remedies: Readonly<Record<string, string>> = {
   ENOTDIR: "put the folder back",
   EMFILE: "let this user open more files",
   ENFILE: "let this user open more files",
+  ELOOP: "mend the link that leads in a circle",
   EIO: "look after its disk",
 };
 

@@ -322,6 +322,14 @@ test("one bad record or script stops its own job and no other, and what turns ba
     const said = logLines(daemon.log()).filter((line) => line.home === "records" && line.error === says);
     expect(said).toMatchObject([{ level: "error", job_id: id }]);
   }
+  const anew = logLines(daemon.log()).filter((line) => line.home === "records" && line.job_id === "nonsense");
+  expect(anew).toMatchObject([
+    {
+      level: "warn",
+      msg: "the next run of a job could not be read and was computed anew",
+      error: 'The next_run_at is "soon", expected a time such as 2026-11-21T09:00:00+00:00',
+    },
+  ]);
   expect(status.homes.filter((one) => one.state !== "active")).toEqual([]);
   const written = JSON.parse(readFileSync(join(records, "cron/jobs.json"), "utf8")).jobs as readonly unknown[];
   for (const record of bad) expect(written).toContainEqual(record);
