@@ -348,9 +348,10 @@ function* outcomeProblems({ run, result, exit, document }: RunEvidence): Iterabl
   if (run.endedAtMs === null) yield ofRun(run, "no_end", `Run "${run.id}" ${recorded}, and has no end`);
   if (run.state === "failed" && run.error === null)
     yield ofRun(run, "no_error", `Run "${run.id}" ${recorded}, and says no error`);
-  if (run.state === "completed" && (run.reason !== null || run.signal !== null || run.exitCode !== 0)) {
+  const reason = run.reason === "superseded" ? null : run.reason;
+  if (run.state === "completed" && (reason !== null || run.signal !== null || run.exitCode !== 0)) {
     const message =
-      run.exitCode === null && run.reason === null && run.signal === null
+      run.exitCode === null && reason === null && run.signal === null
         ? `Run "${run.id}" ${recorded} without an exit code, expected exit 0: report it`
         : `Run "${run.id}" ${recorded}, which contradicts itself`;
     yield ofRun(run, "contradiction", message);
@@ -384,12 +385,13 @@ function* outcomeProblems({ run, result, exit, document }: RunEvidence): Iterabl
 }
 
 function agrees(run: Run, told: WrittenEnd): boolean {
-  if (told.cause !== null) return run.state === "failed" && run.reason === told.cause;
+  // That its record was somebody else's by then is told instead of why it failed.
+  const isFailure = (reason: string): boolean =>
+    run.state === "failed" && (run.reason === reason || run.reason === "superseded");
+  if (told.cause !== null) return isFailure(told.cause);
   if (told.exitCode === 0 && told.signal === null) return run.state === "completed";
   const reason = told.signal === null ? "exit" : "signal";
-  return (
-    run.state === "failed" && run.reason === reason && run.exitCode === told.exitCode && run.signal === told.signal
-  );
+  return isFailure(reason) && run.exitCode === told.exitCode && run.signal === told.signal;
 }
 
 function describeEnd(end: WrittenEnd): string {

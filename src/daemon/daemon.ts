@@ -21,6 +21,8 @@ import { type DurableClaim, rehearseTick, roomIn, tick, voidRows } from "./tick.
 
 /** How long before a due time its launchers are started: room for a hundred of them on a slow machine. */
 const prepareMs = 1000;
+/** Timers fire a little early. The turn that is meant to start launchers must not find that it is not time yet. */
+const earlyMs = 5;
 /** A launcher that was not needed goes after this long, so that nothing stands by between runs. */
 const gateUnusedMsMax = 25_000;
 /** Launchers started in one go before the loop looks at its timers again. */
@@ -256,7 +258,8 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     let more = false;
     for (const home of outlook.homes().values()) {
       home.pool.discardStale(home.settings.environment.id, gateUnusedMsMax);
-      if (home.wakeAtMs === null || home.state.kind !== "active" || home.wakeAtMs - nowMs > prepareMs) continue;
+      if (home.wakeAtMs === null || home.state.kind !== "active" || home.wakeAtMs - nowMs > prepareMs + earlyMs)
+        continue;
       const wanted = gatesWanted(home, home.wakeAtMs);
       const missing = wanted - home.pool.ready().length;
       const start = Math.min(Math.max(0, missing), left);

@@ -73,6 +73,8 @@ export interface RunLedger extends SlotLedger {
   close(runId: string, end: RunEnd): boolean;
   /** Adds what became known of a run after its end, such as the document saved from its output. */
   addOutput(runId: string, output: Pick<RunEnd, "outputBytes" | "outputPath" | "documentPath">): void;
+  /** Notes of an ended run that its job's record was somebody else's, or gone, by then. */
+  supersede(runId: string): void;
   /** Marks a run that outlived the daemon that started it. */
   adopt(runId: string): void;
   /** Those claimed or running, oldest claim first. */
@@ -178,6 +180,9 @@ export function createRunLedger(
     `UPDATE run SET output_bytes = coalesce(?, output_bytes), output_path = coalesce(?, output_path),
       document_path = coalesce(?, document_path) WHERE id = ?`,
   );
+  const supersedeRun = database.prepare(
+    "UPDATE run SET reason = 'superseded' WHERE id = ? AND state IN ('completed', 'failed')",
+  );
   const insertRequest = database.prepare(
     "INSERT INTO request (kind, home, job_id, run_id, requested_us) VALUES (?, ?, ?, ?, ?)",
   );
@@ -280,6 +285,7 @@ export function createRunLedger(
     addOutput: (runId, output) => {
       addOutputToRun.run(output.outputBytes, output.outputPath, output.documentPath, runId);
     },
+    supersede: (runId) => void supersedeRun.run(runId),
     adopt(runId) {
       transaction(() => {
         adoptRun.run(nextRunState(runId, stateOf(runId), "adopt"), runId);

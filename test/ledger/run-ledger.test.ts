@@ -142,6 +142,17 @@ test("close() lets the first cause win", () => {
   expect(ledger.run("r1")).toMatchObject({ state: "failed", reason: "timeout", error: "Ran longer than 5 s" });
 });
 
+test("supersede() keeps the end of a run and says that its record was no longer its own", () => {
+  const ledger = open();
+  ledger.claim([run()]);
+  ledger.supersede("r1");
+  expect(ledger.run("r1")).toMatchObject({ state: "claimed", reason: null });
+  ledger.start("r1", dayMs);
+  ledger.close("r1", end({ state: "failed", reason: "exit", exitCode: 3 }));
+  ledger.supersede("r1");
+  expect(ledger.run("r1")).toMatchObject({ state: "failed", reason: "superseded", exitCode: 3 });
+});
+
 test("a clock that is set back lets no run start before its claim, or end before its start", () => {
   const ledger = open();
   ledger.claim([run({ claimedAtMs: dayMs + 10 })]);

@@ -2,7 +2,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { isAlive, isoIn, makeSupervisedHome, scriptJob, until } from "../helpers/supervised-home.ts";
+import { isAlive, isoIn, type JobRecord, makeSupervisedHome, scriptJob, until } from "../helpers/supervised-home.ts";
 
 const everySecond = "* * * * * *";
 const yearly = "0 0 1 1 *";
@@ -469,4 +469,26 @@ test("a daemon whose state folder is taken away says so and ends", async () => {
   rmSync(home.state, { recursive: true, force: true, maxRetries: 20 });
   expect((await daemon.exited).code).toBe(1);
   expect(daemon.log()).toContain("is gone or another one, and the history with it");
+});
+
+test("a run whose record was taken or removed meanwhile keeps its end as superseded, and verify has nothing to say", async () => {
+  const home = makeSupervisedHome();
+  home.script("wait.sh", `touch ${home.path}/began-$HERMES_SUPERVISOR_JOB_ID; sleep 1.5; exit 3\n`);
+  const due = { next_run_at: isoIn(-500) };
+  home.writeJobs([scriptJob("aaaaaaaaaaaa", 60, "wait.sh", due), scriptJob("bbbbbbbbbbbb", 60, "wait.sh", due)]);
+  const daemon = home.start();
+  await until(() => ["a", "b"].every((id) => existsSync(join(home.path, `began-${id.repeat(12)}`))));
+  const taken = { ...home.job("aaaaaaaaaaaa"), fire_claim: { at: isoIn(0), by: "elsewhere:1:x" } };
+  home.writeJobs([taken as unknown as JobRecord]);
+  await until(() => home.runs().every((run) => run.ended_at !== null));
+  await until(() => home.runs().every((run) => run.reason === "superseded"));
+  expect(home.runs().map((run) => [run.state, run.exit_code])).toEqual([
+    ["failed", 3],
+    ["failed", 3],
+  ]);
+  expect(home.readJobs()).toEqual([taken]);
+  daemon.kill("SIGINT");
+  await daemon.exited;
+  const { laws } = home.ask("verify").json as { laws: readonly { readonly violations: readonly unknown[] }[] };
+  expect(laws.flatMap((law) => law.violations)).toEqual([]);
 });
