@@ -106,7 +106,10 @@ export function noteEnds(world: World): void {
     if (run.state === "claimed" || run.state === "running") continue;
     const end = `${run.state} ${run.reason} ${run.exitCode} ${run.signal}`;
     const before = world.ends.get(run.id);
-    if (before !== undefined && before !== end) world.report("L4", `run ${run.id} was ${before} and became ${end}`);
+    // Whose record it was is found out after the end was recorded.
+    const isSuperseded = end === before?.replace(/^(\w+) \S+/u, "$1 superseded");
+    if (before !== undefined && before !== end && !isSuperseded)
+      world.report("L4", `run ${run.id} was ${before} and became ${end}`);
     world.ends.set(run.id, end);
   }
 }
@@ -195,6 +198,11 @@ function checkFailed(world: World, run: Run, real: FakeRun, name: string): void 
     case "stopped":
       if (real.signals === 0 && real.started && (limitMs === null || !isJustBefore(limitMs, tookMs)))
         report("L4", `${name} was stopped (${run.reason}), but no signal reached it`);
+      return;
+    case "superseded":
+      // Why it failed is not told any more, but how it ended still is.
+      if (run.exitCode !== null && !isCode(real.end, run.exitCode) && !isToldByStatus(real, run.exitCode))
+        report("L4", `${name} failed with ${run.exitCode}, but ended with ${seen}`);
       return;
     default:
       report("L4", `${name} failed for the reason ${run.reason}, which nothing here gives`);
