@@ -106,10 +106,13 @@ export function noteEnds(world: World): void {
     if (run.state === "claimed" || run.state === "running") continue;
     const end = `${run.state} ${run.reason} ${run.exitCode} ${run.signal}`;
     const before = world.ends.get(run.id);
-    // Whose record it was is found out after the end was recorded.
-    const isSuperseded = end === before?.replace(/^(\w+) \S+/u, "$1 superseded");
-    if (before !== undefined && before !== end && !isSuperseded)
-      world.report("L4", `run ${run.id} was ${before} and became ${end}`);
+    // Whose record it was is found out after the end was recorded, and a kill may take that back.
+    const rest = (text: string): string => text.replace(/^(\w+) \S+/u, "$1");
+    const isSame =
+      before === undefined ||
+      before === end ||
+      (`${before} ${end}`.includes(" superseded ") && rest(before) === rest(end));
+    if (!isSame) world.report("L4", `run ${run.id} was ${before} and became ${end}`);
     world.ends.set(run.id, end);
   }
 }
