@@ -229,7 +229,8 @@ export async function until<Found>(find: () => Found | null | undefined | false,
   const end = Date.now() + boundMs;
   for (;;) {
     const found = find();
-    if (found !== null && found !== undefined && found !== false) return found;
+    // A file that is made and not yet written reads as the number 0.
+    if (found !== null && found !== undefined && found !== false && found !== 0) return found;
     if (Date.now() > end) throw new Error("What the test waits for did not happen");
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
