@@ -43,7 +43,7 @@ function prepare(): void {
         next_run_at: "2026-01-05T12:10:00+00:00",
       }),
     ],
-    "work",
+    "team",
   );
   home.ledger((ledger) => {
     ledger.claim([
@@ -52,7 +52,7 @@ function prepare(): void {
         scheduledAtMs: nowMs - 3_600_001,
       }),
       claimedRun("run000000002", "bbbb11112222", "backup 🚀", { claimedAtMs: nowMs - 120_000 }),
-      claimedRun("run000000003", "eeee11112222", "hourly", { home: "work" }),
+      claimedRun("run000000003", "eeee11112222", "hourly", { home: "team" }),
       claimedRun("gone00000001", "ffff11112222", "deleted job", {
         trigger: "manual",
         scheduledAtMs: null,
@@ -82,7 +82,7 @@ function prepare(): void {
       slot("bbbb11112222", { decision: "skip", reason: "overlap" }, { scheduledAtMs: nowMs - 30_000 }),
       slot("bbbb11112222", { decision: "miss", reason: "too_late" }, { scheduledAtMs: nowMs - 7_200_000 }),
     ]);
-    ledger.writeSlots("work", [
+    ledger.writeSlots("team", [
       slot("eeee11112222", { decision: "run", reason: "late" }, { runId: "run000000003", latenessMs: 30_000 }),
     ]);
   });
@@ -137,8 +137,8 @@ test("status --json tells everything without a daemon", async () => {
       config: { state: "ok", error: null },
     },
     {
-      name: "work",
-      path: join(home.root, "profiles/work"),
+      name: "team",
+      path: join(home.root, "profiles/team"),
       state: "active",
       reason: null,
       jobs: 1,
@@ -178,10 +178,10 @@ State   ${home.state}
 
 HOME     STATE   ENABLED  RUNNING  WAITING  NEXT
 default  active   3 of 4   0 of 4        0  12:30:00 in 30 min
-work     active   1 of 1   1 of 4        0  12:10:00 in 10 min
+team     active   1 of 1   1 of 4        0  12:10:00 in 10 min
 
 RUN           JOB          STATE     FOR   PID
-run000000003  work/hourly  running  30 s  4242
+run000000003  team/hourly  running  30 s  4242
 
 ALERT        HOME     WHAT                                             SINCE
 run_failed   default  Job "backup 🚀" failed: disk full                30 min ago
@@ -209,7 +209,7 @@ test("status shows a home that cannot be read and leaves the others alone", asyn
   const status = JSON.parse((await home.run("status", "--json")).out);
   expect(status.homes.map((each: { name: string; state: string }) => [each.name, each.state])).toEqual([
     ["default", "degraded"],
-    ["work", "active"],
+    ["team", "active"],
   ]);
   expect(status.alerts[0]).toMatchObject({ kind: "home_degraded", home: "default" });
   home.write("cron/runtime.db", "");
@@ -245,7 +245,7 @@ bbbb11112222  backup 🚀   30 * * * *  12:30:00 in 30 min  failed 30 min ago (3
 cccc11112222  paused one  30 * * * *  paused
 dddd11112222  never       0 0 30 2 *  never
 
-work  ${join(home.root, "profiles/work")}
+team  ${join(home.root, "profiles/team")}
 JOB           NAME    SCHEDULE   NEXT     LAST
 eeee11112222  hourly  every 45m  running
 `);
@@ -268,7 +268,7 @@ eeee11112222  hourly  every 45m  running
     open_run_id: null,
     fault: null,
   });
-  expect(jobs[4]).toMatchObject({ home: "work", open_run_id: "run000000003" });
+  expect(jobs[4]).toMatchObject({ home: "team", open_run_id: "run000000003" });
 });
 
 test("every table fits a terminal of 80 columns and shows no control characters", async () => {
@@ -307,7 +307,7 @@ test("next prints the coming occurrence of each job, in order", async () => {
   const { out, error, exitCode } = await home.run("next");
   expect(exitCode).toBe(0);
   expect(out).toBe(`AT                   IN         JOB           NAME
-2026-01-05 12:10:00  in 10 min  eeee11112222  work/hourly
+2026-01-05 12:10:00  in 10 min  eeee11112222  team/hourly
 2026-01-05 12:30:00  in 30 min  aaaa11112222  nightly
 2026-01-05 12:30:00  in 30 min  bbbb11112222  backup 🚀
 `);
@@ -328,11 +328,11 @@ test("next --json gives occurrences and errors, strictly after --at", async () =
   ]);
   expect(await at("nightly", "--at", "2h", "--count", "1")).toEqual(["2026-01-05T14:30:00.000Z"]);
   // An interval keeps the cadence of its stored time.
-  expect(await at("work/hourly", "--count", "2")).toEqual(["2026-01-05T12:10:00.000Z", "2026-01-05T12:55:00.000Z"]);
+  expect(await at("team/hourly", "--count", "2")).toEqual(["2026-01-05T12:10:00.000Z", "2026-01-05T12:55:00.000Z"]);
   expect(await at("hourly", "--at", "2026-01-05T12:10", "--count", "1")).toEqual(["2026-01-05T12:55:00.000Z"]);
   const document = JSON.parse((await home.run("next", "--json")).out);
   expect(document.occurrences[0]).toEqual({
-    home: "work",
+    home: "team",
     job_id: "eeee11112222",
     job_name: "hourly",
     at: "2026-01-05T12:10:00.000Z",
@@ -373,7 +373,7 @@ test("next says why a schedule is refused", async () => {
 test("runs prints the history, newest first", async () => {
   prepare();
   expect((await home.run("runs")).out).toBe(`RUN           JOB          STARTED    TOOK  STATE           ERROR
-run000000003  work/hourly  11:59:30   30 s  running
+run000000003  team/hourly  11:59:30   30 s  running
 run000000002  backup 🚀    11:58:01  9.0 s  failed: exit 3  no space
 run000000001  nightly      11:00:00  2.0 s  completed
 gone00000001  deleted job  10:00:00         void            The gate never opened
@@ -389,7 +389,7 @@ test("runs --json filters by job, state, time and number", async () => {
   expect(await ids("--limit", "0")).toHaveLength(4);
   expect(await ids("nightly")).toEqual(["run000000001"]);
   expect(await ids("bbbb")).toEqual(["run000000002"]);
-  expect(await ids("work/hourly")).toEqual(["run000000003"]);
+  expect(await ids("team/hourly")).toEqual(["run000000003"]);
   expect(await ids("ffff11112222")).toEqual(["gone00000001"]);
   expect(await ids("--state", "failed")).toEqual(["run000000002"]);
   expect(await ids("--since", "10m")).toEqual(["run000000003", "run000000002"]);
@@ -401,7 +401,7 @@ test("slots prints and gives what became of each instant", async () => {
   prepare();
   expect((await home.run("slots")).out).toBe(`SCHEDULED  JOB          DECISION  REASON      LATE  RUN
 11:59:30   backup 🚀    skip      overlap
-11:59:00   work/hourly  run       late        30 s  run000000003
+11:59:00   team/hourly  run       late        30 s  run000000003
 11:59:00   nightly      run       on_time   2.5 ms  run000000001
 10:00:00   backup 🚀    miss      too_late
 `);
@@ -581,7 +581,7 @@ test("config check names every mistake and ends with 3", async () => {
     exitCode: 0,
     out: `ok       ${home.state}/config.yaml (no such file: the defaults count)
 ok       ${home.root}/config.yaml (no such file: the defaults count)
-ok       ${home.root}/profiles/work/config.yaml
+ok       ${home.root}/profiles/team/config.yaml
 `,
     error: "",
   });
@@ -599,7 +599,7 @@ ok       ${home.root}/profiles/work/config.yaml
     files: [
       { home: null, state: "invalid", errors: [{ line: 2, column: 18 }] },
       { home: "default", state: "ok" },
-      { home: "work", state: "ok" },
+      { home: "team", state: "ok" },
     ],
     error: { code: "config_invalid" },
   });
@@ -642,20 +642,20 @@ warning  ${own.root}/config.yaml: ${zone}
 test("config show gives each value with its source", async () => {
   prepare();
   home.write("supervisor/config.yaml", "limits:\n  max_open_runs: 3\n");
-  home.write("profiles/work/config.yaml", "cron:\n  max_parallel_jobs: 2\nsupervisor:\n  stop:\n    grace: 5 s\n");
+  home.write("profiles/team/config.yaml", "cron:\n  max_parallel_jobs: 2\nsupervisor:\n  stop:\n    grace: 5 s\n");
   const { out, exitCode } = await home.run("config", "show");
   expect(exitCode).toBe(0);
   expect(out).toMatch(new RegExp(`^limits\\.max_open_runs +3 +${home.state}/config\\.yaml:2$`, "m"));
   expect(out).toMatch(/^stop\.grace +10 s +default$/m);
   expect(out).toMatch(/^cron\.max_parallel_jobs +2 +cron\.max_parallel_jobs$/m);
-  expect(out).toMatch(new RegExp(`^stop\\.grace +5 s +${home.root}/profiles/work/config\\.yaml:5$`, "m"));
+  expect(out).toMatch(new RegExp(`^stop\\.grace +5 s +${home.root}/profiles/team/config\\.yaml:5$`, "m"));
   const document = JSON.parse((await home.run("config", "show", "--json")).out);
   expect(document.settings).toContainEqual({
     key: "limits.max_open_runs",
     value: 3,
     source: `${home.state}/config.yaml:2`,
   });
-  expect(document.homes.map((each: { name: string }) => each.name)).toEqual(["default", "work"]);
+  expect(document.homes.map((each: { name: string }) => each.name)).toEqual(["default", "team"]);
 });
 
 test("config show writes groups as the configuration does", async () => {

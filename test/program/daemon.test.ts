@@ -75,20 +75,20 @@ test("exit codes, signals and silence are told apart", async () => {
 
 test("each home's runs see their own environment and no other's, and secrets reach no record", async () => {
   const home = makeSupervisedHome();
-  const work = home.profile("work");
+  const team = home.profile("team");
   const show = 'echo "$MINE|$ONLY_ROOT|$OPENAI_API_KEY|$HERMES_HOME|$DAEMON_ONLY"; cat /proc/$$/environ >/dev/null\n';
-  for (const at of [home.path, work]) {
+  for (const at of [home.path, team]) {
     home.script("show.sh", show, at);
     home.writeJobs([scriptJob("aaaaaaaaaaaa", 60, "show.sh", { next_run_at: isoIn(-500) })], at);
   }
   home.file(".env", "MINE=root\nONLY_ROOT=yes\nOPENAI_API_KEY=sk-of-root-123456\n");
-  home.file("profiles/work/.env", "MINE=work\nOPENAI_API_KEY=sk-of-work-123456\n");
+  home.file("profiles/team/.env", "MINE=team\nOPENAI_API_KEY=sk-of-team-123456\n");
   home.start({ DAEMON_ONLY: "secret-of-daemon" });
   await until(() => home.runs().filter((run) => run.state === "completed").length === 2);
   const printed = Object.fromEntries(
     home.runs().map((run) => [run.home, readFileSync(run.output_path!, "utf8").trim()]),
   );
-  expect(printed).toEqual({ default: `root|yes||${home.path}|`, work: `work|||${work}|` });
+  expect(printed).toEqual({ default: `root|yes||${home.path}|`, team: `team|||${team}|` });
   const [spec] = home.runs().map((run) => readFileSync(run.output_path!.replace("output.log", "spec.json"), "utf8"));
   expect(spec).toContain('"MINE"');
   const kept = spawnSync(
@@ -225,14 +225,14 @@ test("a second daemon on one state folder exits 6 and says who holds it", async 
 
 test("a damaged jobs.json degrades its home alone, is not written over, and works again once it is good", async () => {
   const home = makeSupervisedHome();
-  const work = home.profile("work");
-  home.script("ok.sh", "echo ok\n", work);
+  const team = home.profile("team");
+  home.script("ok.sh", "echo ok\n", team);
   home.script("ok.sh", "echo ok\n");
-  home.writeJobs([scriptJob("bbbbbbbbbbbb", everySecond, "ok.sh")], work);
+  home.writeJobs([scriptJob("bbbbbbbbbbbb", everySecond, "ok.sh")], team);
   const damaged = '{\n  "jobs": [\n    {"id": "aaaaaaaaaaaa", ';
   writeFileSync(join(home.path, "cron/jobs.json"), damaged);
   const daemon = home.start();
-  await until(() => home.runs().filter((run) => run.home === "work" && run.state === "completed").length >= 2);
+  await until(() => home.runs().filter((run) => run.home === "team" && run.state === "completed").length >= 2);
   const status = home.ask("status").json as {
     homes: { name: string; state: string; reason: string }[];
     alerts: { kind: string }[];
