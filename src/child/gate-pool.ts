@@ -2,6 +2,8 @@ import { formatGateOrder, type GateOrder, runFiles, runVariables } from "../../w
 import type { Gate } from "../core/plan-tick.ts";
 import type { ChildExit, GatedChild } from "../system/processes.ts";
 import type { System } from "../system/system.ts";
+import type { GateEnvironment } from "./gate-environment.ts";
+import type { WaitingBash } from "./waiting-bash.ts";
 
 /** A launcher at its closed gate, with the folder of the run that it will become. */
 export interface ReadyGate extends Gate {
@@ -10,17 +12,19 @@ export interface ReadyGate extends Gate {
   readonly madeAtMonotonicMs: number;
 }
 
-/** What the launchers of one home start with. `id` changes when anything in `variables` does. */
-export interface GateEnvironment {
-  readonly id: string;
-  readonly variables: Readonly<Record<string, string>>;
+/** A job that is due soon, and the bash that its gate may load for it. */
+export interface BashJob {
+  readonly jobId: string;
+  readonly folder: string;
+  readonly bash: string;
+  readonly script: string;
 }
 
 export interface GatePool {
   /** The gates that can be given to claims now, oldest first. */
   ready(): readonly ReadyGate[];
-  /** Starts launchers until `count` are ready. Throws what the system says when it refuses. */
-  fill(count: number, environment: GateEnvironment): void;
+  /** Starts launchers until `count` are ready, the first of them for `jobs`. Throws what the system says when it refuses. */
+  fill(count: number, environment: GateEnvironment, jobs?: readonly BashJob[]): void;
   /** Takes a gate out of the pool for the run that it now belongs to. */
   take(runId: string): ReadyGate;
   /** Lets go those made with another environment, and those unused for `unusedMsMax`. */
@@ -29,7 +33,12 @@ export interface GatePool {
 }
 
 /** A pool of launchers for one home: starting a process is then over before a job is due, and a claim can name it. */
-export function createGatePool(system: System, runsFolder: string, launcherPath: string): GatePool {
+export function createGatePool(
+  system: System,
+  runsFolder: string,
+  launcherPath: string,
+  waitingBash: WaitingBash,
+): GatePool {
   let gates: (ReadyGate & { readonly environmentId: string })[] = [];
 
   const letGo = (gate: ReadyGate): void => {
@@ -48,15 +57,20 @@ export function createGatePool(system: System, runsFolder: string, launcherPath:
     }
   };
 
-  const make = (environment: GateEnvironment): void => {
+  /** What the launcher is told of a bash to start ahead. Its folder is entered then, so it has to be there. */
+  const ahead = (job: BashJob | undefined, environment: GateEnvironment): readonly string[] =>
+    job !== undefined && waitingBash.waits(job.bash, environment) ? [job.folder, job.bash, job.script] : [];
+
+  const make = (environment: GateEnvironment, job?: BashJob): void => {
     const runId = system.random.token(12);
     const folder = `${runsFolder}/${runId}`;
     system.files.makeFolder(folder, 0o700, true);
+    const loaded = ahead(job, environment);
     const group = system.processes.groups?.make(runId) ?? null;
     const child = system.processes.spawnGated({
       runId,
       file: "/bin/sh",
-      arguments: group === null ? [launcherPath, folder] : [launcherPath, folder, group],
+      arguments: [launcherPath, folder, group ?? "", ...loaded],
       cwd: folder,
       environment: {
         ...environment.variables,
@@ -70,6 +84,7 @@ export function createGatePool(system: System, runsFolder: string, launcherPath:
     });
     const gate = {
       runId,
+      jobId: loaded.length > 0 ? (job?.jobId ?? null) : null,
       owner: `${system.processes.hostname}:${child.fingerprint.pid}:${system.random.uuidHex()}`,
       child,
       folder,
@@ -92,8 +107,9 @@ export function createGatePool(system: System, runsFolder: string, launcherPath:
 
   return {
     ready: () => gates,
-    fill(count, environment) {
-      while (gates.length < count) make(environment);
+    fill(count, environment, jobs = []) {
+      const coming = jobs.values();
+      while (gates.length < count) make(environment, coming.next().value);
     },
     take(runId) {
       const gate = gates.find((other) => other.runId === runId);

@@ -1,4 +1,5 @@
 import type { Child } from "../child/child-table.ts";
+import type { BashJob } from "../child/gate-pool.ts";
 import { createLimitWatch } from "../child/limit-runs.ts";
 import { createRunStopper } from "../child/stop-run.ts";
 import { InvariantError } from "../core/invariant-error.ts";
@@ -12,6 +13,7 @@ import { forgetHandOver } from "./hand-over.ts";
 import { homeFault } from "./home-fault.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
 import { claimRenewalMs, renewClaims, retire } from "./housekeeping.ts";
+import { programOf } from "./job-program.ts";
 import { launchRuns } from "./launch-run.ts";
 import { createLeftRuns } from "./left-runs.ts";
 import { createManualRequests, type ManualRequests } from "./manual-requests.ts";
@@ -260,14 +262,17 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       home.pool.discardStale(home.settings.environment.id, gateUnusedMsMax);
       if (home.wakeAtMs === null || home.state.kind !== "active" || home.wakeAtMs - nowMs > prepareMs + earlyMs)
         continue;
-      const wanted = gatesWanted(home, home.wakeAtMs);
+      const coming = comingTogether(home, home.wakeAtMs);
+      const wanted = coming.length;
       const missing = wanted - home.pool.ready().length;
       const start = Math.min(Math.max(0, missing), left);
       left -= start;
       more ||= missing > start;
       if (start > 0) {
         gatesUnsynced = true;
-        guard(home, () => home.pool.fill(home.pool.ready().length + start, home.settings.environment));
+        guard(home, () =>
+          home.pool.fill(home.pool.ready().length + start, home.settings.environment, bashJobs(home, coming)),
+        );
       }
       if (wanted > 0 && missing <= start) rehearse(home, home.wakeAtMs);
     }
@@ -285,18 +290,26 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     guard(home, () => rehearseTick(parts, home, wakeAtMs));
   }
 
-  /** How many jobs come due together with the first one, as far as there will be room for them. */
-  function gatesWanted(home: HomeRuntime, wakeAtMs: number): number {
+  /** The jobs that come due together with the first one, as far as there will be room for them. */
+  function comingTogether(home: HomeRuntime, wakeAtMs: number): readonly Job[] {
     const room = roomIn(parts, home);
-    if (room === 0) return 0;
+    if (room === 0) return [];
     const untilMs = Math.max(wakeAtMs, system.clock.nowMs()) + togetherMs;
-    let wanted = 0;
-    for (const job of jobsOf(home)) {
-      if (!job.enabled || job.kind !== "script" || job.nextRunAt === null || job.nextRunAt.ms > untilMs) continue;
-      wanted++;
-      if (wanted >= room) break;
-    }
-    return wanted;
+    return jobsOf(home)
+      .filter((job) => job.enabled && job.kind === "script" && job.nextRunAt !== null && job.nextRunAt.ms <= untilMs)
+      .toSorted((a, b) => (a.nextRunAt?.ms ?? 0) - (b.nextRunAt?.ms ?? 0))
+      .slice(0, room);
+  }
+
+  /** Those of the jobs that no gate is made for yet and that are bash scripts. What is wrong with a job is said at its start. */
+  function bashJobs(home: HomeRuntime, jobs: readonly Job[]): readonly BashJob[] {
+    const made = new Set(home.pool.ready().map((gate) => gate.jobId));
+    return jobs.flatMap((job) => {
+      if (made.has(job.id)) return [];
+      const program = programOf(parts, home, job);
+      if (!program.ok || !program.isBash) return [];
+      return [{ jobId: job.id, folder: program.folder, bash: program.program, script: program.argument }];
+    });
   }
 
   function jobsOf(home: HomeRuntime): readonly Job[] {
@@ -321,7 +334,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       else if (home.dirty) delayMs = 0;
       else if (home.wakeAtMs !== null) {
         const dueInMs = home.wakeAtMs - nowMs;
-        const prepared = home.pool.ready().length >= gatesWanted(home, home.wakeAtMs);
+        const prepared = home.pool.ready().length >= comingTogether(home, home.wakeAtMs).length;
         delayMs = Math.min(delayMs, prepared || dueInMs < prepareMs ? dueInMs : dueInMs - prepareMs);
       }
     }

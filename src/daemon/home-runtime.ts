@@ -1,4 +1,5 @@
-import type { GateEnvironment, GatePool } from "../child/gate-pool.ts";
+import type { GateEnvironment } from "../child/gate-environment.ts";
+import type { GatePool } from "../child/gate-pool.ts";
 import type { RunLimits } from "../child/run-limits.ts";
 import type { Job } from "../core/job.ts";
 import type { SlotCursor } from "../core/plan-tick.ts";

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createChildTable } from "../child/child-table.ts";
+import { createWaitingBash } from "../child/waiting-bash.ts";
 import { type ConfigLayer, effectiveSettings, type Loaded, loadHostConfig } from "../config/load-config.ts";
 import { InvariantError } from "../core/invariant-error.ts";
 import { diskShortage } from "../homes/disk-room.ts";
@@ -129,6 +130,7 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
       stateFolder,
       rootHome,
       launcherPath: `${packageRoot()}/worker/launch.sh`,
+      waitingBash: createWaitingBash(system, `${packageRoot()}/worker/gate.bash`),
       variables: options.environment,
       hashKey: hashKey(ledger, system),
       host: () => host.value,

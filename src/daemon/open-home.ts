@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { createGatePool } from "../child/gate-pool.ts";
+import type { WaitingBash } from "../child/waiting-bash.ts";
 import {
   type ConfigLayer,
   effectiveSettings,
@@ -27,6 +28,7 @@ export interface HomeSources {
   readonly system: System;
   readonly stateFolder: string;
   readonly launcherPath: string;
+  readonly waitingBash: WaitingBash;
   /** The daemon's own environment, which is only read. */
   readonly variables: Readonly<Record<string, string | undefined>>;
   /** Keys the hashes of values. */
@@ -98,7 +100,7 @@ export function openHome(sources: HomeSources, found: FoundHome): OpenHome {
           next_run_at: nextRunAt,
         }),
     }),
-    pool: createGatePool(system, `${sources.stateFolder}/runs`, sources.launcherPath),
+    pool: createGatePool(system, `${sources.stateFolder}/runs`, sources.launcherPath, sources.waitingBash),
     hold() {
       const marker = readHolds(system, found, sources.rootHome, runtime.settings.standalone)[0];
       return marker?.kind ?? (shortage() === null ? null : "disk");

@@ -99,6 +99,12 @@ export interface Processes {
   bootId(): string;
   /** Starts a child in a session of its own. Throws when the system refuses. */
   spawnGated(request: SpawnRequest): GatedChild;
+  /** Runs a program without input and output to its end, for a few seconds at most; null when it could not or did not end by itself. */
+  exitStatus(
+    file: string,
+    args: readonly string[],
+    environment: Readonly<Record<string, string>>,
+  ): Promise<number | null>;
   /** The process that has this PID now, or null when there is none (a zombie counts as none). */
   fingerprint(pid: number): Fingerprint | null;
   /** All live processes. Yields to the loop in between on a machine with many, so it is no snapshot of one moment. */

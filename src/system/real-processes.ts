@@ -56,6 +56,13 @@ export function createProcesses(options: ProcessesOptions = {}): Processes {
     bootId,
     fingerprint,
     spawnGated: (request) => spawnGated(request, fingerprint, bootId, marker),
+    async exitStatus(file, args, environment) {
+      // Descriptor 3 is there and empty, as a gate is whose daemon has gone.
+      const stdio = ["ignore", "ignore", "ignore", "ignore"];
+      const options = { env: environment, extendEnv: false, timeout: 5000, buffer: false, reject: false, stdio };
+      const result = await execa(file, [...args], options as unknown as Options);
+      return result.exitCode ?? null;
+    },
     list: onLinux ? listProc : listByPs,
     look,
     startedWith: onLinux ? startedWith : () => null,

@@ -107,6 +107,7 @@ class History {
     this.runs += 10;
     const gates = sampleGates(all ? 9 : Math.floor(this.random() * 4)).map((gate, place) => ({
       runId: `run-${this.runs + place}`,
+      jobId: null,
       owner: `${gate.owner}${this.runs + place}`,
     }));
     const busy = !all && this.random() < 0.1 ? this.pick(this.jobs)?.id : undefined;

@@ -487,6 +487,7 @@ export function createFakeHost(parts: HostParts): FakeHost {
       showsEnvironment: true,
       bootId,
       spawnGated: (request) => spawnGated(life, request),
+      exitStatus: async () => 79,
       fingerprint(pid) {
         const process = processes.get(pid);
         return process === undefined ? null : fingerprintOf(process);

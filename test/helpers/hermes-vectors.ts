@@ -75,6 +75,7 @@ export function worldOf(vector: Vector): VectorWorld {
 export function gatesFor(count: number): readonly Gate[] {
   return Array.from({ length: count }, (_, place) => ({
     runId: `run-${place}`,
+    jobId: null,
     owner: `host-a:4242:${String(place).padStart(32, "0")}`,
   }));
 }

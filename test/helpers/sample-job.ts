@@ -50,7 +50,11 @@ export function sampleJob(fields: Partial<Job> = {}): Job {
 }
 
 export function sampleGates(count: number): readonly Gate[] {
-  return Array.from({ length: count }, (_, place) => ({ runId: `run-${place + 1}`, owner: `host:${100 + place}:aa` }));
+  return Array.from({ length: count }, (_, place) => ({
+    runId: `run-${place + 1}`,
+    jobId: null,
+    owner: `host:${100 + place}:aa`,
+  }));
 }
 
 /** A tick at 10:00:01 with two gates and nothing in its way. */

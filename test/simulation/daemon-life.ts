@@ -1,4 +1,5 @@
 import { createChildTable } from "../../src/child/child-table.ts";
+import { createWaitingBash } from "../../src/child/waiting-bash.ts";
 import { type ConfigLayer, effectiveSettings, type Loaded, loadHostConfig } from "../../src/config/load-config.ts";
 import { createControlActions } from "../../src/daemon/control-actions.ts";
 import { createDaemon, type Daemon } from "../../src/daemon/daemon.ts";
@@ -67,6 +68,7 @@ export function startDaemon(life: Life, opened: RunLedger, rootHome: string, sta
     stateFolder,
     rootHome,
     launcherPath: "/opt/worker/launch.sh",
+    waitingBash: createWaitingBash(system, "/opt/worker/gate.bash"),
     variables,
     hashKey: "key",
     host: () => host.value,

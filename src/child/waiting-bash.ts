@@ -1,0 +1,49 @@
+import type { System } from "../system/system.ts";
+import type { GateEnvironment } from "./gate-environment.ts";
+
+/** Tells whether a bash can be started ahead of its job: whether it stops at gate.bash before it reads its script. */
+export interface WaitingBash {
+  /** False also while the answer is being found out. */
+  waits(bash: string, environment: GateEnvironment): boolean;
+}
+
+const answersMax = 200;
+/** What gate.bash exits with when no order came: nothing else that a bash might do with an empty script looks like it. */
+const stoppedAtGate = 79;
+/** These change what bash does before its script, or are themselves what it would run there. */
+const ownOfBash = /^(?:BASH|SHELLOPTS$|POSIXLY_CORRECT$)/u;
+
+/**
+ * Tries it, once per program and environment: what is called bash may be another shell, a wrapper or one that was told to
+ * be a POSIX shell, and a shell that did not wait would run a job that nobody has claimed.
+ */
+export function createWaitingBash(system: Pick<System, "files" | "processes">, gatePath: string): WaitingBash {
+  const answers = new Map<string, boolean>();
+
+  const find = async (key: string, bash: string, environment: GateEnvironment): Promise<void> => {
+    const variables = { ...environment.variables, BASH_ENV: gatePath };
+    const status = await system.processes.exitStatus(bash, ["/dev/null"], variables);
+    answers.set(key, status === stoppedAtGate);
+  };
+
+  return {
+    waits(bash, environment) {
+      const key = `${environment.id} ${bash} ${identityOf(system, bash)}`;
+      const answer = answers.get(key);
+      if (answer !== undefined) return answer;
+      if (answers.size >= answersMax) answers.clear();
+      answers.set(key, false);
+      if (!Object.keys(environment.variables).some((name) => ownOfBash.test(name))) void find(key, bash, environment);
+      return false;
+    },
+  };
+}
+
+function identityOf(system: Pick<System, "files">, path: string): string {
+  try {
+    const stat = system.files.stat(path);
+    return stat === null ? "" : `${stat.device}:${stat.inode}:${stat.sizeBytes}:${stat.changedNs}`;
+  } catch {
+    return "";
+  }
+}

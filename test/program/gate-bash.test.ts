@@ -1,0 +1,203 @@
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, test } from "vitest";
+import { createWaitingBash } from "../../src/child/waiting-bash.ts";
+import { packageRoot } from "../../src/system/package-root.ts";
+import type { GatedChild } from "../../src/system/processes.ts";
+import { createFiles } from "../../src/system/real-files.ts";
+import { createProcesses } from "../../src/system/real-processes.ts";
+import { formatGateOrder, type GateOrder } from "../../worker/protocol.ts";
+import { isoIn, makeSupervisedHome, type SupervisedHome, scriptJob, until } from "../helpers/supervised-home.ts";
+
+const base = realpathSync(mkdtempSync(join(tmpdir(), "supervisor-test-")));
+const bash = "/bin/bash";
+const gatePath = join(packageRoot(), "worker", "gate.bash");
+const processes = createProcesses();
+afterAll(() => rmSync(base, { recursive: true, force: true }));
+
+interface Launcher {
+  readonly child: GatedChild;
+  readonly folder: string;
+  /** Opens the gate for `script` and answers what came of it. */
+  run(order?: Partial<GateOrder>): Promise<{ readonly output: string; readonly errors: string; readonly exit: string }>;
+}
+
+let launchers = 0;
+
+/** A launcher for `<work>/script.sh`, with bash started ahead or not. */
+function launch(work: string, ahead: boolean, variables: Readonly<Record<string, string>> = {}): Launcher {
+  const folder = join(base, `run-${++launchers}`);
+  mkdirSync(folder);
+  const script = join(work, "script.sh");
+  const child = processes.spawnGated({
+    runId: `run-${launchers}`,
+    file: "/bin/sh",
+    arguments: [join(packageRoot(), "worker", "launch.sh"), folder, "", ...(ahead ? [work, bash, script] : [])],
+    cwd: folder,
+    environment: { PATH: "/usr/bin:/bin", HOME: base, HERMES_SUPERVISOR_RUN_DIR: folder, ...variables },
+    outputPath: join(folder, "output.log"),
+    errorPath: join(folder, "errors.log"),
+    launcherPath: join(folder, "launcher.log"),
+    lifelinePath: join(folder, "alive"),
+  });
+  const read = (name: string): string => readFileSync(join(folder, name), "utf8");
+  return {
+    child,
+    folder,
+    async run(order = {}) {
+      const plain = { jobId: "job", attempt: 1, scheduledAt: "", folder: work, program: bash, argument: script };
+      child.open(formatGateOrder({ ...plain, ...order }));
+      await child.ended;
+      return { output: read("output.log"), errors: read("errors.log"), exit: read("exit") };
+    },
+  };
+}
+
+function makeWork(script: string): string {
+  const work = mkdtempSync(join(base, "work-"));
+  writeFileSync(join(work, "script.sh"), script);
+  return work;
+}
+
+/** Everything that a script can find out about its shell, but for numbers that differ from process to process. */
+const lookAround = `first=$_
+echo "zero $0 count $# flags $- last $? underscore $first line $LINENO seconds $SECONDS"
+echo "source \${BASH_SOURCE[*]} depth \${#FUNCNAME[*]} self $(( $$ == BASHPID ))"
+set +o; shopt -p; trap -p; declare -F; alias; jobs; umask; ulimit -a; pwd; times >/dev/null
+for one in /proc/$$/fd/*; do echo "\${one##*/} $(readlink "$one")"; done | sed "s/pipe:.*/pipe/"
+declare -p | grep -vE '^declare -[a-z-]* (BASHPID|BASH_ARGC|BASH_ARGV|EPOCHREALTIME|EPOCHSECONDS|PPID|RANDOM|SRANDOM|first|one|_)='
+env | sort
+nosuchcommand
+echo to-errors >&2
+exit 7
+`;
+
+test("a script for which bash waited finds the same shell as one whose bash is started when it is due", async () => {
+  const work = makeWork(lookAround);
+  const late = launch(work, false);
+  const early = launch(work, true);
+  const [expected, found] = [await late.run(), await early.run()];
+  const plain = (text: string): string => text.replaceAll(late.folder, "RUN").replaceAll(early.folder, "RUN");
+  expect(plain(found.output).split("\n")).toEqual(plain(expected.output).split("\n"));
+  expect(found.errors).toBe(expected.errors);
+  expect(found.errors).toContain("script.sh: line 8: nosuchcommand: command not found\nto-errors\n");
+  expect(found.exit).toBe("7\n");
+  expect(found.output).toContain("HERMES_SUPERVISOR_JOB_ID=job\n");
+});
+
+test("bash reads its script only behind the gate", async () => {
+  const work = makeWork("echo old\n");
+  const launcher = launch(work, true);
+  await bashWaits(launcher);
+  writeFileSync(join(work, "script.sh"), "echo new\n");
+  expect((await launcher.run()).output).toBe("new\n");
+});
+
+test("a gate that ends before it brought its order runs nothing", async () => {
+  const work = makeWork(`echo ran >"${base}/ran"\n`);
+  const torn = launch(work, true);
+  torn.child.open("job\n1\n\n");
+  const closed = launch(work, true);
+  await bashWaits(closed);
+  closed.child.discard();
+  for (const { child, folder } of [torn, closed]) {
+    expect(await child.ended).toEqual({ exitCode: 0, signal: null });
+    expect(existsSync(join(folder, "started"))).toBe(false);
+    expect(existsSync(join(folder, "exit"))).toBe(false);
+  }
+  expect(existsSync(join(base, "ran"))).toBe(false);
+});
+
+test("what the gate brings counts, not what bash was started for", async () => {
+  const work = makeWork("echo wrong\n");
+  const other = makeWork("");
+  writeFileSync(join(other, "other.py"), "import os, sys\nprint(sys.argv[0], os.getcwd(), 'BASH_ENV' in os.environ)\n");
+  const order = { program: "/usr/bin/python3", argument: join(other, "other.py"), folder: other };
+  expect((await launch(work, true).run(order)).output).toBe(`${join(other, "other.py")} ${other} False\n`);
+});
+
+test("a folder that was replaced while bash waited is entered anew", async () => {
+  const work = makeWork("pwd -P; ls\n");
+  const launcher = launch(work, true);
+  await bashWaits(launcher);
+  renameSync(work, `${work}-old`);
+  mkdirSync(work);
+  writeFileSync(join(work, "script.sh"), "pwd -P; ls\n");
+  writeFileSync(join(work, "new"), "");
+  expect((await launcher.run()).output).toBe(`${work}\nnew\nscript.sh\n`);
+});
+
+test("a folder that is not there when bash would be started is a matter of the gate", async () => {
+  const work = makeWork("echo wrong\n");
+  rmSync(work, { recursive: true });
+  const launcher = launch(work, true);
+  mkdirSync(work);
+  writeFileSync(join(work, "script.sh"), "echo here\n");
+  expect((await launcher.run()).output).toBe("here\n");
+});
+
+test("a bash is started ahead only where it was seen to wait", async () => {
+  const posix = join(base, "posix-bash");
+  writeFileSync(posix, `#!/bin/sh\nexec /bin/bash --posix "$@"\n`, { mode: 0o755 });
+  const waiting = createWaitingBash({ files: createFiles(), processes }, gatePath);
+  const answer = async (program: string, variables: Readonly<Record<string, string>>): Promise<boolean> => {
+    const environment = { id: JSON.stringify(variables), variables: { PATH: "/usr/bin:/bin", ...variables } };
+    waiting.waits(program, environment);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    return waiting.waits(program, environment);
+  };
+  expect(await answer(bash, {})).toBe(true);
+  expect(await answer(posix, {})).toBe(false);
+  expect(await answer("/bin/sh", {})).toBe(false);
+  expect(await answer("/nonexistent/bash", {})).toBe(false);
+  expect(await answer(bash, { POSIXLY_CORRECT: "1" })).toBe(false);
+  expect(await answer(bash, { BASH_ENV: "/etc/profile" })).toBe(false);
+  expect(await answer(bash, { SHELLOPTS: "xtrace" })).toBe(false);
+  expect(await answer(bash, { "BASH_FUNC_read%%": "() { :; }" })).toBe(false);
+});
+
+test("the daemon starts bash ahead of the jobs that are due next, and not where bash would not wait", async () => {
+  const home = makeSupervisedHome();
+  const ownEnvironment = `tr '\\0' '\\n' </proc/$$/environ | grep -c ^BASH_ENV=\n`;
+  home.script("look.sh", ownEnvironment);
+  home.file(".env", "");
+  home.writeJobs([scriptJob("aaaaaaaaaaaa", 60, "look.sh", { next_run_at: isoIn(3000) })]);
+  home.start();
+  await until(() => home.runs().some((run) => run.ended_at !== null));
+  expect(outputOf(home, "aaaaaaaaaaaa")).toBe("1\n");
+  home.file(".env", "POSIXLY_CORRECT=1\n");
+  home.writeJobs([scriptJob("bbbbbbbbbbbb", 60, "look.sh", { next_run_at: isoIn(3000) })]);
+  await until(() => home.runs().filter((run) => run.ended_at !== null).length === 2);
+  expect(outputOf(home, "bbbbbbbbbbbb")).toBe("0\n");
+});
+
+function outputOf(home: SupervisedHome, jobId: string): string {
+  const run = home.runs().find((one) => one.job_id === jobId);
+  return readFileSync(join(home.state, "runs", run?.id ?? "", "output.log"), "utf8");
+}
+
+/** Until the bash below the launcher has nothing more to load: it then sleeps in its read of the gate. */
+async function bashWaits({ child }: Launcher): Promise<void> {
+  const pid = child.fingerprint.pid;
+  for (;;) {
+    const kids = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
+    if (kids !== "" && readFileSync(`/proc/${kids}/comm`, "utf8") === "bash\n") {
+      if (readFileSync(`/proc/${kids}/wchan`, "utf8").includes("pipe") || stateOf(kids) === "S") return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+function stateOf(pid: string): string {
+  return readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.[0] ?? "";
+}
