@@ -25,6 +25,8 @@ export interface GatePool {
   ready(): readonly ReadyGate[];
   /** Starts launchers until `count` are ready, the first of them for `jobs`. Throws what the system says when it refuses. */
   fill(count: number, environment: GateEnvironment, jobs?: readonly BashJob[]): void;
+  /** Settles when it is known which of the jobs can have their bash ahead; null when it is. */
+  asking(jobs: readonly BashJob[], environment: GateEnvironment): Promise<unknown> | null;
   /** Takes a gate out of the pool for the run that it now belongs to. */
   take(runId: string): ReadyGate;
   /** Lets go those made with another environment, and those unused for `unusedMsMax`. */
@@ -59,7 +61,7 @@ export function createGatePool(
 
   /** What the launcher is told of a bash to start ahead. Its folder is entered then, so it has to be there. */
   const ahead = (job: BashJob | undefined, environment: GateEnvironment): readonly string[] =>
-    job !== undefined && waitingBash.waits(job.bash, environment) ? [job.folder, job.bash, job.script] : [];
+    job !== undefined && waitingBash.waits(job.bash, environment) === true ? [job.folder, job.bash, job.script] : [];
 
   const make = (environment: GateEnvironment, job?: BashJob): void => {
     const runId = system.random.token(12);
@@ -110,6 +112,13 @@ export function createGatePool(
     fill(count, environment, jobs = []) {
       const coming = jobs.values();
       while (gates.length < count) make(environment, coming.next().value);
+    },
+    asking(jobs, environment) {
+      const programs = [...new Set(jobs.map((job) => job.bash))];
+      const asked = programs
+        .map((bash) => waitingBash.waits(bash, environment))
+        .filter((one) => one instanceof Promise);
+      return asked.length === 0 ? null : Promise.all(asked);
     },
     take(runId) {
       const gate = gates.find((other) => other.runId === runId);

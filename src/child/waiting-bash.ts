@@ -3,8 +3,8 @@ import type { GateEnvironment } from "./gate-environment.ts";
 
 /** Tells whether a bash can be started ahead of its job: whether it stops at gate.bash before it reads its script. */
 export interface WaitingBash {
-  /** False also while the answer is being found out. */
-  waits(bash: string, environment: GateEnvironment): boolean;
+  /** A promise while the answer is being found out; it never rejects. */
+  waits(bash: string, environment: GateEnvironment): boolean | Promise<boolean>;
 }
 
 const answersMax = 200;
@@ -18,23 +18,25 @@ const ownOfBash = /^(?:BASH|SHELLOPTS$|POSIXLY_CORRECT$)/u;
  * be a POSIX shell, and a shell that did not wait would run a job that nobody has claimed.
  */
 export function createWaitingBash(system: Pick<System, "files" | "processes">, gatePath: string): WaitingBash {
-  const answers = new Map<string, boolean>();
+  const answers = new Map<string, boolean | Promise<boolean>>();
 
-  const find = async (key: string, bash: string, environment: GateEnvironment): Promise<void> => {
+  const find = async (key: string, bash: string, environment: GateEnvironment): Promise<boolean> => {
     const variables = { ...environment.variables, BASH_ENV: gatePath };
-    const status = await system.processes.exitStatus(bash, ["/dev/null"], variables);
+    const status = await system.processes.exitStatus(bash, ["/dev/null"], variables).catch(() => null);
     answers.set(key, status === stoppedAtGate);
+    return status === stoppedAtGate;
   };
 
   return {
     waits(bash, environment) {
       const key = `${environment.id} ${bash} ${identityOf(system, bash)}`;
-      const answer = answers.get(key);
-      if (answer !== undefined) return answer;
+      const known = answers.get(key);
+      if (known !== undefined) return known;
       if (answers.size >= answersMax) answers.clear();
-      answers.set(key, false);
-      if (!Object.keys(environment.variables).some((name) => ownOfBash.test(name))) void find(key, bash, environment);
-      return false;
+      const isTold = Object.keys(environment.variables).some((name) => ownOfBash.test(name));
+      const answer = isTold ? false : find(key, bash, environment);
+      answers.set(key, answer);
+      return answer;
     },
   };
 }

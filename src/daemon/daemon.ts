@@ -23,6 +23,8 @@ import { type DurableClaim, rehearseTick, roomIn, tick, voidRows } from "./tick.
 
 /** How long before a due time its launchers are started: room for a hundred of them on a slow machine. */
 const prepareMs = 1000;
+/** So long before the due time launchers start in any case, also when it is not known yet whether their bash would wait. */
+const askingMsMax = 300;
 /** Timers fire a little early. The turn that is meant to start launchers must not find that it is not time yet. */
 const earlyMs = 5;
 /** A launcher that was not needed goes after this long, so that nothing stands by between runs. */
@@ -266,13 +268,17 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       const wanted = coming.length;
       const missing = wanted - home.pool.ready().length;
       const start = Math.min(Math.max(0, missing), left);
+      const jobs = start > 0 ? bashJobs(home, coming) : [];
+      const asking = home.pool.asking(jobs, home.settings.environment);
+      if (asking !== null && home.wakeAtMs - nowMs > askingMsMax) {
+        void asking.then(wakeSoon);
+        continue;
+      }
       left -= start;
       more ||= missing > start;
       if (start > 0) {
         gatesUnsynced = true;
-        guard(home, () =>
-          home.pool.fill(home.pool.ready().length + start, home.settings.environment, bashJobs(home, coming)),
-        );
+        guard(home, () => home.pool.fill(home.pool.ready().length + start, home.settings.environment, jobs));
       }
       if (wanted > 0 && missing <= start) rehearse(home, home.wakeAtMs);
     }
