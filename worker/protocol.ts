@@ -31,16 +31,15 @@ export interface GateOrder {
   readonly argument: string;
 }
 
-export function formatGateOrder(order: GateOrder): string {
-  const lines = [
-    order.jobId,
-    String(order.attempt),
-    order.scheduledAt,
-    order.folder,
-    order.program,
-    order.argument,
-    "go",
-  ];
+/** A program that a gate has loaded already, or is to start. */
+export type GateProgram = Pick<GateOrder, "folder" | "program" | "argument">;
+
+/** The shell reads a gate byte by byte, so what it was `loaded` with is not told again. */
+export function formatGateOrder(order: GateOrder, loaded: GateProgram | null = null): string {
+  const { folder, program, argument } = order;
+  const isLoaded = loaded?.folder === folder && loaded.program === program && loaded.argument === argument;
+  const rest = isLoaded ? [] : [folder, program, argument];
+  const lines = [order.jobId, String(order.attempt), order.scheduledAt, ...rest, "go"];
   const broken = lines.find((line) => /[\n\0]/u.test(line));
   if (broken !== undefined)
     throw new TypeError(`Cannot open a gate with ${JSON.stringify(broken)}: a line break or NUL in it`);

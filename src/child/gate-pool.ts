@@ -1,4 +1,4 @@
-import { formatGateOrder, type GateOrder, runFiles, runVariables } from "../../worker/protocol.ts";
+import { formatGateOrder, type GateOrder, type GateProgram, runFiles, runVariables } from "../../worker/protocol.ts";
 import type { Gate } from "../core/plan-tick.ts";
 import type { ChildExit, GatedChild } from "../system/processes.ts";
 import type { System } from "../system/system.ts";
@@ -9,15 +9,15 @@ import type { WaitingBash } from "./waiting-bash.ts";
 export interface ReadyGate extends Gate {
   readonly child: GatedChild;
   readonly folder: string;
+  /** What runs in it when the order names the same. */
+  readonly loaded: GateProgram | null;
   readonly madeAtMonotonicMs: number;
 }
 
-/** A job that is due soon, and the bash that its gate may load for it. */
+/** A job that is due soon, and what its gate may load for it: a bash with its script. */
 export interface BashJob {
   readonly jobId: string;
-  readonly folder: string;
-  readonly bash: string;
-  readonly script: string;
+  readonly program: GateProgram;
 }
 
 export interface GatePool {
@@ -60,8 +60,8 @@ export function createGatePool(
   };
 
   /** What the launcher is told of a bash to start ahead. Its folder is entered then, so it has to be there. */
-  const ahead = (job: BashJob | undefined, environment: GateEnvironment): readonly string[] =>
-    job !== undefined && waitingBash.waits(job.bash, environment) === true ? [job.folder, job.bash, job.script] : [];
+  const ahead = (job: BashJob | undefined, environment: GateEnvironment): GateProgram | null =>
+    job !== undefined && waitingBash.waits(job.program.program, environment) === true ? job.program : null;
 
   const make = (environment: GateEnvironment, job?: BashJob): void => {
     const runId = system.random.token(12);
@@ -72,7 +72,12 @@ export function createGatePool(
     const child = system.processes.spawnGated({
       runId,
       file: "/bin/sh",
-      arguments: [launcherPath, folder, group ?? "", ...loaded],
+      arguments: [
+        launcherPath,
+        folder,
+        group ?? "",
+        ...(loaded === null ? [] : [loaded.folder, loaded.program, loaded.argument]),
+      ],
       cwd: folder,
       environment: {
         ...environment.variables,
@@ -86,7 +91,8 @@ export function createGatePool(
     });
     const gate = {
       runId,
-      jobId: loaded.length > 0 ? (job?.jobId ?? null) : null,
+      jobId: loaded === null ? null : (job?.jobId ?? null),
+      loaded,
       owner: `${system.processes.hostname}:${child.fingerprint.pid}:${system.random.uuidHex()}`,
       child,
       folder,
@@ -114,7 +120,7 @@ export function createGatePool(
       while (gates.length < count) make(environment, coming.next().value);
     },
     asking(jobs, environment) {
-      const programs = [...new Set(jobs.map((job) => job.bash))];
+      const programs = [...new Set(jobs.map((job) => job.program.program))];
       const asked = programs
         .map((bash) => waitingBash.waits(bash, environment))
         .filter((one) => one instanceof Promise);
@@ -144,5 +150,5 @@ export function createGatePool(
 
 /** Opens a gate that its claim stands behind: from here on the job runs. */
 export function openGate(gate: ReadyGate, order: GateOrder): void {
-  gate.child.open(formatGateOrder(order));
+  gate.child.open(formatGateOrder(order, gate.loaded));
 }

@@ -314,7 +314,8 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       if (made.has(job.id)) return [];
       const program = programOf(parts, home, job);
       if (!program.ok || !program.isBash) return [];
-      return [{ jobId: job.id, folder: program.folder, bash: program.program, script: program.argument }];
+      const { folder, argument } = program;
+      return [{ jobId: job.id, program: { folder, program: program.program, argument } }];
     });
   }
 

@@ -341,7 +341,8 @@ export function createFakeHost(parts: HostParts): FakeHost {
         if (gateIsOpen) throw new Error(`Cannot open gate "${id}": it is closed`);
         gateIsOpen = true;
         gates.get(life.process)?.delete(closeGate);
-        const [jobId = "", , , , , script = ""] = text.split("\n");
+        // An order without a script is for the one that the launcher was started with.
+        const [jobId = "", , , , , script = request.arguments[5] ?? ""] = text.trimEnd().split("\n");
         run.order = { jobId, script, home: request.environment["HERMES_HOME"] ?? "" };
         watch.gateOpened(run);
         clock.after(0.2 + 8 * draw.number() ** 3, () => passGate(run));

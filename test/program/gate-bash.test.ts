@@ -55,8 +55,9 @@ function launch(work: string, ahead: boolean, variables: Readonly<Record<string,
     child,
     folder,
     async run(order = {}) {
-      const plain = { jobId: "job", attempt: 1, scheduledAt: "", folder: work, program: bash, argument: script };
-      child.open(formatGateOrder({ ...plain, ...order }));
+      const loaded = { folder: work, program: bash, argument: script };
+      const plain = { jobId: "job", attempt: 1, scheduledAt: "", ...loaded, ...order };
+      child.open(formatGateOrder(plain, ahead ? loaded : null));
       await child.ended;
       return { output: read("output.log"), errors: read("errors.log"), exit: read("exit") };
     },
