@@ -84,8 +84,7 @@ export function noteStart(parts: DaemonParts, run: Run, folder: RunFolder, succe
     parts.ledger.start(run.id, run.claimedAtMs);
     return;
   }
-  // The kernel stamps files with a clock that moves in steps of up to 10 ms, so a file may look older than the claim before it.
-  parts.ledger.start(run.id, Math.max(run.claimedAtMs, Number(started.modifiedNs / 1000n) / 1000));
+  parts.ledger.start(run.id, Number(started.modifiedNs / 1000n) / 1000);
 }
 
 /** Writes the result down before anything is made of it, then the document. */

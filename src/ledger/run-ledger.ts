@@ -58,6 +58,9 @@ export interface StagedTransaction {
   rollback(): void;
 }
 
+/** SQLite's own default: with more pages in its log, a commit moves them into the database. */
+const logPagesMax = 1000;
+
 /** The history of runs, slots and requests. Each call outside `transaction` is a transaction of its own. */
 export interface RunLedger extends SlotLedger {
   /** Makes everything that `act` writes durable at once, or nothing of it when `act` throws. May be nested. */
@@ -195,18 +198,9 @@ export function createRunLedger(
 
   function transaction<Result>(act: () => Result): Result {
     if (depth > 0) return act();
-    begin.run();
-    depth = 1;
-    try {
-      const result = act();
-      commit.run();
-      return result;
-    } catch (error) {
-      rollback();
-      throw error;
-    } finally {
-      depth = 0;
-    }
+    const { result, end } = begun(act);
+    end(() => void commit.run());
+    return result;
   }
 
   function rollback(): void {
@@ -216,6 +210,21 @@ export function createRunLedger(
 
   function stage(act: () => void): StagedTransaction {
     if (depth > 0) throw new InvariantError("Cannot stage a transaction within another one");
+    const { end } = begun(act);
+    // What commits it holds locks, and moving the log into the database would take longer than all the rest.
+    const commitAlone = (): void => {
+      database.exec("PRAGMA wal_autocheckpoint = 0");
+      try {
+        commit.run();
+      } finally {
+        database.exec(`PRAGMA wal_autocheckpoint = ${logPagesMax}`);
+      }
+    };
+    return { commit: () => end(commitAlone), rollback: () => end(rollback) };
+  }
+
+  /** Begins a transaction with `act`. It is open until `end` is called with what finishes it; a second `end` does nothing. */
+  function begun<Result>(act: () => Result): { readonly result: Result; readonly end: (finish: () => void) => void } {
     begin.run();
     depth = 1;
     const end = (finish: () => void): void => {
@@ -228,12 +237,11 @@ export function createRunLedger(
       }
     };
     try {
-      act();
+      return { result: act(), end };
     } catch (error) {
       end(rollback);
       throw error;
     }
-    return { commit: () => end(() => void commit.run()), rollback: () => end(rollback) };
   }
 
   function stateOf(runId: string): RunState {
