@@ -226,7 +226,7 @@ export function patchRecord(text: string, patch: JobPatch, features: StoreFeatur
       if (counted !== counts) set("repeat", { token: counted });
     }
   }
-  return editRecord(text, changes, ascii);
+  return editRecord(text, changes, ascii, members);
 }
 
 /** Whether this store was written by a Hermes that escapes whatever is not ASCII, as 0.19 does. */
@@ -384,28 +384,46 @@ function styleOf(text: string, members: readonly Member[], offset: number): Styl
   };
 }
 
-function editRecord(text: string, changes: ReadonlyMap<string, Value | "drop">, ascii: boolean): string {
-  const members = membersOf(text, 0);
+function editRecord(
+  text: string,
+  changes: ReadonlyMap<string, Value | "drop">,
+  ascii: boolean,
+  members: readonly Member[] = membersOf(text, 0),
+): string {
   const style = styleOf(text, members, 0);
-  const counting = new Map(members.map((member) => [member.key, member]));
-  let edited = text.slice(0, members[0]?.keyStart ?? 1);
-  let kept = 0;
+  const edits: (Span & { readonly text: string })[] = [];
+  let isFirst = true;
   for (const [index, member] of members.entries()) {
-    const change = changes.get(member.key);
-    if (change === "drop") continue;
+    if (changes.get(member.key) !== "drop") {
+      isFirst = false;
+      continue;
+    }
+    // The comma that goes with it is the one in front of it, or behind it where nothing stays in front.
     const previous = members[index - 1];
-    if (kept > 0 && previous !== undefined) edited += text.slice(previous.end, member.keyStart);
-    const replaced = change !== undefined && counting.get(member.key) === member && !isValue(text, member, change);
-    const value = replaced ? print(change, style, ascii) : text.slice(member.start, member.end);
-    edited += text.slice(member.keyStart, member.start) + value;
-    kept += 1;
+    const start = isFirst || previous === undefined ? member.keyStart : previous.end;
+    const end = isFirst ? (members[index + 1]?.keyStart ?? member.end) : member.end;
+    edits.push({ start, end, text: "" });
   }
+  const last = members.at(-1)?.end ?? 1;
   for (const [key, change] of changes) {
-    if (change === "drop" || counting.has(key)) continue;
-    edited += `${kept > 0 ? `,${style.blank}` : ""}${printString(key, ascii)}${style.colon}${print(change, style, ascii)}`;
-    kept += 1;
+    if (change === "drop") continue;
+    const member = memberNamed(members, key);
+    if (member === null) {
+      const comma = isFirst ? "" : `,${style.blank}`;
+      edits.push({
+        start: last,
+        end: last,
+        text: comma + printString(key, ascii) + style.colon + print(change, style, ascii),
+      });
+      isFirst = false;
+    } else if (!isValue(text, member, change)) {
+      edits.push({ start: member.start, end: member.end, text: print(change, style, ascii) });
+    }
   }
-  return edited + text.slice(members.at(-1)?.end ?? 1);
+  return spliceText(
+    text,
+    edits.toSorted((a, b) => a.start - b.start),
+  );
 }
 
 /** Whether the member has that very value already, however it is written. */
