@@ -64,7 +64,6 @@ CREATE TABLE slot (
   PRIMARY KEY (home, job_id, scheduled_us)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX slot_by_time ON slot (scheduled_us);
-CREATE INDEX slot_by_job ON slot (job_id, scheduled_us);
 CREATE INDEX slot_pending ON slot (home, scheduled_us) WHERE decision = 'pending';
 
 -- A cursor is one JSON value: only the tick reads it, always whole.

@@ -48,11 +48,12 @@ export async function playSecondsScene(
   const seen = holds.filter(({ atMs }) => atMs >= firstMs);
   const atMost = seen.map((hold) => hold.atMostMs);
   const atLeast = seen.map((hold) => hold.atLeastMs);
-  const p99Ms = atMost.length === 0 ? Number.NaN : percentile(atMost, 0.99);
+  // From the first try that saw the lock held to the last: what others can see. The tries around them are the upper bound.
+  const p99Ms = atLeast.length === 0 ? Number.NaN : percentile(atLeast, 0.99);
   if (!(p99Ms <= heldMsMax)) {
     findings.push({
       fault: "other",
-      text: `the tick lock was held for up to ${formatNumber(p99Ms)} ms at p99, expected ${heldMsMax} at most`,
+      text: `the tick lock was seen held for ${formatNumber(p99Ms)} ms at p99, expected ${heldMsMax} at most`,
     });
   }
   const slots = histories
