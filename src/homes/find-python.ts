@@ -1,7 +1,10 @@
+import type { Files } from "../system/files.ts";
 import type { System } from "../system/system.ts";
 
+type ReadingSystem = { readonly files: Pick<Files, "stat"> };
+
 /** The program `name` on `path`, or null. */
-export function findOnPath(system: System, path: string, name: string): string | null {
+export function findOnPath(system: ReadingSystem, path: string, name: string): string | null {
   for (const folder of path.split(":")) {
     if (!folder.startsWith("/")) continue;
     const stat = statOrNull(system, `${folder}/${name}`);
@@ -46,7 +49,7 @@ function interpreterOf(system: System, command: string): string | null {
   return path !== null && statOrNull(system, path)?.kind === "file" ? path : null;
 }
 
-function statOrNull(system: System, path: string): ReturnType<System["files"]["stat"]> {
+function statOrNull(system: ReadingSystem, path: string): ReturnType<Files["stat"]> {
   try {
     return system.files.stat(path);
   } catch {

@@ -22,6 +22,27 @@ export interface ChildExit {
   readonly signal: string | null;
 }
 
+/** A program that is run to its end beside the runs, within bounds. */
+export interface BoundedRequest {
+  readonly file: string;
+  readonly arguments: readonly string[];
+  readonly cwd: string;
+  readonly environment: Readonly<Record<string, string>>;
+  /** Standard output and error, appended. It has no input. */
+  readonly outputPath: string;
+  readonly timeoutMs: number;
+  /** Files that end it when one of them grows beyond `bytesMax`. */
+  readonly watched: readonly string[];
+  readonly bytesMax: number;
+  /** Ends it before its time. */
+  readonly signal?: AbortSignal;
+}
+
+/** How a bounded program ended: by itself, or because we killed it and why. */
+export interface BoundedEnd extends ChildExit {
+  readonly killed: "timeout" | "bytes" | "signal" | null;
+}
+
 /** A launcher at its gate. */
 export interface GatedChild {
   readonly fingerprint: Fingerprint;
@@ -107,6 +128,8 @@ export interface Processes {
   ): Promise<number | null>;
   /** The process that has this PID now, or null when there is none (a zombie counts as none). */
   fingerprint(pid: number): Fingerprint | null;
+  /** Runs a program in a session of its own. Rejects when the system refuses to start it. */
+  runBounded(request: BoundedRequest): Promise<BoundedEnd>;
   /** All live processes. Yields to the loop in between on a machine with many, so it is no snapshot of one moment. */
   list(): Promise<readonly ProcessRow[]>;
   /** One process as it is now. */

@@ -1,5 +1,5 @@
-import { closeSync, existsSync, openSync, writeSync } from "node:fs";
-import { hostname } from "node:os";
+import { closeSync, existsSync, openSync, statSync, writeSync } from "node:fs";
+import { availableParallelism, hostname } from "node:os";
 import { execa, type Options } from "execa";
 import { type Fingerprint, isSameProcess } from "../core/fingerprint.ts";
 import { createRunGroups } from "./cgroup.ts";
@@ -15,7 +15,7 @@ import {
   readNamespace,
   startedWith,
 } from "./proc.ts";
-import type { ChildExit, GatedChild, Processes, SpawnRequest } from "./processes.ts";
+import type { BoundedEnd, BoundedRequest, ChildExit, GatedChild, Processes, SpawnRequest } from "./processes.ts";
 import { bootSession, listByPs, lookByPs } from "./ps.ts";
 import { createRunMarker, type RunMarker } from "./run-marks.ts";
 import { holdProcess } from "./signals.ts";
@@ -64,6 +64,7 @@ export function createProcesses(options: ProcessesOptions = {}): Processes {
       return result.exitCode ?? null;
     },
     list: onLinux ? listProc : listByPs,
+    runBounded,
     look,
     startedWith: onLinux ? startedWith : () => null,
     carriesLock: onLinux ? carriesLock : () => false,
@@ -159,6 +160,56 @@ function spawnGated(
 }
 
 let psFound: boolean | null = null;
+/** How often the files of a bounded program are looked at. */
+const boundLookMs = 250;
+
+async function runBounded(request: BoundedRequest): Promise<BoundedEnd> {
+  const output = openSync(request.outputPath, "a", 0o600);
+  let killed: BoundedEnd["killed"] = null;
+  try {
+    const options = {
+      cwd: request.cwd,
+      env: request.environment,
+      extendEnv: false,
+      // Ctrl-C at the daemon's terminal must not end it half-way, and all that it starts can be killed with it.
+      detached: true,
+      cleanup: false,
+      buffer: false,
+      reject: false,
+      stdio: ["ignore", output, output],
+    };
+    const child = execa(request.file, [...request.arguments], options as unknown as Options);
+    const { pid } = child;
+    if (pid === undefined) {
+      const { originalMessage } = await child;
+      throw new Error(`Cannot start "${request.file}": ${originalMessage ?? "the system refused to make a process"}`);
+    }
+    let ended = false;
+    const kill = (why: BoundedEnd["killed"]): void => {
+      // Until its end is told, its number is nobody else's.
+      if (ended || killed !== null) return;
+      killed = why;
+      process.kill(-pid, "SIGKILL");
+    };
+    const timer = setTimeout(() => kill("timeout"), request.timeoutMs);
+    const watched = [request.outputPath, ...request.watched];
+    const isTooLarge = (path: string): boolean =>
+      (statSync(path, { throwIfNoEntry: false })?.size ?? 0) > request.bytesMax;
+    const look = setInterval(() => watched.some(isTooLarge) && kill("bytes"), boundLookMs);
+    const abort = (): void => kill("signal");
+    request.signal?.addEventListener("abort", abort);
+    if (request.signal?.aborted === true) abort();
+    const result = await child;
+    ended = true;
+    clearTimeout(timer);
+    clearInterval(look);
+    request.signal?.removeEventListener("abort", abort);
+    return { exitCode: result.exitCode ?? null, signal: result.signal ?? null, killed };
+  } finally {
+    closeSync(output);
+  }
+}
+
 
 /** tree-kill ends this whole process with an uncaught error when `ps` is missing. */
 function hasPs(): boolean {

@@ -490,6 +490,7 @@ export function createFakeHost(parts: HostParts): FakeHost {
       spawnGated: (request) => spawnGated(life, request),
       exitStatus: async () => 79,
       fingerprint(pid) {
+      runBounded: async () => ({ exitCode: 127, signal: null, killed: null }),
         const process = processes.get(pid);
         return process === undefined ? null : fingerprintOf(process);
       },

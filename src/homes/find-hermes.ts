@@ -1,0 +1,310 @@
+import type { FileIdentity, Files } from "../system/files.ts";
+import { findOnPath } from "./find-python.ts";
+
+/** What an installed Hermes says of itself. */
+export interface InstalledHermes {
+  /** The interpreter that it is installed in. */
+  readonly python: string;
+  readonly version: string;
+  /** The name of the package that it was installed from. */
+  readonly release: string;
+  /** What this Hermes has, by the names of the worker's probe; a name that is missing is false. */
+  readonly features: Readonly<Record<string, boolean>>;
+  /** The names that it takes from a script's environment; null where it did not tell. */
+  readonly blockedNames: ReadonlySet<string> | null;
+  /** Differs when anything of its installation, its interpreter or our worker was changed. */
+  readonly identity: string;
+}
+
+/** Where the Hermes of a home may be. Homes with equal places have the same Hermes. */
+export interface HermesPlaces {
+  /** An interpreter that a setting or HERMES_SUPERVISOR_PYTHON names. Then no other is thought of. */
+  readonly named: string | null;
+  readonly path: string;
+  readonly userHome: string | null;
+  readonly rootHome: string;
+  /** Folders that pipx and uv are told to install into, where they are. */
+  readonly toolFolders: readonly string[];
+}
+
+/** The commands that Hermes' packages install. */
+const commands = ["hermes", "hermesx", "hermes-iot"];
+const wrappersMax = 5;
+const candidatesMax = 20;
+
+type Reading = Pick<Files, "stat" | "list" | "readPart" | "realPath">;
+type ReadingSystem = { readonly files: Reading };
+
+/** Interpreters that Hermes may be installed in, the likeliest first. None of them has been tried. */
+export function hermesCandidates(system: ReadingSystem, places: HermesPlaces): readonly string[] {
+  const { path, userHome } = places;
+  if (places.named !== null) return [namedInterpreter(system, places.named, places)];
+  const found = new Set<string>();
+  const add = (python: string | null): void => {
+    if (python !== null && found.size < candidatesMax && isProgram(system, python)) found.add(python);
+  };
+  for (const name of commands) {
+    for (const folder of path.split(":")) {
+      const command = findOnPath(system, folder, name);
+      if (command === null) continue;
+      add(interpreterOf(system, command, places));
+      add(besideTarget(system, command));
+    }
+  }
+  const below = (folder: string): readonly string[] => (userHome === null ? [] : [`${userHome}/${folder}`]);
+  const checkouts = [
+    `${places.rootHome}/hermes-agent`,
+    ...below(".hermes/hermes-agent"),
+    "/usr/local/lib/hermes-agent",
+    ...named(system, "/opt", /^hermes/u),
+  ];
+  for (const folder of checkouts) for (const venv of ["venv", ".venv"]) add(`${folder}/${venv}/bin/python`);
+  const tools = [
+    ...places.toolFolders,
+    ...[".local/share/pipx/venvs", ".local/pipx/venvs", ".local/share/uv/tools", ".pyenv/versions"].flatMap(below),
+    ...below("Library/Application Support/pipx/venvs"),
+    "/opt/pipx/venvs",
+    "/opt",
+  ];
+  for (const folder of tools) {
+    for (const tool of named(system, folder, /./u)) {
+      if (commands.some((name) => isProgram(system, `${tool}/bin/${name}`))) add(`${tool}/bin/python`);
+    }
+  }
+  // A daemon started by systemd or launchd has a shorter PATH than the person who installed Hermes.
+  const binFolders = [...below(".local/bin"), "/usr/local/bin", "/opt/homebrew/bin", "/usr/bin"];
+  for (const folder of binFolders) {
+    for (const name of commands) {
+      const command = findOnPath(system, folder, name);
+      if (command !== null) add(interpreterOf(system, command, places));
+    }
+  }
+  return [...found];
+}
+
+function namedInterpreter(system: ReadingSystem, name: string, { path, userHome }: HermesPlaces): string {
+  const expanded = name.startsWith("~/") && userHome !== null ? `${userHome}${name.slice(1)}` : name;
+  if (!expanded.includes("/")) return findOnPath(system, path, expanded) ?? expanded;
+  return kindOf(system, expanded) === "folder" ? `${expanded.replace(/\/+$/u, "")}/bin/python` : expanded;
+}
+
+/** The interpreter beside the file that a command is a link to, for commands that are no script. */
+function besideTarget(system: ReadingSystem, command: string): string | null {
+  try {
+    const target = system.files.realPath(command);
+    return `${target.slice(0, target.lastIndexOf("/"))}/python`;
+  } catch {
+    // A dangling link.
+    return null;
+  }
+}
+
+/**
+ * The Python that a command starts: that of its `#!`, of the `exec` that pip and uv write where the path is too long for one, or
+ * of the command that a wrapper in shell hands over to, as the installer of Hermes writes it.
+ */
+function interpreterOf(system: ReadingSystem, command: string, places: HermesPlaces, depth = 0): string | null {
+  if (depth > wrappersMax) return null;
+  const text = headOf(system, command);
+  const shebang = /^#!\s*(\S+)[ \t]*(.*)$/mu.exec(text.split("\n", 1)[0] ?? "");
+  if (shebang === null) return null;
+  const program = shebang[1] ?? "";
+  if (isPythonName(program)) return program;
+  const words = (shebang[2] ?? "").split(/\s+/u).filter((word) => word !== "" && !/^-|=/u.test(word));
+  if (program.endsWith("/env") && isPythonName(words[0] ?? "")) return onPath(system, words[0] ?? "", places);
+  for (const word of execTargets(text, command, places.userHome)) {
+    if (isPythonName(word)) return word.startsWith("/") ? word : onPath(system, word, places);
+    const next = word.startsWith("/") ? word : null;
+    const python = next === null || next === command ? null : interpreterOf(system, next, places, depth + 1);
+    if (python !== null) return python;
+  }
+  return null;
+}
+
+/** What the `exec` lines of a shell script start, with the variables that it sets itself put in. The last is the usual one. */
+function execTargets(text: string, command: string, userHome: string | null): readonly string[] {
+  const folder = command.slice(0, command.lastIndexOf("/"));
+  const variables = new Map([["HOME", userHome ?? ""]]);
+  const expand = (word: string): string =>
+    word
+      .replace(/"?\$\(dirname -- "\$\(realpath -- "\$0"\)"\)"?/gu, folder)
+      .replace(/\$(?:\{(\w+)\}|(\w+))/gu, (all, a?: string, b?: string) => variables.get(a ?? b ?? "") ?? all)
+      .replace(/['"]/gu, "");
+  const targets: string[] = [];
+  for (const line of text.split("\n")) {
+    const set = /^\s*(?:export\s+)?(\w+)=("[^"]*"|'[^']*'|\S*)\s*$/u.exec(line);
+    if (set !== null) variables.set(set[1] ?? "", expand(set[2] ?? ""));
+    const exec = /^\s*(?:'''|"")?exec'?\s+(?:-\S+\s+)*((?:"\$\(dirname[^\n]*?\)"\)"|"[^"]*"|'[^']*'|[^\s"'])+)/u.exec(
+      line,
+    );
+    if (exec !== null) targets.unshift(expand(exec[1] ?? ""));
+  }
+  return targets;
+}
+
+function onPath(system: ReadingSystem, name: string, { path }: HermesPlaces): string | null {
+  return findOnPath(system, path, name);
+}
+
+function isPythonName(program: string): boolean {
+  return /^python[\d.]*$/u.test(program.slice(program.lastIndexOf("/") + 1));
+}
+
+function headOf(system: ReadingSystem, path: string): string {
+  try {
+    return new TextDecoder().decode(system.files.readPart(path, 0, 4096));
+  } catch {
+    // Not readable: then it is not a script that could tell.
+    return "";
+  }
+}
+
+/** The folders in `folder` whose names match. */
+function named(system: ReadingSystem, folder: string, pattern: RegExp): readonly string[] {
+  return listOf(system, folder)
+    .filter((name) => pattern.test(name))
+    .sort()
+    .map((name) => `${folder}/${name}`);
+}
+
+function listOf(system: ReadingSystem, folder: string): readonly string[] {
+  try {
+    return system.files.list(folder);
+  } catch {
+    // Not there, or not ours to look into.
+    return [];
+  }
+}
+
+function isProgram(system: ReadingSystem, path: string): boolean {
+  return kindOf(system, path) === "file";
+}
+
+function kindOf(system: ReadingSystem, path: string): string | null {
+  try {
+    return system.files.stat(path)?.kind ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/** Where the packages of an interpreter are, also those of its user where it has no virtual environment. */
+function packageFolders(system: ReadingSystem, python: string, userHome: string | null): readonly string[] {
+  const prefix = python.split("/").slice(0, -2).join("/");
+  const isVirtual = kindOf(system, `${prefix}/pyvenv.cfg`) !== null;
+  const roots = isVirtual ? [prefix] : [prefix, "/usr/local", ...(userHome === null ? [] : [`${userHome}/.local`])];
+  return [...new Set(roots)].flatMap((root) =>
+    named(system, `${root}/lib`, /^python3/u).flatMap((folder) => [
+      `${folder}/site-packages`,
+      `${folder}/dist-packages`,
+    ]),
+  );
+}
+
+/**
+ * Differs when the interpreter, the worker or what is installed of Hermes was changed or replaced: then an answer of before no
+ * longer counts. `told` are files that Hermes itself named.
+ */
+export function hermesIdentity(
+  system: ReadingSystem,
+  python: string,
+  workerPath: string,
+  userHome: string | null,
+  told: readonly string[],
+): string {
+  const packages = packageFolders(system, python, userHome);
+  const records = packages.flatMap((folder) =>
+    named(system, folder, /hermes.*\.(?:dist-info|egg-link|pth)$/iu).map((path) =>
+      path.endsWith(".dist-info") ? `${path}/RECORD` : path,
+    ),
+  );
+  // An installation from a checkout: its code changes with every pull, its entry among the packages need not.
+  const checkout = python.split("/").slice(0, -3).join("/");
+  const code = [...packages, checkout].flatMap((folder) => [
+    `${folder}/cron/scheduler.py`,
+    `${folder}/hermes_cli/__init__.py`,
+  ]);
+  const paths = new Set([python, workerPath, ...records, ...code, ...told]);
+  const seen = [...paths].map((path) => [path, stampOf(system, path)] as const).filter(([, stamp]) => stamp !== "");
+  return seen.map(([path, stamp]) => `${path} ${stamp}`).join("\n");
+}
+
+function stampOf(system: ReadingSystem, path: string): string {
+  let stat: FileIdentity | null;
+  try {
+    stat = system.files.stat(path);
+  } catch {
+    return "";
+  }
+  return stat === null ? "" : `${stat.device}:${stat.inode}:${stat.sizeBytes}:${stat.modifiedNs}:${stat.changedNs}`;
+}
+
+/** An answer to the probe, with the files that Hermes named as its own. */
+export interface HermesRecord {
+  readonly hermes: InstalledHermes;
+  readonly files: readonly string[];
+}
+
+/** Reads what the worker answered to `{"ask": "probe"}`; null when it is no such answer. */
+export function parseProbe(python: string, identity: string, answer: unknown): HermesRecord | null {
+  const { version, release, features, blocked_names: blocked, files } = asRecord(answer);
+  if (typeof version !== "string" || version === "") return null;
+  const names = texts(blocked);
+  return {
+    hermes: {
+      python,
+      version,
+      release: typeof release === "string" ? release : "",
+      features: Object.fromEntries(
+        Object.entries(asRecord(features)).filter((entry): entry is [string, boolean] => typeof entry[1] === "boolean"),
+      ),
+      blockedNames: names.length === 0 ? null : new Set(names),
+      identity,
+    },
+    files: texts(files),
+  };
+}
+
+/** What an earlier daemon or this one wrote down, by interpreter. A note that cannot be read counts as none. */
+export function parseHermesNote(text: string | null): ReadonlyMap<string, HermesRecord> {
+  const records = new Map<string, HermesRecord>();
+  if (text === null) return records;
+  let note: unknown;
+  try {
+    note = JSON.parse(text);
+  } catch {
+    // Of another version of this program: Hermes is asked again.
+    return records;
+  }
+  for (const [python, value] of Object.entries(asRecord(note))) {
+    const { identity, ...answer } = asRecord(value);
+    const record = typeof identity === "string" ? parseProbe(python, identity, answer) : null;
+    if (record !== null) records.set(python, record);
+  }
+  return records;
+}
+
+export function formatHermesNote(records: Iterable<HermesRecord>): string {
+  const entries = [...records].map(({ hermes, files }) => [
+    hermes.python,
+    {
+      identity: hermes.identity,
+      version: hermes.version,
+      release: hermes.release,
+      features: hermes.features,
+      blocked_names: [...(hermes.blockedNames ?? [])],
+      files,
+    },
+  ]);
+  return JSON.stringify(Object.fromEntries(entries));
+}
+
+function asRecord(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+    ? (value as Readonly<Record<string, unknown>>)
+    : {};
+}
+
+function texts(value: unknown): readonly string[] {
+  return Array.isArray(value) ? value.filter((one): one is string => typeof one === "string" && one !== "") : [];
+}
