@@ -1,6 +1,6 @@
 #!/bin/sh
 # The first process of every run and the leader of its session:
-#   launch.sh <run folder> [<control group> [<folder> <bash> <script>]]
+#   launch.sh <run folder> [<control group> [<folder> <program> <argument> [<gate.bash>]]]
 #
 # Descriptors: 1 the run's standard output, 2 what this shell itself has to say, 3 the gate, 4 the lifeline (a lock that
 # lasts as long as any process of the run keeps it open), 5 the run's standard error.
@@ -12,7 +12,7 @@
 # be an exit code. The exit file is one short write that ends in a newline, so a reader can tell a torn one.
 #
 # It enters the control group by itself, because the kernel may take 20 ms for that: they pass while the gate is closed.
-# So may bash be started ahead, in its folder: it waits at the gate in gate.bash, before it looks at its script.
+# So may the job's program be started ahead, in its folder: it waits at the gate by itself, or, if it is bash, in gate.bash.
 run=$1
 [ -z "$2" ] || { echo 0 >"$2/cgroup.procs"; } 2>/dev/null
 order() {
@@ -24,7 +24,8 @@ trap : TERM INT HUP
 # The job's own process is made here and waits at the gate itself, so that nothing is left to start when it opens.
 (
   if [ -n "$5" ] && cd -- "$3" 2>/dev/null; then
-    export BASH_ENV="${0%/*}/gate.bash" HERMES_SUPERVISOR_WAITS_FOR="$5"
+    export HERMES_SUPERVISOR_WAITS_FOR="$5"
+    [ -z "$6" ] || export BASH_ENV="$6"
     exec "$4" "$5" 2>&5 5>&- </dev/null
   fi
   order <&3 || exit 0

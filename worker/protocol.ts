@@ -13,6 +13,10 @@ export const runFiles = {
   errors: "errors.log",
   /** What the launcher's shell itself says: the only place where a death by signal differs from an exit code above 128. */
   launcher: "launcher.log",
+  /** What the worker of a prompt job runs: `JobFile`. */
+  job: "job.json",
+  /** What came of it: `Answer`. Written by rename, so it is whole when it is there. */
+  answer: "answer.json",
   /** Why we asked the run to end, written before the first signal. */
   cause: "cause.json",
   result: "result.json",
@@ -53,3 +57,28 @@ export const runVariables = {
   scheduledAt: "HERMES_SUPERVISOR_SCHEDULED_AT",
   runFolder: "HERMES_SUPERVISOR_RUN_DIR",
 } as const;
+
+/** What the worker of a prompt job finds in `job.json`. `job` is the record of `jobs.json`, whole. */
+export interface JobFile {
+  readonly job: unknown;
+  readonly execution_id: string | null;
+}
+
+/** What the worker of a prompt job says of its run in `answer.json`, by the rules that Hermes keeps in `run_one_job`. */
+export interface Answer {
+  readonly version: 1;
+  readonly success: boolean;
+  /** The output document, whole. */
+  readonly document: string;
+  readonly final_text: string;
+  readonly error: string | null;
+  readonly status: "ok" | "error" | "blocked_config";
+  readonly silent: boolean;
+  /** What is to be delivered; null when nothing is. */
+  readonly deliver: string | null;
+  readonly for_failure: boolean;
+  /** Set when the job is blocked by its configuration and nobody was told yet. */
+  readonly alert_once: boolean;
+  /** What else Hermes would store in the record. */
+  readonly fields: Readonly<Record<string, unknown>>;
+}

@@ -1,5 +1,5 @@
 import { formatGateOrder, type GateOrder, type GateProgram, runFiles, runVariables } from "../../worker/protocol.ts";
-import type { Gate } from "../core/plan-tick.ts";
+import type { Gate, GateKind } from "../core/admission.ts";
 import type { ChildExit, GatedChild } from "../system/processes.ts";
 import type { System } from "../system/system.ts";
 import type { GateEnvironment } from "./gate-environment.ts";
@@ -14,19 +14,23 @@ export interface ReadyGate extends Gate {
   readonly madeAtMonotonicMs: number;
 }
 
-/** A job that is due soon, and what its gate may load for it: a bash with its script. */
-export interface BashJob {
-  readonly jobId: string;
-  readonly program: GateProgram;
+/** A job that is due soon, and the program that its gate may start ahead. */
+export interface AheadJob {
+  /** Null when any job of the home can use it. */
+  readonly jobId: string | null;
+  /** Without a folder it runs in that of the run. */
+  readonly program: Omit<GateProgram, "folder"> & { readonly folder: string | null };
+  /** Whether it is bash, which has to be made to wait, or a program that waits by itself. */
+  readonly isBash: boolean;
 }
 
 export interface GatePool {
   /** The gates that can be given to claims now, oldest first. */
   ready(): readonly ReadyGate[];
   /** Starts launchers until `count` are ready, the first of them for `jobs`. Throws what the system says when it refuses. */
-  fill(count: number, environment: GateEnvironment, jobs?: readonly BashJob[]): void;
+  fill(count: number, environment: GateEnvironment, jobs?: readonly AheadJob[]): void;
   /** Settles when it is known which of the jobs can have their bash ahead; null when it is. */
-  asking(jobs: readonly BashJob[], environment: GateEnvironment): Promise<unknown> | null;
+  asking(jobs: readonly AheadJob[], environment: GateEnvironment): Promise<unknown> | null;
   /** Takes a gate out of the pool for the run that it now belongs to. */
   take(runId: string): ReadyGate;
   /** Lets go those made with another environment, and those unused for `unusedMsMax`. */
@@ -40,6 +44,7 @@ export function createGatePool(
   runsFolder: string,
   launcherPath: string,
   waitingBash: WaitingBash,
+  kind: GateKind,
 ): GatePool {
   let gates: (ReadyGate & { readonly environmentId: string })[] = [];
 
@@ -59,15 +64,19 @@ export function createGatePool(
     }
   };
 
-  /** What the launcher is told of a bash to start ahead. Its folder is entered then, so it has to be there. */
-  const ahead = (job: BashJob | undefined, environment: GateEnvironment): GateProgram | null =>
-    job !== undefined && waitingBash.waits(job.program.program, environment) === true ? job.program : null;
+  /** What the launcher is told to start ahead. Its folder is entered then, so it has to be there. */
+  const ahead = (job: AheadJob | undefined, folder: string, environment: GateEnvironment): GateProgram | null => {
+    if (job === undefined) return null;
+    if (job.isBash && waitingBash.waits(job.program.program, environment) !== true) return null;
+    return { ...job.program, folder: job.program.folder ?? folder };
+  };
 
-  const make = (environment: GateEnvironment, job?: BashJob): void => {
+  const make = (environment: GateEnvironment, job?: AheadJob): void => {
     const runId = system.random.token(12);
     const folder = `${runsFolder}/${runId}`;
     system.files.makeFolder(folder, 0o700, true);
-    const loaded = ahead(job, environment);
+    const loaded = ahead(job, folder, environment);
+    const waitsIn = job?.isBash === true ? waitingBash.gatePath : "";
     const group = system.processes.groups?.make(runId) ?? null;
     const child = system.processes.spawnGated({
       runId,
@@ -76,7 +85,7 @@ export function createGatePool(
         launcherPath,
         folder,
         group ?? "",
-        ...(loaded === null ? [] : [loaded.folder, loaded.program, loaded.argument]),
+        ...(loaded === null ? [] : [loaded.folder, loaded.program, loaded.argument, waitsIn]),
       ],
       cwd: folder,
       environment: {
@@ -91,6 +100,7 @@ export function createGatePool(
     });
     const gate = {
       runId,
+      kind,
       jobId: loaded === null ? null : (job?.jobId ?? null),
       loaded,
       owner: `${system.processes.hostname}:${child.fingerprint.pid}:${system.random.uuidHex()}`,
@@ -120,7 +130,7 @@ export function createGatePool(
       while (gates.length < count) make(environment, coming.next().value);
     },
     asking(jobs, environment) {
-      const programs = [...new Set(jobs.map((job) => job.program.program))];
+      const programs = [...new Set(jobs.filter((job) => job.isBash).map((job) => job.program.program))];
       const asked = programs
         .map((bash) => waitingBash.waits(bash, environment))
         .filter((one) => one instanceof Promise);

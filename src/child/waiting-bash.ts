@@ -3,6 +3,8 @@ import type { GateEnvironment } from "./gate-environment.ts";
 
 /** Tells whether a bash can be started ahead of its job: whether it stops at gate.bash before it reads its script. */
 export interface WaitingBash {
+  /** The file that makes bash wait. */
+  readonly gatePath: string;
   /** A promise while the answer is being found out; it never rejects. */
   waits(bash: string, environment: GateEnvironment): boolean | Promise<boolean>;
 }
@@ -28,6 +30,7 @@ export function createWaitingBash(system: Pick<System, "files" | "processes">, g
   };
 
   return {
+    gatePath,
     waits(bash, environment) {
       const key = `${environment.id} ${bash} ${identityOf(system, bash)}`;
       const known = answers.get(key);

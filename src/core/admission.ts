@@ -1,21 +1,31 @@
+/** What a launcher at its gate can run: each kind has an environment of its own. */
+export type GateKind = "prompt" | "script";
+
+export const gateKinds: readonly GateKind[] = ["prompt", "script"];
+
 /** A launcher waiting at its closed gate. Its run id becomes that of the run whose claim it serves. */
 export interface Gate {
   readonly runId: string;
-  /** The job whose interpreter it has loaded already; null when it is ready for any. */
+  readonly kind: GateKind;
+  /** The job whose interpreter it has loaded already; null when it is ready for any of its kind. */
   readonly jobId: string | null;
   /** `host:pid:uuidhex` of the launcher: the value of `fire_claim.by`. */
   readonly owner: string;
 }
 
+export type GateCount = Readonly<Record<GateKind, number>>;
+
+export const noGates: GateCount = { prompt: 0, script: 0 };
+
 export interface Admission<Candidate> {
   readonly admitted: readonly { readonly candidate: Candidate; readonly gate: Gate }[];
   readonly waiting: readonly Candidate[];
   /** How many more could have been admitted with more gates. */
-  readonly gatesMissing: number;
+  readonly gatesMissing: GateCount;
 }
 
 interface Admissible {
-  readonly job: { readonly id: string };
+  readonly job: { readonly id: string; readonly kind: GateKind };
   readonly dueAtMs: number;
   readonly once: boolean;
 }
@@ -29,34 +39,45 @@ export function admit<Candidate extends Admissible>(
   gates: readonly Gate[],
   capacity: number,
 ): Admission<Candidate> {
-  const room = Math.max(0, Math.min(capacity, candidates.length));
   const oldestFirst = candidates.toSorted((a, b) => a.dueAtMs - b.dueAtMs);
-  const admitted = pair(oldestFirst.slice(0, room), gates);
+  const mayRun = oldestFirst.slice(0, Math.max(0, capacity));
+  const gateFor = chooseGates(mayRun, gates);
+  const admitted: { readonly candidate: Candidate; readonly gate: Gate }[] = [];
+  const gatesMissing = { ...noGates };
+  const waiting: Candidate[] = [];
+  for (const candidate of mayRun) {
+    const gate = gateFor(candidate);
+    if (gate !== undefined) {
+      admitted.push({ candidate, gate });
+    } else {
+      gatesMissing[candidate.job.kind]++;
+      waiting.push(candidate);
+    }
+  }
   return {
     admitted: admitted.toSorted((a, b) => Number(b.candidate.once) - Number(a.candidate.once)),
-    waiting: oldestFirst.slice(admitted.length),
-    gatesMissing: room - admitted.length,
+    waiting: [...waiting, ...oldestFirst.slice(mayRun.length)],
+    gatesMissing,
   };
 }
 
 /** Each gets the gate that was made for it, else one made for any, else one made for a job that does not come. */
-function pair<Candidate extends Admissible>(
+function chooseGates<Candidate extends Admissible>(
   candidates: readonly Candidate[],
   gates: readonly Gate[],
-): readonly { readonly candidate: Candidate; readonly gate: Gate }[] {
-  const served = candidates.slice(0, gates.length);
-  const wanted = new Set(served.map((candidate) => candidate.job.id));
+): (candidate: Candidate) => Gate | undefined {
+  const wanted = new Map(candidates.map(({ job }) => [job.id, job.kind]));
   const own = new Map<string, Gate>();
-  const free: Gate[] = [];
-  const others: Gate[] = [];
+  const free = { prompt: [] as Gate[], script: [] as Gate[] };
+  const others = { prompt: [] as Gate[], script: [] as Gate[] };
   for (const gate of gates) {
-    if (gate.jobId === null) free.push(gate);
-    else if (wanted.has(gate.jobId) && !own.has(gate.jobId)) own.set(gate.jobId, gate);
-    else others.push(gate);
+    if (gate.jobId === null) free[gate.kind].push(gate);
+    else if (wanted.get(gate.jobId) === gate.kind && !own.has(gate.jobId)) own.set(gate.jobId, gate);
+    else others[gate.kind].push(gate);
   }
-  const rest = [...free, ...others].values();
-  return served.flatMap((candidate) => {
-    const gate = own.get(candidate.job.id) ?? rest.next().value;
-    return gate === undefined ? [] : [{ candidate, gate }];
-  });
+  const rest = {
+    prompt: [...free.prompt, ...others.prompt].values(),
+    script: [...free.script, ...others.script].values(),
+  };
+  return ({ job }) => own.get(job.id) ?? rest[job.kind].next().value;
 }

@@ -1,4 +1,4 @@
-import { admit, type Gate } from "./admission.ts";
+import { admit, type Gate, type GateCount } from "./admission.ts";
 import { claimEndsAtMs, fireClaimLifeMs, type OwnerState, runClaimLifeDefaultMs, unclaimedSlot } from "./claim-life.ts";
 import { classifyLateness, latenessSeconds } from "./dispatch-lateness.ts";
 import { lateGraceMs } from "./grace.ts";
@@ -91,7 +91,7 @@ export interface TickPlan {
   /** Jobs that are due and could run, but wait for room, a gate, a hold or somebody else's claim. */
   readonly waiting: number;
   /** Gates wanted but not given: spawn these and plan again. */
-  readonly gatesMissing: number;
+  readonly gatesMissing: GateCount;
   /** The earliest instant at which another tick has something to do, or null. */
   readonly wakeAtMs: number | null;
 }

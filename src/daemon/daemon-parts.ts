@@ -21,6 +21,8 @@ export interface DaemonParts {
   readonly ledger: RunLedger;
   readonly children: ChildTable;
   readonly stateFolder: string;
+  /** `hermes_worker.py`. */
+  readonly workerPath: string;
   readonly measure: Measure;
   settings: HostSettings;
   /** Runs that are claimed and whose gates are about to be opened: the table of children does not have them yet. */

@@ -1,9 +1,7 @@
 import type { Child } from "../child/child-table.ts";
-import type { BashJob } from "../child/gate-pool.ts";
 import { createLimitWatch } from "../child/limit-runs.ts";
 import { createRunStopper } from "../child/stop-run.ts";
 import { InvariantError } from "../core/invariant-error.ts";
-import type { Job } from "../core/job.ts";
 import type { Run, RunReason } from "../core/run.ts";
 import type { Timer } from "../system/clock.ts";
 import { decidedEnd } from "./close-run.ts";
@@ -11,34 +9,23 @@ import type { DaemonParts } from "./daemon-parts.ts";
 import { createEndedRuns } from "./ended-runs.ts";
 import { forgetHandOver } from "./hand-over.ts";
 import { homeFault } from "./home-fault.ts";
+import { discardGates } from "./home-gates.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
 import { claimRenewalMs, renewClaims, retire } from "./housekeeping.ts";
-import { programOf } from "./job-program.ts";
 import { launchRuns } from "./launch-run.ts";
 import { createLeftRuns } from "./left-runs.ts";
 import { createManualRequests, type ManualRequests } from "./manual-requests.ts";
+import { createGatePreparer } from "./prepare-gates.ts";
 import { adoptedChild } from "./recover.ts";
 import { createHomeReports } from "./report-home.ts";
-import { type DurableClaim, rehearseTick, roomIn, tick, voidRows } from "./tick.ts";
+import { type DurableClaim, tick, voidRows } from "./tick.ts";
 
-/** How long before a due time its launchers are started: room for a hundred of them on a slow machine. */
-const prepareMs = 1000;
-/** So long before the due time launchers start in any case, also when it is not known yet whether their bash would wait. */
-const askingMsMax = 300;
-/** Timers fire a little early. The turn that is meant to start launchers must not find that it is not time yet. */
-const earlyMs = 5;
-/** A launcher that was not needed goes after this long, so that nothing stands by between runs. */
-const gateUnusedMsMax = 25_000;
-/** Launchers started in one go before the loop looks at its timers again. */
-const gatesPerTurn = 4;
 /** Files are looked at this often even when nothing was reported. A watch can miss a change; this cannot. */
 const safetyMs = 30_000;
 /** Homes that are due together are claimed for first, since their jobs would take the processor; but no job waits longer for them. */
 const claimsFirstMs = 10;
 /** How long after their start runs are recorded as running: most of a burst of fifty has begun by then. */
 const recordDelayMs = 25;
-/** Jobs this close to each other are due together. */
-const togetherMs = 50;
 const lockRetryMs = 100;
 const lockSaidMs = 5000;
 /** What the daemon's loop needs of the world that is not in `DaemonParts`. */
@@ -90,12 +77,12 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     },
   );
   const reports = createHomeReports(system.log);
+  const gates = createGatePreparer(parts, () => outlook.homes(), guard, wakeSoon);
   let timer: Timer | null = null;
   let timerAtMonotonicMs = Number.POSITIVE_INFINITY;
   let safetyAtMonotonicMs = 0;
   let wallMinusMonotonicMs = system.clock.nowMs() - system.clock.monotonicMs();
   let renewAtMonotonicMs = system.clock.monotonicMs() + claimRenewalMs;
-  let gatesUnsynced = false;
   /** Starts that are not recorded yet. */
   const toRecord = new Set<() => void>();
   let halted = false;
@@ -121,7 +108,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     if (!parts.draining) guard(null, () => requests.serve());
     tickDueHomes();
     const closing = ends.closeSome();
-    const preparing = prepareGates();
+    const preparing = gates.prepare();
     arm(preparing || closing);
     if (parts.draining && !drainReported && parts.children.all().length === 0 && !closing) {
       drainReported = true;
@@ -254,81 +241,6 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     });
   }
 
-  /** Starts launchers for what is due soon, a few at a time. True while there are more to start. */
-  function prepareGates(): boolean {
-    if (parts.draining) return false;
-    const nowMs = system.clock.nowMs();
-    let left = gatesPerTurn;
-    let more = false;
-    for (const home of outlook.homes().values()) {
-      home.pool.discardStale(home.settings.environment.id, gateUnusedMsMax);
-      if (home.wakeAtMs === null || home.state.kind !== "active" || home.wakeAtMs - nowMs > prepareMs + earlyMs)
-        continue;
-      const coming = comingTogether(home, home.wakeAtMs);
-      const wanted = coming.length;
-      const missing = wanted - home.pool.ready().length;
-      const start = Math.min(Math.max(0, missing), left);
-      const jobs = start > 0 ? bashJobs(home, coming) : [];
-      const asking = home.pool.asking(jobs, home.settings.environment);
-      if (asking !== null && home.wakeAtMs - nowMs > askingMsMax) {
-        void asking.then(wakeSoon);
-        continue;
-      }
-      left -= start;
-      more ||= missing > start;
-      if (start > 0) {
-        gatesUnsynced = true;
-        guard(home, () => home.pool.fill(home.pool.ready().length + start, home.settings.environment, jobs));
-      }
-      if (wanted > 0 && missing <= start) rehearse(home, home.wakeAtMs);
-    }
-    if (gatesUnsynced && !more) {
-      gatesUnsynced = false;
-      // Else the claim's own sync would pay for all their folders, and hold the tick lock meanwhile.
-      system.files.syncSoon(`${parts.stateFolder}/runs`);
-    }
-    return more;
-  }
-
-  function rehearse(home: HomeRuntime, wakeAtMs: number): void {
-    if (home.rehearsedForMs === wakeAtMs || wakeAtMs <= system.clock.nowMs()) return;
-    home.rehearsedForMs = wakeAtMs;
-    guard(home, () => rehearseTick(parts, home, wakeAtMs));
-  }
-
-  /** The jobs that come due together with the first one, as far as there will be room for them. */
-  function comingTogether(home: HomeRuntime, wakeAtMs: number): readonly Job[] {
-    const room = roomIn(parts, home);
-    if (room === 0) return [];
-    const untilMs = Math.max(wakeAtMs, system.clock.nowMs()) + togetherMs;
-    return jobsOf(home)
-      .filter((job) => job.enabled && job.kind === "script" && job.nextRunAt !== null && job.nextRunAt.ms <= untilMs)
-      .toSorted((a, b) => (a.nextRunAt?.ms ?? 0) - (b.nextRunAt?.ms ?? 0))
-      .slice(0, room);
-  }
-
-  /** Those of the jobs that no gate is made for yet and that are bash scripts. What is wrong with a job is said at its start. */
-  function bashJobs(home: HomeRuntime, jobs: readonly Job[]): readonly BashJob[] {
-    const made = new Set(home.pool.ready().map((gate) => gate.jobId));
-    return jobs.flatMap((job) => {
-      if (made.has(job.id)) return [];
-      const program = programOf(parts, home, job);
-      if (!program.ok || !program.isBash) return [];
-      const { folder, argument } = program;
-      return [{ jobId: job.id, program: { folder, program: program.program, argument } }];
-    });
-  }
-
-  function jobsOf(home: HomeRuntime): readonly Job[] {
-    try {
-      return home.store.read().jobs;
-    } catch {
-      // It turned bad since its last tick; the next one says so.
-      home.dirty = true;
-      return [];
-    }
-  }
-
   function arm(soon: boolean): void {
     const nowMonotonic = system.clock.monotonicMs();
     const nowMs = system.clock.nowMs();
@@ -340,9 +252,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       if (home.retryAtMonotonicMs !== null) delayMs = Math.min(delayMs, home.retryAtMonotonicMs - nowMonotonic);
       else if (home.dirty) delayMs = 0;
       else if (home.wakeAtMs !== null) {
-        const dueInMs = home.wakeAtMs - nowMs;
-        const prepared = home.pool.ready().length >= comingTogether(home, home.wakeAtMs).length;
-        delayMs = Math.min(delayMs, prepared || dueInMs < prepareMs ? dueInMs : dueInMs - prepareMs);
+        delayMs = Math.min(delayMs, home.wakeAtMs - nowMs, (gates.wakeAtMs(home) ?? Number.POSITIVE_INFINITY) - nowMs);
       }
     }
     wakeIn(Math.max(0, delayMs));
@@ -380,7 +290,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     home.state = { kind: "degraded", reason };
     home.wakeAtMs = null;
     home.retryAtMonotonicMs = system.clock.monotonicMs() + 1000;
-    home.pool.discardAll();
+    discardGates(home);
     if (before.kind !== "degraded" || before.reason !== reason) {
       system.log.error("a home cannot be served until this is mended", { home: home.name, error: reason });
     }
@@ -420,7 +330,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     },
     drain() {
       parts.draining = true;
-      for (const home of outlook.homes().values()) home.pool.discardAll();
+      for (const home of outlook.homes().values()) discardGates(home);
       wakeSoon();
     },
     halt() {
@@ -430,7 +340,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       left.halt();
       stopper.halt();
       limitWatch.halt();
-      for (const home of outlook.homes().values()) home.pool.discardAll();
+      for (const home of outlook.homes().values()) discardGates(home);
     },
   };
 }

@@ -1,9 +1,11 @@
 import type { GateEnvironment } from "../child/gate-environment.ts";
 import type { GatePool } from "../child/gate-pool.ts";
 import type { RunLimits } from "../child/run-limits.ts";
+import type { GateKind } from "../core/admission.ts";
 import type { Job } from "../core/job.ts";
 import type { SlotCursor } from "../core/plan-tick.ts";
 import type { Zone } from "../core/zone.ts";
+import type { InstalledHermes } from "../homes/find-hermes.ts";
 import type { JobStore } from "../store/job-store.ts";
 
 /** As much of a job as settings go by. */
@@ -20,11 +22,19 @@ export interface HomeSettings {
   readonly limits: (job: NamedJob) => RunLimits;
   readonly runClaimLifeMs: number;
   readonly catchUpMissed: boolean;
-  readonly environment: GateEnvironment;
+  /** What runs of a kind start with. */
+  readonly environments: Readonly<Record<GateKind, GateEnvironment>>;
   /** Values that must not reach a document. */
   readonly secrets: readonly string[];
   readonly userHome: string | null;
+  /** The interpreter of Python scripts. */
   readonly python: string | null;
+  /** The Hermes that runs this home's prompt jobs; null when none was found, and while one is being looked for. */
+  readonly hermes: InstalledHermes | null;
+  /** It is being asked what it is: what needs it had better wait a moment. */
+  readonly isFindingHermes: boolean;
+  /** Why there is none, in a sentence for people; null where there is one or it is being looked for. */
+  readonly hermesFault: string | null;
   readonly bash: string | null;
   /** Why the home's `config.yaml` or `.env` is not in force as it stands; the last good one is. */
   readonly error: string | null;
@@ -49,7 +59,8 @@ export interface HomeRuntime {
   readonly path: string;
   readonly cronFolder: string;
   readonly store: JobStore;
-  readonly pool: GatePool;
+  /** Launchers ready for this home's jobs. */
+  readonly pools: Readonly<Record<GateKind, GatePool>>;
   /** Looks at the markers; cheap enough for every tick. */
   hold(): HomeHold | null;
   /** Why the disk is too full for anything to start, or null. */

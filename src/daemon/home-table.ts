@@ -1,5 +1,6 @@
 import type { SlotCursor } from "../core/plan-tick.ts";
 import type { FoundHomes } from "../homes/find-homes.ts";
+import { discardGates } from "./home-gates.ts";
 import type { HomeRuntime, HomeSettings } from "./home-runtime.ts";
 import { type HomeSources, type OpenHome, openHome } from "./open-home.ts";
 
@@ -49,7 +50,8 @@ export function createHomeTable(
       if (found.error !== null) return;
       for (const name of [...open.keys()]) {
         if (found.homes.some((home) => home.name === name)) continue;
-        homes.get(name)?.pool.discardAll();
+        const gone = homes.get(name);
+        if (gone !== undefined) discardGates(gone);
         open.delete(name);
         homes.delete(name);
         said.delete(name);
@@ -64,7 +66,7 @@ export function createHomeTable(
       if (before !== "unsupported")
         log.error("a home has an unknown layout and is left alone", { home: home.name, reason });
       home.state = { kind: "unsupported", reason };
-      home.pool.discardAll();
+      discardGates(home);
     }
   }
 

@@ -15,6 +15,15 @@ export type JobProgram =
     }
   | { readonly ok: false; readonly text: string };
 
+/** What a prompt job runs: the worker, under the interpreter of the installed Hermes, in the folder of its run. */
+export function workerProgram(
+  parts: DaemonParts,
+  home: HomeRuntime,
+): { readonly program: string; readonly argument: string; readonly folder: null } | null {
+  const { hermes } = home.settings;
+  return hermes === null ? null : { program: hermes.python, argument: parts.workerPath, folder: null };
+}
+
 /** A job whose script, folder or interpreter the system refuses to look at must not keep the others of its tick from starting. */
 export function programOf(parts: DaemonParts, home: HomeRuntime, job: Job): JobProgram {
   try {

@@ -38,7 +38,7 @@ export function launchRuns(
   }[] = [];
   parts.fault("before-open");
   for (const claim of claims) {
-    const gate = home.pool.take(claim.run.id);
+    const gate = home.pools[claim.run.kind].take(claim.run.id);
     const program = programOf(parts, home, claim.job);
     if (program.ok) {
       ready.push({ claim, gate, order: orderOf(claim, program) });
@@ -133,7 +133,7 @@ function writeSpec(parts: DaemonParts, home: HomeRuntime, claim: DurableClaim): 
     attempt: claim.run.attempt,
     scheduled_at: claim.run.scheduledAtMs === null ? null : new Date(claim.run.scheduledAtMs).toISOString(),
     claimed_at: new Date(claim.run.claimedAtMs).toISOString(),
-    environment: Object.keys(home.settings.environment.variables).sort(),
+    environment: Object.keys(home.settings.environments[claim.run.kind].variables).sort(),
   };
   const path = runFolder(parts.stateFolder, claim.run.id).spec;
   parts.system.files.create(path, `${JSON.stringify(spec, null, 2)}\n`, 0o600);

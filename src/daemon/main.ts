@@ -111,6 +111,7 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
     ledger,
     children,
     stateFolder,
+    workerPath: `${packageRoot()}/worker/hermes_worker.py`,
     settings: hostSettings(),
     unopened: 0,
     draining: false,

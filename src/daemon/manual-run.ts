@@ -32,8 +32,9 @@ export function claimManual(parts: DaemonParts, home: HomeRuntime, jobId: string
   let found: ManualClaim = { kind: "refused", why: "it is gone" };
   let claimed: readonly DurableClaim[] = [];
   try {
-    home.pool.fill(1, home.settings.environment);
-    const gate = home.pool.ready()[0];
+    const kind = home.store.read().jobs.find((job) => job.id === jobId)?.kind ?? "script";
+    home.pools[kind].fill(1, home.settings.environments[kind]);
+    const gate = home.pools[kind].ready()[0];
     if (gate === undefined) return { kind: "later", why: "no launcher could be started" };
     home.store.update((snapshot) => {
       const nowMs = system.clock.nowMs();

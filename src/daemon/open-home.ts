@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { createGatePool } from "../child/gate-pool.ts";
+import { createGatePool, type GatePool } from "../child/gate-pool.ts";
 import type { WaitingBash } from "../child/waiting-bash.ts";
 import {
   type ConfigLayer,
@@ -9,6 +9,7 @@ import {
   type Loaded,
   loadHomeConfig,
 } from "../config/load-config.ts";
+import type { GateKind } from "../core/admission.ts";
 import { formatInstant } from "../core/instant.ts";
 import { createZone, type Zone } from "../core/zone.ts";
 import { type EnvFile, readEnvFile, resolveEnvFile } from "../homes/env-file.ts";
@@ -16,6 +17,7 @@ import { snapshotEnvironment } from "../homes/environment.ts";
 import { type FoundHome, readHolds } from "../homes/find-homes.ts";
 import { findOnPath, findPython } from "../homes/find-python.ts";
 import { resolveHermesSettings } from "../homes/home-config.ts";
+import { promptEnvironment } from "../homes/prompt-environment.ts";
 import { makeScratchFolder, scriptEnvironment } from "../homes/script-environment.ts";
 import { secretsOf } from "../homes/secrets.ts";
 import { createJobStore } from "../store/job-store.ts";
@@ -84,6 +86,8 @@ export function openHome(sources: HomeSources, found: FoundHome): OpenHome {
   const zone = (): Zone => runtime.settings.zone;
   const shortage = (): string | null =>
     sources.diskShortage(sources.stateFolder) ?? sources.diskShortage(`${found.path}/cron`);
+  const pool = (kind: GateKind): GatePool =>
+    createGatePool(system, `${sources.stateFolder}/runs`, sources.launcherPath, sources.waitingBash, kind);
   const runtime: HomeRuntime = {
     name: found.name,
     path: found.path,
@@ -100,7 +104,7 @@ export function openHome(sources: HomeSources, found: FoundHome): OpenHome {
           next_run_at: nextRunAt,
         }),
     }),
-    pool: createGatePool(system, `${sources.stateFolder}/runs`, sources.launcherPath, sources.waitingBash),
+    pools: { script: pool("script"), prompt: pool("prompt") },
     hold() {
       const marker = readHolds(system, found, sources.rootHome, runtime.settings.standalone)[0];
       return marker?.kind ?? (shortage() === null ? null : "disk");
@@ -162,6 +166,7 @@ function settingsOf(
     scratchFolder: found.state === "unsupported" ? null : makeScratchFolder(system.files, found.path),
     hermesFolder: hermesCommand === null ? null : hermesCommand.slice(0, hermesCommand.lastIndexOf("/")),
   });
+  const promptVariables = promptEnvironment(snapshot.variables);
   const idle = Number(snapshot.variables["HERMES_CRON_TIMEOUT"] ?? "600");
   const errors = [config.error?.message ?? null, environment.error].filter((text) => text !== null);
   return {
@@ -173,7 +178,14 @@ function settingsOf(
     limits: (job) => jobSettings(inForce, hermes.scriptTimeoutMs, job),
     runClaimLifeMs: Math.max(1_800_000, Number.isFinite(idle) && idle > 0 ? 3000 * idle : 0),
     catchUpMissed: catchUpMissed(config.value.hermes),
-    environment: { id: fingerprintOf(scriptVariables), variables: scriptVariables },
+    environments: {
+      script: { id: fingerprintOf(scriptVariables), variables: scriptVariables },
+      // Hermes reads its config when its worker starts, so one that was started with another is of no use.
+      prompt: { id: `${fingerprintOf(promptVariables)} ${identityText(config.identity)}`, variables: promptVariables },
+    },
+    hermes: null,
+    isFindingHermes: false,
+    hermesFault: null,
     secrets: environment.file === null ? [] : secretsOf(resolveEnvFile(environment.file, {})),
     userHome,
     python: inForce.hermesPython ?? findPython(system, path, userHome),
@@ -188,6 +200,10 @@ function settingsOf(
 function catchUpMissed(hermes: unknown): boolean {
   const cron = typeof hermes === "object" && hermes !== null && "cron" in hermes ? hermes.cron : null;
   return !(typeof cron === "object" && cron !== null && "catch_up_missed" in cron && cron.catch_up_missed === false);
+}
+
+function identityText(identity: FileIdentity | null): string {
+  return identity === null ? "" : `${identity.inode}:${identity.sizeBytes}:${identity.changedNs}`;
 }
 
 /** Tells one set of variables from another without keeping a value. */

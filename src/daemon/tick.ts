@@ -1,4 +1,5 @@
 import type { ReadyGate } from "../child/gate-pool.ts";
+import { gateKinds } from "../core/admission.ts";
 import { InvariantError } from "../core/invariant-error.ts";
 import type { Job } from "../core/job.ts";
 import { type PlannedClaim, planTick, type TickInput, type TickPlan } from "../core/plan-tick.ts";
@@ -10,6 +11,7 @@ import { type FireFences, takeFireFences } from "../store/fire-fence.ts";
 import type { StagedUpdate, StoreSnapshot } from "../store/job-store.ts";
 import { LockHeldError } from "../system/lock.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
+import { readyGates } from "./home-gates.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
 import { voidRuns } from "./void-run.ts";
 
@@ -46,8 +48,12 @@ export function tick(parts: DaemonParts, home: HomeRuntime): TickReport {
   }
   parts.fault("after-look");
   parts.fault("before-gates");
-  if (look.plan.gatesMissing > 0) {
-    home.pool.fill(home.pool.ready().length + look.plan.gatesMissing, home.settings.environment);
+  if (gatesMissing(look.plan) > 0) {
+    for (const kind of gateKinds) {
+      const pool = home.pools[kind];
+      const missing = look.plan.gatesMissing[kind];
+      if (missing > 0) pool.fill(pool.ready().length + missing, home.settings.environments[kind]);
+    }
     look = lookAt(parts, home, snapshot);
   }
   parts.fault("after-gates");
@@ -213,7 +219,7 @@ function takeIn(home: HomeRuntime, plan: TickPlan): void {
   for (const claim of plan.claims) home.restored.delete(claim.jobId);
   home.wakeAtMs = plan.wakeAtMs;
   home.waiting = plan.waiting;
-  if (plan.gatesMissing > 0) home.dirty = true;
+  if (gatesMissing(plan) > 0) home.dirty = true;
 }
 
 function isIdle(plan: TickPlan): boolean {
@@ -223,8 +229,12 @@ function isIdle(plan: TickPlan): boolean {
     plan.slots.length === 0 &&
     plan.cursors.size === 0 &&
     plan.cursorsDropped.length === 0 &&
-    plan.gatesMissing === 0
+    gatesMissing(plan) === 0
   );
+}
+
+function gatesMissing({ gatesMissing: { prompt, script } }: TickPlan): number {
+  return prompt + script;
 }
 
 /** How many more runs this home may have open now. */
@@ -243,7 +253,7 @@ function tickInput(parts: DaemonParts, home: HomeRuntime, jobs: readonly Job[]):
     jobs,
     cursors: home.cursors,
     openRuns: inHome.map((child) => ({ id: child.runId, jobId: child.jobId, overAtMs: child.overAtMs })),
-    gates: home.pool.ready(),
+    gates: readyGates(home),
     capacity: roomIn(parts, home),
     ownerState: (by) => ownerState(parts, by),
     canRun: (job) => job.kind === "script",
@@ -290,7 +300,7 @@ export function ownerState(parts: DaemonParts, by: string): "alive" | "dead" | "
 function durableClaims(home: HomeRuntime, plan: TickPlan, jobs: readonly Job[]): readonly DurableClaim[] {
   // Of two records with one id the first is meant, as in the plan.
   const byId = new Map(jobs.toReversed().map((job) => [job.id, job]));
-  const gates = new Map(home.pool.ready().map((gate) => [gate.runId, gate]));
+  const gates = new Map(readyGates(home).map((gate) => [gate.runId, gate]));
   return plan.claims.map((claim) => {
     const job = byId.get(claim.jobId);
     const gate = gates.get(claim.gate.runId);
@@ -339,7 +349,7 @@ export function newRun(
  */
 export function voidClaims(parts: DaemonParts, home: HomeRuntime, claims: readonly DurableClaim[]): void {
   for (const { run } of claims) {
-    home.pool.take(run.id).child.discard();
+    home.pools[run.kind].take(run.id).child.discard();
     home.unvoided.add(run.id);
   }
   try {

@@ -1,8 +1,10 @@
 import { DatabaseSync, type StatementSync } from "node:sqlite";
+import type { DeliveryState } from "../core/delivery.ts";
 import { InvariantError } from "../core/invariant-error.ts";
 import type { Run, RunReason } from "../core/run.ts";
 import { nextRunState, type RunEvent, type RunState } from "../core/run-states.ts";
 import type { System } from "../system/system.ts";
+import { createDeliveryLedger, type DeliveryLedger, noDeliveries } from "./deliveries.ts";
 import { LedgerError, ledgerVersion, prepareSchema, schemaVersion } from "./schema.ts";
 import {
   createSlotLedger,
@@ -61,8 +63,8 @@ export interface StagedTransaction {
 /** SQLite's own default: with more pages in its log, a commit moves them into the database. */
 const logPagesMax = 1000;
 
-/** The history of runs, slots and requests. Each call outside `transaction` is a transaction of its own. */
-export interface RunLedger extends SlotLedger {
+/** The history of runs, slots, deliveries and requests. Each call outside `transaction` is a transaction of its own. */
+export interface RunLedger extends SlotLedger, DeliveryLedger {
   /** Makes everything that `act` writes durable at once, or nothing of it when `act` throws. May be nested. */
   transaction<Result>(act: () => Result): Result;
   /** As `transaction`, in two steps. In between belongs nothing that writes here. */
@@ -137,7 +139,7 @@ const runColumns = [
   "document_path",
 ] as const;
 
-type RunRow = Row<(typeof runColumns)[number]>;
+type RunRow = Row<(typeof runColumns)[number] | "delivery_state" | "delivery_target" | "delivery_error">;
 type RequestRow = Row<"id" | "kind" | "home" | "job_id" | "run_id" | "requested_us" | "closed_us">;
 
 /**
@@ -151,6 +153,12 @@ export function createRunLedger(
 ): RunLedger {
   const database = openDatabase(system, path, options.readOnly ?? false);
   const slots = createSlotLedger(database);
+  const hasDeliveries = schemaVersion(database) >= 2;
+  const deliveries = hasDeliveries ? createDeliveryLedger(database) : noDeliveries();
+  const selectRun = hasDeliveries
+    ? `SELECT run.*, delivery.state AS delivery_state, delivery.target AS delivery_target, delivery.error AS delivery_error
+        FROM run LEFT JOIN delivery ON delivery.run_id = run.id`
+    : "SELECT * FROM run";
   const selects = new Map<string, StatementSync>();
   let depth = 0;
 
@@ -306,7 +314,7 @@ export function createRunLedger(
       return statement.all(...values).map(toRun);
     },
     runByOwner: (owner) => orNull(select("SELECT * FROM run WHERE owner = ?").get(owner), toRun),
-    run: (runId) => orNull(select("SELECT * FROM run WHERE id = ?").get(runId), toRun),
+    run: (runId) => orNull(select(`${selectRun} WHERE run.id = ?`).get(runId), toRun),
     runIds: () =>
       new Set(
         select("SELECT id FROM run")
@@ -315,20 +323,22 @@ export function createRunLedger(
       ),
     runs(query) {
       const { text, values } = where([
-        ["home = ?", query.home],
-        ["job_id = ?", query.jobId],
-        ["state = ?", query.state],
-        ["claimed_us >= ?", orNull(query.sinceMs, toMicroseconds) ?? undefined],
+        ["run.home = ?", query.home],
+        ["run.job_id = ?", query.jobId],
+        ["run.state = ?", query.state],
+        ["run.claimed_us >= ?", orNull(query.sinceMs, toMicroseconds) ?? undefined],
       ]);
-      const statement = select(`SELECT * FROM run${text} ORDER BY claimed_us DESC, seq DESC LIMIT ?`);
+      const statement = select(`${selectRun}${text} ORDER BY run.claimed_us DESC, run.seq DESC LIMIT ?`);
       return statement.all(...values, query.limit === 0 ? -1 : query.limit).map(toRun);
     },
     runsBeginning(beginning, limit) {
       // Compared as a range, which the index serves; LIKE would take `_` and `%` of the text for wildcards.
-      const statement = select("SELECT * FROM run WHERE id >= ? AND id < ? ORDER BY id LIMIT ?");
+      const statement = select(`${selectRun} WHERE run.id >= ? AND run.id < ? ORDER BY run.id LIMIT ?`);
       return statement.all(beginning, `${beginning}\u{10ffff}`, limit).map(toRun);
     },
     ...slots,
+    ...deliveries,
+    moveDelivery: (runId, event, change) => transaction(() => deliveries.moveDelivery(runId, event, change)),
     writeSlots: (home, lines) => transaction(() => slots.writeSlots(home, lines)),
     writeCursors: (home, changed, dropped) => transaction(() => slots.writeCursors(home, changed, dropped)),
     addRequest(request) {
@@ -352,7 +362,9 @@ export function createRunLedger(
           AND state NOT IN ('claimed', 'running') ORDER BY claimed_us LIMIT ?) RETURNING id`,
       );
       select("DELETE FROM request WHERE closed_us < ?").run(toMicroseconds(beforeMs));
-      return statement.all(toMicroseconds(beforeMs), limit).map((row: RunRow) => String(row.id));
+      const runIds = statement.all(toMicroseconds(beforeMs), limit).map((row: RunRow) => String(row.id));
+      for (const runId of runIds) select("DELETE FROM delivery WHERE run_id = ?").run(runId);
+      return runIds;
     },
     compact() {
       database.exec("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(PASSIVE); PRAGMA optimize");
@@ -451,6 +463,15 @@ function toRun(row: RunRow): Run {
     outputBytes: orNull(row.output_bytes, Number),
     outputPath: orNull(row.output_path, String),
     documentPath: orNull(row.document_path, String),
+    ...(row.delivery_state === undefined || row.delivery_state === null
+      ? {}
+      : {
+          delivery: {
+            state: row.delivery_state as DeliveryState,
+            target: String(row.delivery_target),
+            error: orNull(row.delivery_error, String),
+          },
+        }),
   };
 }
 

@@ -1,3 +1,4 @@
+import type { RunDelivery } from "../core/delivery.ts";
 import type { Job } from "../core/job.ts";
 import type { Run } from "../core/run.ts";
 import type { SlotLine } from "../core/slot.ts";
@@ -33,7 +34,7 @@ export interface RunJson {
   readonly output_bytes: number | null;
   readonly output_path: string | null;
   readonly document_path: string | null;
-  readonly delivery: null;
+  readonly delivery: RunDelivery | null;
 }
 
 export interface SlotJson {
@@ -102,7 +103,7 @@ export function runJson(run: Run): RunJson {
     output_bytes: run.outputBytes,
     output_path: run.outputPath,
     document_path: run.documentPath,
-    delivery: null,
+    delivery: run.delivery ?? null,
   };
 }
 

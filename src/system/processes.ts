@@ -106,6 +106,8 @@ export interface RunMarks {
 export interface Processes {
   readonly hostname: string;
   readonly ownPid: number;
+  /** How many processes can run at once. */
+  readonly cores: number;
   /**
    * Whether orphans of our runs become our own children: `subreaper` when only ours do, `init` when others do
    * too, because we are the first process of the machine or container or had children before we began: being our child then proves nothing.
@@ -126,10 +128,10 @@ export interface Processes {
     args: readonly string[],
     environment: Readonly<Record<string, string>>,
   ): Promise<number | null>;
-  /** The process that has this PID now, or null when there is none (a zombie counts as none). */
-  fingerprint(pid: number): Fingerprint | null;
   /** Runs a program in a session of its own. Rejects when the system refuses to start it. */
   runBounded(request: BoundedRequest): Promise<BoundedEnd>;
+  /** The process that has this PID now, or null when there is none (a zombie counts as none). */
+  fingerprint(pid: number): Fingerprint | null;
   /** All live processes. Yields to the loop in between on a machine with many, so it is no snapshot of one moment. */
   list(): Promise<readonly ProcessRow[]>;
   /** One process as it is now. */

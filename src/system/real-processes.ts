@@ -49,6 +49,7 @@ export function createProcesses(options: ProcessesOptions = {}): Processes {
   return {
     hostname: hostname(),
     ownPid: process.pid,
+    cores: availableParallelism(),
     reaping: options.reap === true ? becomeReaper(hasChildren()) : "none",
     groups: options.groupsName === undefined || !onLinux ? null : createRunGroups(options.groupsName),
     marks: marker,
@@ -63,8 +64,8 @@ export function createProcesses(options: ProcessesOptions = {}): Processes {
       const result = await execa(file, [...args], options as unknown as Options);
       return result.exitCode ?? null;
     },
-    list: onLinux ? listProc : listByPs,
     runBounded,
+    list: onLinux ? listProc : listByPs,
     look,
     startedWith: onLinux ? startedWith : () => null,
     carriesLock: onLinux ? carriesLock : () => false,
@@ -159,7 +160,6 @@ function spawnGated(
   }
 }
 
-let psFound: boolean | null = null;
 /** How often the files of a bounded program are looked at. */
 const boundLookMs = 250;
 
@@ -210,6 +210,7 @@ async function runBounded(request: BoundedRequest): Promise<BoundedEnd> {
   }
 }
 
+let psFound: boolean | null = null;
 
 /** tree-kill ends this whole process with an uncaught error when `ps` is missing. */
 function hasPs(): boolean {

@@ -605,15 +605,18 @@ test("planTick() admits the oldest first and lists one-shots in front", () => {
   expect(plan.claims.map((claim) => `${claim.jobId} ${claim.gate.runId}`)).toEqual(["shot run-2", "old run-1"]);
   expect([...plan.patches.keys()]).toEqual(["shot", "old"]);
   expect(show(plan.slots.filter((line) => line.jobId === "new"))).toEqual(["10:00:00 pending capacity"]);
-  expect(plan).toMatchObject({ gatesMissing: 1, waiting: 1 });
+  expect(plan).toMatchObject({ gatesMissing: { script: 1 }, waiting: 1 });
 });
 
 test("planTick() asks for no more gates than there is room", () => {
   const jobs = ["a", "b", "c", "d"].map((id) => sampleJob({ id }));
-  expect(planTick(tickInput({ jobs, gates: [], capacity: 3 }))).toMatchObject({ claims: [], gatesMissing: 3 });
+  expect(planTick(tickInput({ jobs, gates: [], capacity: 3 }))).toMatchObject({
+    claims: [],
+    gatesMissing: { script: 3 },
+  });
   expect(planTick(tickInput({ jobs, gates: sampleGates(9), capacity: 0 }))).toMatchObject({
     claims: [],
-    gatesMissing: 0,
+    gatesMissing: { script: 0, prompt: 0 },
   });
 });
 

@@ -107,6 +107,7 @@ class History {
     this.runs += 10;
     const gates = sampleGates(all ? 9 : Math.floor(this.random() * 4)).map((gate, place) => ({
       runId: `run-${this.runs + place}`,
+      kind: "script" as const,
       jobId: null,
       owner: `${gate.owner}${this.runs + place}`,
     }));

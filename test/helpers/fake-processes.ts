@@ -482,6 +482,7 @@ export function createFakeHost(parts: HostParts): FakeHost {
     return {
       hostname: fakeHostname,
       ownPid: life.process.pid,
+      cores: 2,
       reaping: parts.reaping,
       groups: parts.hasControlGroups ? groupsOf(life) : null,
       marks: null,
@@ -489,8 +490,8 @@ export function createFakeHost(parts: HostParts): FakeHost {
       bootId,
       spawnGated: (request) => spawnGated(life, request),
       exitStatus: async () => 79,
-      fingerprint(pid) {
       runBounded: async () => ({ exitCode: 127, signal: null, killed: null }),
+      fingerprint(pid) {
         const process = processes.get(pid);
         return process === undefined ? null : fingerprintOf(process);
       },

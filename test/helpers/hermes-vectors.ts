@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import type { Gate } from "../../src/core/admission.ts";
+import { type Gate, gateKinds } from "../../src/core/admission.ts";
 import type { OwnerState } from "../../src/core/claim-life.ts";
 import { parseInstant } from "../../src/core/instant.ts";
 import type { Job, JobPatch } from "../../src/core/job.ts";
@@ -72,12 +72,16 @@ export function worldOf(vector: Vector): VectorWorld {
   };
 }
 
-export function gatesFor(count: number): readonly Gate[] {
-  return Array.from({ length: count }, (_, place) => ({
-    runId: `run-${place}`,
-    jobId: null,
-    owner: `host-a:4242:${String(place).padStart(32, "0")}`,
-  }));
+/** Gates of either kind for `count` claims, of which the first `used` were made before. */
+export function gatesFor(count: number, used = 0): readonly Gate[] {
+  return Array.from({ length: count - used }, (_, index) => used + index).flatMap((place) =>
+    gateKinds.map((kind) => ({
+      runId: `${kind}-${place}`,
+      kind,
+      jobId: null,
+      owner: `host-a:4242:${String(place).padStart(32, "0")}`,
+    })),
+  );
 }
 
 /** A record of a vector and what it becomes under our patches. */

@@ -192,7 +192,7 @@ function tickAt(state: State, world: VectorWorld, ids: readonly string[] | null,
   const { vector } = state;
   const jobs = readJobs(state.records, world);
   const wanted = jobs.filter(({ job }) => ids === null || ids.includes(job.id));
-  const gates: readonly Gate[] = gatesFor(state.claims.size + wanted.length).slice(state.claims.size);
+  const gates: readonly Gate[] = gatesFor(state.claims.size + wanted.length, state.claims.size);
   const timeout = Number(vector.env?.["HERMES_CRON_TIMEOUT"] ?? "600");
   const plan = planTick({
     nowMs: world.nowMs,

@@ -52,6 +52,7 @@ export function sampleJob(fields: Partial<Job> = {}): Job {
 export function sampleGates(count: number): readonly Gate[] {
   return Array.from({ length: count }, (_, place) => ({
     runId: `run-${place + 1}`,
+    kind: "script" as const,
     jobId: null,
     owner: `host:${100 + place}:aa`,
   }));

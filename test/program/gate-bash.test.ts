@@ -42,7 +42,12 @@ function launch(work: string, ahead: boolean, variables: Readonly<Record<string,
   const child = processes.spawnGated({
     runId: `run-${launchers}`,
     file: "/bin/sh",
-    arguments: [join(packageRoot(), "worker", "launch.sh"), folder, "", ...(ahead ? [work, bash, script] : [])],
+    arguments: [
+      join(packageRoot(), "worker", "launch.sh"),
+      folder,
+      "",
+      ...(ahead ? [work, bash, script, gatePath] : []),
+    ],
     cwd: folder,
     environment: { PATH: "/usr/bin:/bin", HOME: base, HERMES_SUPERVISOR_RUN_DIR: folder, ...variables },
     outputPath: join(folder, "output.log"),

@@ -5,6 +5,7 @@ import { createControlActions } from "../../src/daemon/control-actions.ts";
 import { createDaemon, type Daemon } from "../../src/daemon/daemon.ts";
 import type { DaemonParts } from "../../src/daemon/daemon-parts.ts";
 import { leaveNote, wasHandedOver } from "../../src/daemon/hand-over.ts";
+import { readyGates } from "../../src/daemon/home-gates.ts";
 import type { HomeRuntime } from "../../src/daemon/home-runtime.ts";
 import { createHomeTable } from "../../src/daemon/home-table.ts";
 import { findHomes } from "../../src/homes/find-homes.ts";
@@ -56,6 +57,7 @@ export function startDaemon(life: Life, opened: RunLedger, rootHome: string, sta
     ledger,
     children: createChildTable(),
     stateFolder,
+    workerPath: "/opt/worker/hermes_worker.py",
     settings: settings(),
     unopened: 0,
     draining: false,
@@ -110,7 +112,7 @@ export function startDaemon(life: Life, opened: RunLedger, rootHome: string, sta
     refresh,
     homes: table.homes,
     holdsGate: (runId) =>
-      [...table.homes().values()].some(({ pool }) => pool.ready().some((gate) => gate.runId === runId)),
+      [...table.homes().values()].some((home) => readyGates(home).some((gate) => gate.runId === runId)),
     handOver() {
       leaveNote(parts, "hand_over", JSON.stringify({ boot_id: system.processes.bootId() }));
       daemon.halt();

@@ -15,6 +15,9 @@ const reads: ReadonlySet<string> = new Set([
   "pendingSlots",
   "isServed",
   "cursors",
+  "delivery",
+  "openDeliveries",
+  "latestDeliveries",
 ]);
 
 /**
