@@ -13,7 +13,9 @@
     }
   }
 } <&3 2>/dev/null || exit 79
-: >"$HERMES_SUPERVISOR_RUN_DIR/started" || exit 79
+# This process keeps the environment that it was born with, which names no job: who looks for a job's processes reads it here.
+printf '%s\n' "$HERMES_SUPERVISOR_JOB_ID" 2>/dev/null >"$HERMES_SUPERVISOR_RUN_DIR/started" ||
+  [ -e "$HERMES_SUPERVISOR_RUN_DIR/started" ] || exit 79
 exec 3<&-
 export HERMES_SUPERVISOR_JOB_ID HERMES_SUPERVISOR_ATTEMPT HERMES_SUPERVISOR_SCHEDULED_AT
 unset BASH_ENV

@@ -56,6 +56,8 @@ export const runVariables = {
   attempt: "HERMES_SUPERVISOR_ATTEMPT",
   scheduledAt: "HERMES_SUPERVISOR_SCHEDULED_AT",
   runFolder: "HERMES_SUPERVISOR_RUN_DIR",
+  /** Only where a program waits at the gate by itself: what it was started for. */
+  waitsFor: "HERMES_SUPERVISOR_WAITS_FOR",
 } as const;
 
 /** What the worker of a prompt job finds in `job.json`. `job` is the record of `jobs.json`, whole. */

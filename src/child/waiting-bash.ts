@@ -12,8 +12,10 @@ export interface WaitingBash {
 const answersMax = 200;
 /** What gate.bash exits with when no order came: nothing else that a bash might do with an empty script looks like it. */
 const stoppedAtGate = 79;
-/** These change what bash does before its script, or are themselves what it would run there. */
-const ownOfBash = /^(?:BASH|SHELLOPTS$|POSIXLY_CORRECT$)/u;
+/** These change what bash does before its script, or are themselves what it would run there, or end its wait. */
+const ownOfBash = /^(?:BASH|SHELLOPTS$|POSIXLY_CORRECT$|TMOUT$)/u;
+/** What bash replaces in the value of `BASH_ENV`, and would even run. */
+const expanded = /[$`"\\]/u;
 
 /**
  * Tries it, once per program and environment: what is called bash may be another shell, a wrapper or one that was told to
@@ -37,11 +39,21 @@ export function createWaitingBash(system: Pick<System, "files" | "processes">, g
       if (known !== undefined) return known;
       if (answers.size >= answersMax) answers.clear();
       const isTold = Object.keys(environment.variables).some((name) => ownOfBash.test(name));
-      const answer = isTold ? false : find(key, bash, environment);
+      const answer = isTold || expanded.test(gatePath) || isScript(system, bash) ? false : find(key, bash, environment);
       answers.set(key, answer);
       return answer;
     },
   };
+}
+
+/** A wrapper may do something before it hands over to bash, which is then no more to be done ahead of a claim than the job itself. */
+function isScript(system: Pick<System, "files">, path: string): boolean {
+  try {
+    return new TextDecoder().decode(system.files.readPart(path, 0, 2)) === "#!";
+  } catch {
+    // Trying it says what is wrong.
+    return false;
+  }
 }
 
 function identityOf(system: Pick<System, "files">, path: string): string {

@@ -49,7 +49,7 @@ export interface HomeEvidence {
 
 /** A live process that was started with a run's id in its environment. */
 export interface MarkedProcess {
-  /** Null for a launcher, which learns its job's id only as its gate opens. */
+  /** Null for a launcher, which learns its job's id only as its gate opens; empty where it belongs to a job and cannot be told to which. */
   readonly jobId: string | null;
   readonly pid: number;
   readonly runId: string;

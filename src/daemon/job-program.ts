@@ -44,7 +44,7 @@ function chooseProgram(parts: DaemonParts, home: HomeRuntime, job: Job): JobProg
   if (!script.ok) return { ok: false, text: script.error };
   const workdir = job.workdir?.trim() ?? "";
   const folder =
-    workdir !== "" && parts.system.files.stat(workdir)?.kind === "folder"
+    workdir.startsWith("/") && parts.system.files.stat(workdir)?.kind === "folder"
       ? workdir
       : script.path.slice(0, script.path.lastIndexOf("/"));
   const name = script.path.slice(script.path.lastIndexOf("/") + 1);

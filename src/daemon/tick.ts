@@ -278,7 +278,7 @@ export function aliveElsewhere(parts: DaemonParts, home: HomeRuntime): (job: Job
     marked ??= readMarkedProcesses(parts.system) ?? [];
     return marked.some(
       (one) =>
-        one.jobId === job.id && isSameFolder(parts, one.homePath, home.path) && parts.ledger.run(one.runId) === null,
+        (one.jobId === job.id || one.jobId === "") && isSameFolder(parts, one.homePath, home.path) && parts.ledger.run(one.runId) === null,
     );
   };
 }

@@ -1,4 +1,4 @@
-import { runVariables } from "../../worker/protocol.ts";
+import { runFiles, runVariables } from "../../worker/protocol.ts";
 import type { MarkedProcess } from "../core/verify-laws.ts";
 import type { System } from "../system/system.ts";
 
@@ -15,10 +15,20 @@ export function readMarkedProcesses({ files }: Pick<System, "files">): readonly 
       return entry === undefined ? null : entry.slice(wanted.length + 1);
     };
     const runId = variables.includes(runVariables.runId) ? find(runVariables.runId) : null;
-    return runId === null
-      ? []
-      : [{ pid: Number(name), runId, jobId: find(runVariables.jobId), homePath: find("HERMES_HOME") }];
+    if (runId === null) return [];
+    const waited = find(runVariables.waitsFor) !== null;
+    const jobId = find(runVariables.jobId) ?? (waited ? readStartedJob(files, find(runVariables.runFolder)) : null);
+    return [{ pid: Number(name), runId, jobId, homePath: find("HERMES_HOME") }];
   });
+}
+
+/** A program that waited at its gate was not born with the id of its job: it writes that into its run's folder as the gate opens. */
+function readStartedJob(files: System["files"], folder: string | null): string | null {
+  try {
+    return folder === null ? null : files.readText(`${folder}/${runFiles.started}`).trimEnd();
+  } catch {
+    return null;
+  }
 }
 
 /** Empty also for a zombie, which is dead. */

@@ -1,4 +1,6 @@
+import { execFileSync } from "node:child_process";
 import {
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -8,10 +10,12 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
+import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { createWaitingBash } from "../../src/child/waiting-bash.ts";
+import { readMarkedProcesses } from "../../src/output/marked-processes.ts";
 import { packageRoot } from "../../src/system/package-root.ts";
 import type { GatedChild } from "../../src/system/processes.ts";
 import { createFiles } from "../../src/system/real-files.ts";
@@ -155,6 +159,10 @@ test("a folder that is not there when bash would be started is a matter of the g
 test("a bash is started ahead only where it was seen to wait", async () => {
   const posix = join(base, "posix-bash");
   writeFileSync(posix, `#!/bin/sh\nexec /bin/bash --posix "$@"\n`, { mode: 0o755 });
+  const wrapper = join(base, "wrapper-bash");
+  writeFileSync(wrapper, `#!/bin/sh\necho "started for $1" >>"${base}/wrapped"\nexec /bin/bash "$@"\n`, {
+    mode: 0o755,
+  });
   const waiting = createWaitingBash({ files: createFiles(), processes }, gatePath);
   const answer = async (program: string, variables: Readonly<Record<string, string>>): Promise<boolean> => {
     const environment = { id: JSON.stringify(variables), variables: { PATH: "/usr/bin:/bin", ...variables } };
@@ -162,27 +170,64 @@ test("a bash is started ahead only where it was seen to wait", async () => {
   };
   expect(await answer(bash, {})).toBe(true);
   expect(await answer(posix, {})).toBe(false);
+  expect(await answer(wrapper, {})).toBe(false);
   expect(await answer("/bin/sh", {})).toBe(false);
   expect(await answer("/nonexistent/bash", {})).toBe(false);
   expect(await answer(bash, { POSIXLY_CORRECT: "1" })).toBe(false);
   expect(await answer(bash, { BASH_ENV: "/etc/profile" })).toBe(false);
   expect(await answer(bash, { SHELLOPTS: "xtrace" })).toBe(false);
   expect(await answer(bash, { "BASH_FUNC_read%%": "() { :; }" })).toBe(false);
+  expect(await answer(bash, { TMOUT: "1" })).toBe(false);
+  expect(existsSync(join(base, "wrapped"))).toBe(false);
+});
+
+test("a bash is started ahead from no folder whose name bash would take for commands", async () => {
+  const odd = join(base, `a $(cd; touch executed) 'b`);
+  mkdirSync(odd);
+  copyFileSync(gatePath, join(odd, "gate.bash"));
+  const waiting = createWaitingBash({ files: createFiles(), processes }, join(odd, "gate.bash"));
+  const environment = { id: "", variables: { PATH: "/usr/bin:/bin", HOME: base } };
+  expect(await waiting.waits(bash, environment)).toBe(false);
+  expect(existsSync(join(base, "executed"))).toBe(false);
 });
 
 test("the daemon starts bash ahead of the jobs that are due next, and not where bash would not wait", async () => {
   const home = makeSupervisedHome();
   const ownEnvironment = `tr '\\0' '\\n' </proc/$$/environ | grep -c ^BASH_ENV=\n`;
   home.script("look.sh", ownEnvironment);
+  home.script("where.sh", "pwd\n");
   home.file(".env", "");
-  home.writeJobs([scriptJob("aaaaaaaaaaaa", 60, "look.sh", { next_run_at: isoIn(3000) })]);
+  home.writeJobs([
+    scriptJob("aaaaaaaaaaaa", 60, "look.sh", { next_run_at: isoIn(3000) }),
+    scriptJob("cccccccccccc", 60, "where.sh", { next_run_at: isoIn(3000), workdir: "src" }),
+  ]);
   home.start();
-  await until(() => home.runs().some((run) => run.ended_at !== null));
+  await until(() => home.runs().filter((run) => run.ended_at !== null).length === 2);
   expect(outputOf(home, "aaaaaaaaaaaa")).toBe("1\n");
+  // A folder that is not named from the root on would be another one for each process that reads it.
+  expect(outputOf(home, "cccccccccccc")).toBe(`${join(home.path, "scripts")}\n`);
   home.file(".env", "POSIXLY_CORRECT=1\n");
   home.writeJobs([scriptJob("bbbbbbbbbbbb", 60, "look.sh", { next_run_at: isoIn(3000) })]);
-  await until(() => home.runs().filter((run) => run.ended_at !== null).length === 2);
+  await until(() => home.runs().filter((run) => run.ended_at !== null).length === 3);
   expect(outputOf(home, "bbbbbbbbbbbb")).toBe("0\n");
+});
+
+test("readMarkedProcesses() tells whose bash it is that was started before it was anybody's", async () => {
+  const work = makeWork('read -r line <"$HOME/hold"\n');
+  execFileSync("mkfifo", [join(base, "hold")]);
+  const launcher = launch(work, true, { HERMES_SUPERVISOR_RUN_ID: "marked-run" });
+  await bashWaits(launcher);
+  const jobs = (): readonly (string | null)[] =>
+    (readMarkedProcesses({ files: createFiles() }) ?? [])
+      .filter((each) => each.runId === "marked-run")
+      .toSorted((a, b) => a.pid - b.pid)
+      .map((each) => each.jobId);
+  expect(jobs()).toEqual([null, null]);
+  const ended = launcher.run();
+  const hold = await open(join(base, "hold"), "w");
+  expect(jobs()).toEqual([null, "job"]);
+  await hold.close();
+  await ended;
 });
 
 function outputOf(home: SupervisedHome, jobId: string): string {
