@@ -1,3 +1,4 @@
+import type { RunDelivery } from "./delivery.ts";
 import type { Fingerprint } from "./fingerprint.ts";
 import type { RunState } from "./run-states.ts";
 
@@ -41,4 +42,6 @@ export interface Run {
   readonly outputBytes: number | null;
   readonly outputPath: string | null;
   readonly documentPath: string | null;
+  /** What became of its result; absent where nothing was to be sent. */
+  readonly delivery?: RunDelivery;
 }

@@ -357,14 +357,16 @@ export function createRunLedger(
       else select("INSERT OR REPLACE INTO note VALUES (?, ?)").run(key, value);
     },
     deleteRuns(beforeMs, limit) {
-      const statement = select(
-        `DELETE FROM run WHERE seq IN (SELECT seq FROM run WHERE claimed_us < ?
-          AND state NOT IN ('claimed', 'running') ORDER BY claimed_us LIMIT ?) RETURNING id`,
-      );
-      select("DELETE FROM request WHERE closed_us < ?").run(toMicroseconds(beforeMs));
-      const runIds = statement.all(toMicroseconds(beforeMs), limit).map((row: RunRow) => String(row.id));
-      for (const runId of runIds) select("DELETE FROM delivery WHERE run_id = ?").run(runId);
-      return runIds;
+      return transaction(() => {
+        const statement = select(
+          `DELETE FROM run WHERE seq IN (SELECT seq FROM run WHERE claimed_us < ?
+            AND state NOT IN ('claimed', 'running') ORDER BY claimed_us LIMIT ?) RETURNING id`,
+        );
+        select("DELETE FROM request WHERE closed_us < ?").run(toMicroseconds(beforeMs));
+        const runIds = statement.all(toMicroseconds(beforeMs), limit).map((row: RunRow) => String(row.id));
+        for (const runId of runIds) select("DELETE FROM delivery WHERE run_id = ?").run(runId);
+        return runIds;
+      });
     },
     compact() {
       database.exec("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(PASSIVE); PRAGMA optimize");

@@ -1,7 +1,7 @@
 import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
 
 /** The layout that this program writes, kept in SQLite's `user_version`. 0 is a file with nothing in it yet. */
-export const ledgerVersion = 1;
+export const ledgerVersion = 2;
 
 /** The ledger cannot be used as it is. `found` is its layout, or null when it could not even be told. */
 export class LedgerError extends Error {
@@ -91,7 +91,35 @@ CREATE TABLE note (
 ) STRICT, WITHOUT ROWID;
 `;
 
-/** Makes the tables in an empty ledger. Throws a `LedgerError` for a layout that this program does not know. */
+const deliveryTable = `
+CREATE TABLE delivery (
+  run_id TEXT PRIMARY KEY,
+  home TEXT NOT NULL,
+  job_id TEXT NOT NULL,
+  target TEXT NOT NULL,
+  record TEXT NOT NULL,
+  content TEXT NOT NULL,
+  for_failure INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  way TEXT,
+  attempts INTEGER NOT NULL,
+  queued_us INTEGER NOT NULL,
+  handed_us INTEGER,
+  retry_us INTEGER,
+  error TEXT,
+  recorded INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX delivery_by_time ON delivery (queued_us);
+CREATE INDEX delivery_open ON delivery (queued_us) WHERE recorded = 0;
+`;
+
+/** By the layout that they start from. Each goes on from the one before. */
+const migrations: Readonly<Record<number, string>> = {
+  0: layout,
+  1: `DROP INDEX IF EXISTS slot_by_job; ${deliveryTable}`,
+};
+
+/** Makes the tables in an empty ledger, or those that an older one lacks. Throws a `LedgerError` for a layout that this program does not know. */
 export function prepareSchema(database: DatabaseSync, path: string): void {
   const found = schemaVersion(database);
   if (found > ledgerVersion) {
@@ -99,7 +127,10 @@ export function prepareSchema(database: DatabaseSync, path: string): void {
     throw new LedgerError(path, found, problem);
   }
   if (found === ledgerVersion) return;
-  database.exec(`BEGIN IMMEDIATE;${layout}PRAGMA user_version = ${ledgerVersion};COMMIT;`);
+  const steps = Object.entries(migrations).filter(([from]) => Number(from) >= found);
+  database.exec(
+    `BEGIN IMMEDIATE;${steps.map(([, step]) => step).join("")}PRAGMA user_version = ${ledgerVersion};COMMIT;`,
+  );
 }
 
 export function schemaVersion(database: DatabaseSync): number {

@@ -1,3 +1,9 @@
+import {
+  type DeliveryEvent,
+  type DeliveryState,
+  deliveryStateMeanings,
+  deliveryStates,
+} from "../../src/core/delivery.ts";
 import { type RunEvent, type RunState, runStateMeanings, runStates } from "../../src/core/run-states.ts";
 import {
   type StopAction,
@@ -13,6 +19,16 @@ const runEvents: Readonly<Record<RunEvent, string>> = {
   void: "the gate stayed closed for good",
   complete: "it ended, and did its work",
   fail: "it ended, and did not; or nobody saw how",
+};
+
+const deliveryEvents: Readonly<Record<DeliveryEvent, string>> = {
+  hand: "it was given to a gateway, or to a process that sends it",
+  withdraw: "it was taken back before anybody had begun to send it",
+  retry: "it was tried, and is known not to have been sent",
+  deliver: "Hermes says that it was sent",
+  suppress: "Hermes chose not to send it",
+  fail: "it was not sent, or not to all, or nobody could be found for it",
+  lose: "whoever was sending it ended without a word",
 };
 
 const stopEvents: Readonly<Record<StopEvent, string>> = {
@@ -45,10 +61,10 @@ export function stateDocuments(): ReadonlyMap<string, string> {
 }
 
 function markdown(): string {
-  return `<!-- Made from src/core/run-states.ts and src/core/stop-ladder.ts by test/write-state-documents.ts. -->
+  return `<!-- Made from src/core/run-states.ts, src/core/stop-ladder.ts and src/core/delivery.ts by test/write-state-documents.ts. -->
 # States
 
-Two tables of the code, printed. A move that is not in them ends the daemon at once: it would be a fault in this program, and
+Three tables of the code, printed. A move that is not in them ends the daemon at once: it would be a fault in this program, and
 starting again is the tested path.
 
 ## A run
@@ -84,12 +100,27 @@ ${matrix(Object.keys(stopEvents), stopLadder, (move, state) =>
 ${glossary("event", stopEvents)}
 
 ${glossary("action", stopActions)}
+
+## A delivery
+
+What becomes of a run's result, where it is to go to a chat. Its row is written together with the run's end. It never changes how
+the run ended.
+
+${diagram(deliveryStates, (next) => next)}
+
+${meanings(deliveryStateMeanings)}
+
+${matrix(Object.keys(deliveryEvents), deliveryStates, (next, state) => (next === state ? "stays" : next))}
+
+${glossary("event", deliveryEvents)}
 `;
 }
 
-type Moves<State extends RunState | StopState, Move> = Readonly<Record<State, Readonly<Partial<Record<string, Move>>>>>;
+type Moves<State extends RunState | StopState | DeliveryState, Move> = Readonly<
+  Record<State, Readonly<Partial<Record<string, Move>>>>
+>;
 
-function diagram<State extends RunState | StopState, Move>(
+function diagram<State extends RunState | StopState | DeliveryState, Move>(
   table: Moves<State, Move>,
   next: (move: Move) => string,
 ): string {
@@ -105,7 +136,7 @@ function diagram<State extends RunState | StopState, Move>(
   return ["```mermaid", "stateDiagram-v2", `  [*] --> ${first}`, ...lines, "```"].join("\n");
 }
 
-function matrix<State extends RunState | StopState, Move>(
+function matrix<State extends RunState | StopState | DeliveryState, Move>(
   events: readonly string[],
   table: Moves<State, Move>,
   print: (move: Move, state: State) => string,

@@ -496,11 +496,11 @@ test("a reader finds an empty history where there is no ledger, and makes none",
 
 test("createRunLedger() refuses a newer layout and leaves it alone", () => {
   const newer = new DatabaseSync(path);
-  newer.exec("CREATE TABLE run (id TEXT); PRAGMA user_version = 2");
+  newer.exec("CREATE TABLE run (id TEXT); PRAGMA user_version = 3");
   newer.close();
   for (const readOnly of [false, true]) {
     expect(() => open(readOnly)).toThrow(
-      `Cannot open ledger "${path}": its layout is version 2, expected at most 1: a newer hermes-supervisor wrote it, use that one`,
+      `Cannot open ledger "${path}": its layout is version 3, expected at most 2: a newer hermes-supervisor wrote it, use that one`,
     );
   }
   const after = new DatabaseSync(path);
