@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { createAskHermes } from "../child/ask-hermes.ts";
 import { createChildTable } from "../child/child-table.ts";
 import { createWaitingBash } from "../child/waiting-bash.ts";
 import { type ConfigLayer, effectiveSettings, type Loaded, loadHostConfig } from "../config/load-config.ts";
@@ -25,6 +26,7 @@ import { createControlActions } from "./control-actions.ts";
 import { createDaemon, type Daemon } from "./daemon.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import { leaveNote, wasHandedOver } from "./hand-over.ts";
+import { createHermesFinder } from "./hermes-finder.ts";
 import { createHomeTable, type HomeTable } from "./home-table.ts";
 import { watchSources } from "./watch-sources.ts";
 
@@ -124,6 +126,15 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
     },
   };
   let { freeBytesMin } = effectiveSettings(host.value, null, options.environment);
+  let hermesChanged = (): void => undefined;
+  const finder = createHermesFinder({
+    system,
+    ledger,
+    ask: createAskHermes(system, stateFolder, parts.workerPath),
+    workerPath: parts.workerPath,
+    variables: options.environment,
+    changed: () => hermesChanged(),
+  });
   const findNow = (): FoundHomes => findHomes(system, rootHome);
   const table: HomeTable = createHomeTable(
     {
@@ -134,6 +145,7 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
       waitingBash: createWaitingBash(system, `${packageRoot()}/worker/gate.bash`),
       variables: options.environment,
       hashKey: hashKey(ledger, system),
+      hermes: finder,
       host: () => host.value,
       diskShortage: (folder) => diskShortage(system.files, folder, freeBytesMin),
     },
@@ -173,6 +185,7 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
     const end = (status: number): void => {
       if (ended) return;
       ended = true;
+      finder.halt();
       daemon.halt();
       server?.close();
       server?.closeAllConnections();
@@ -195,6 +208,12 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
         end(exits.failed);
       },
     });
+
+    hermesChanged = () => {
+      if (ended) return;
+      lookAgain();
+      daemon.nudge(null);
+    };
 
     let interrupts = 0;
     const stopAll = (): void => {
@@ -264,6 +283,8 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
           storeChanged: (home) => daemon.nudge(home),
         });
       }
+      // It ticks only once, and what is due then has to know what there is to run it.
+      if (options.once) await finder.settled();
       daemon.begin(handedOver);
       system.log.info("ready", {
         version,

@@ -8,22 +8,26 @@ import {
   jobSettings,
   type Loaded,
   loadHomeConfig,
+  type Settings,
 } from "../config/load-config.ts";
 import type { GateKind } from "../core/admission.ts";
 import { formatInstant } from "../core/instant.ts";
 import { createZone, type Zone } from "../core/zone.ts";
 import { type EnvFile, readEnvFile, resolveEnvFile } from "../homes/env-file.ts";
-import { snapshotEnvironment } from "../homes/environment.ts";
+import { type EnvironmentSnapshot, snapshotEnvironment } from "../homes/environment.ts";
+import { type HermesPlaces, type InstalledHermes, scriptPython, toolFolders } from "../homes/find-hermes.ts";
 import { type FoundHome, readHolds } from "../homes/find-homes.ts";
-import { findOnPath, findPython } from "../homes/find-python.ts";
+import { findOnPath } from "../homes/find-on-path.ts";
 import { resolveHermesSettings } from "../homes/home-config.ts";
 import { promptEnvironment } from "../homes/prompt-environment.ts";
+import { blockedVariables } from "../homes/script-blocked-variables.ts";
 import { makeScratchFolder, scriptEnvironment } from "../homes/script-environment.ts";
 import { secretsOf } from "../homes/secrets.ts";
 import { createJobStore } from "../store/job-store.ts";
 import { type FileIdentity, sameFile } from "../system/files.ts";
 import type { System } from "../system/system.ts";
 import type { HomeRuntime, HomeSettings } from "./home-runtime.ts";
+import type { HermesFinder } from "./hermes-finder.ts";
 
 /** What all homes of one daemon share. */
 export interface HomeSources {
@@ -37,6 +41,7 @@ export interface HomeSources {
   readonly hashKey: string;
   readonly rootHome: string;
   host(): ConfigLayer;
+  readonly hermes: HermesFinder;
   /** Why the disk of a folder is too full to start what writes there, or null. */
   diskShortage(folder: string): string | null;
 }
@@ -67,17 +72,37 @@ export function openHome(sources: HomeSources, found: FoundHome): OpenHome {
   let host: ConfigLayer | null = null;
   const everGood: EverGood = { config: false, environment: false };
 
+  let places: HermesPlaces | null = null;
+  /** The last one that was found: what it blocks counts on while it is asked again. */
+  let hermes: InstalledHermes | null = null;
+
+  const isOtherHermes = (): boolean => {
+    if (places === null) return true;
+    const look = sources.hermes.look(places);
+    return !look.isFinding && look.hermes?.identity !== hermes?.identity;
+  };
   const read = (): HomeSettings | null => {
     const nextConfig = loadHomeConfig(system.files, `${found.path}/config.yaml`, config);
     const nextEnvironment = loadEnvFile(system, `${found.path}/.env`, environment);
     const nextHost = sources.host();
-    if (nextConfig === config && nextEnvironment === environment && nextHost === host) return null;
+    if (nextConfig === config && nextEnvironment === environment && nextHost === host && !isOtherHermes()) return null;
     config = nextConfig;
     environment = nextEnvironment;
     host = nextHost;
     everGood.config ||= config.error === null;
     everGood.environment ||= environment.error === null;
-    return settingsOf(sources, found, host, config, environment, everGood.config && everGood.environment);
+    const files = filesOf(sources, found, host, config, environment);
+    places = {
+      named: files.inForce.hermesPython,
+      path: files.path,
+      userHome: files.userHome,
+      rootHome: sources.rootHome,
+      toolFolders: toolFolders({ ...sources.variables, ...files.snapshot.variables }),
+    };
+    const look = sources.hermes.look(places);
+    if (!look.isFinding) hermes = look.hermes;
+    const usable = everGood.config && everGood.environment;
+    return settingsOf(sources, found, files, config, environment, usable, places, hermes);
   };
 
   const settings = read();
@@ -139,15 +164,22 @@ function serverOffsetMinutes(system: System): number {
   return -new Date(system.clock.nowMs()).getTimezoneOffset();
 }
 
-function settingsOf(
+/** What the files of a home come to, put over those of the host. */
+interface HomeFiles {
+  readonly inForce: Settings;
+  readonly snapshot: EnvironmentSnapshot;
+  readonly path: string;
+  readonly userHome: string | null;
+}
+
+function filesOf(
   sources: HomeSources,
   found: FoundHome,
   host: ConfigLayer,
   config: Loaded<HomeConfig>,
   environment: EnvState,
-  usable: boolean,
-): HomeSettings {
-  const { system, variables } = sources;
+): HomeFiles {
+  const { variables } = sources;
   const inForce = effectiveSettings(host, config.value.section, variables);
   const snapshot = snapshotEnvironment(
     variables,
@@ -156,16 +188,31 @@ function settingsOf(
     found.path,
     sources.hashKey,
   );
-  const hermes = resolveHermesSettings(config.value.hermes, { ...variables, ...snapshot.variables });
   const path = snapshot.variables["PATH"] ?? "/usr/local/bin:/usr/bin:/bin";
-  const userHome = snapshot.variables["HOME"] ?? null;
+  return { inForce, snapshot, path, userHome: snapshot.variables["HOME"] ?? null };
+}
+
+function settingsOf(
+  sources: HomeSources,
+  found: FoundHome,
+  { inForce, snapshot, path, userHome }: HomeFiles,
+  config: Loaded<HomeConfig>,
+  environment: EnvState,
+  usable: boolean,
+  places: HermesPlaces,
+  installed: InstalledHermes | null,
+): HomeSettings {
+  const { system, variables } = sources;
+  const hermes = resolveHermesSettings(config.value.hermes, { ...variables, ...snapshot.variables });
   const hermesCommand = findOnPath(system, path, "hermes");
-  const scriptVariables = scriptEnvironment(snapshot.variables, {
+  const additions = {
     terminal: hermes.terminal,
     // Nothing at all is written to a home of an unknown layout.
     scratchFolder: found.state === "unsupported" ? null : makeScratchFolder(system.files, found.path),
     hermesFolder: hermesCommand === null ? null : hermesCommand.slice(0, hermesCommand.lastIndexOf("/")),
-  });
+  };
+  const blocked = installed?.blockedNames ?? blockedVariables;
+  const scriptVariables = scriptEnvironment(snapshot.variables, additions, blocked);
   const promptVariables = promptEnvironment(snapshot.variables);
   const idle = Number(snapshot.variables["HERMES_CRON_TIMEOUT"] ?? "600");
   const errors = [config.error?.message ?? null, environment.error].filter((text) => text !== null);
@@ -181,14 +228,27 @@ function settingsOf(
     environments: {
       script: { id: fingerprintOf(scriptVariables), variables: scriptVariables },
       // Hermes reads its config when its worker starts, so one that was started with another is of no use.
-      prompt: { id: `${fingerprintOf(promptVariables)} ${identityText(config.identity)}`, variables: promptVariables },
+      prompt: {
+        id: `${fingerprintOf(promptVariables)} ${identityText(config.identity)} ${installed?.identity}`,
+        variables: promptVariables,
+      },
     },
-    hermes: null,
-    isFindingHermes: false,
-    hermesFault: null,
+    // Asked each time: what was found may be gone or another one by then.
+    get hermes() {
+      return sources.hermes.look(places).hermes;
+    },
+    get isFindingHermes() {
+      return sources.hermes.look(places).isFinding;
+    },
+    get hermesFault() {
+      return sources.hermes.look(places).fault;
+    },
     secrets: environment.file === null ? [] : secretsOf(resolveEnvFile(environment.file, {})),
     userHome,
-    python: inForce.hermesPython ?? findPython(system, path, userHome),
+    get python() {
+      const look = sources.hermes.look(places);
+      return scriptPython(system, places, look.hermes, look.isFinding);
+    },
     bash: findOnPath(system, path, "bash") ?? (system.files.stat("/bin/bash") === null ? null : "/bin/bash"),
     error: errors.length === 0 ? null : errors.join("; "),
     usable,

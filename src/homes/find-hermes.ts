@@ -1,5 +1,5 @@
 import type { FileIdentity, Files } from "../system/files.ts";
-import { findOnPath } from "./find-python.ts";
+import { findOnPath } from "./find-on-path.ts";
 
 /** What an installed Hermes says of itself. */
 export interface InstalledHermes {
@@ -25,6 +25,13 @@ export interface HermesPlaces {
   readonly rootHome: string;
   /** Folders that pipx and uv are told to install into, where they are. */
   readonly toolFolders: readonly string[];
+}
+
+/** Where pipx and uv are told to install into. */
+export function toolFolders(variables: Readonly<Record<string, string | undefined>>): readonly string[] {
+  const { PIPX_HOME: pipx, UV_TOOL_DIR: uv, XDG_DATA_HOME: data } = variables;
+  const folders = [pipx && `${pipx}/venvs`, uv, data && `${data}/pipx/venvs`, data && `${data}/uv/tools`];
+  return folders.filter((folder): folder is string => folder?.startsWith("/") === true);
 }
 
 /** The commands that Hermes' packages install. */
@@ -80,6 +87,18 @@ export function hermesCandidates(system: ReadingSystem, places: HermesPlaces): r
     }
   }
   return [...found];
+}
+
+/** The Python of `.py` scripts: that of Hermes, or the one that is named to be it, else `python3` of the path. */
+export function scriptPython(
+  system: ReadingSystem,
+  places: HermesPlaces,
+  hermes: InstalledHermes | null,
+  isFinding: boolean,
+): string | null {
+  if (hermes !== null) return hermes.python;
+  const likely = places.named !== null || isFinding ? hermesCandidates(system, places)[0] : undefined;
+  return likely ?? findOnPath(system, places.path, "python3");
 }
 
 function namedInterpreter(system: ReadingSystem, name: string, { path, userHome }: HermesPlaces): string {

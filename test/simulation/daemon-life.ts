@@ -5,6 +5,7 @@ import { createControlActions } from "../../src/daemon/control-actions.ts";
 import { createDaemon, type Daemon } from "../../src/daemon/daemon.ts";
 import type { DaemonParts } from "../../src/daemon/daemon-parts.ts";
 import { leaveNote, wasHandedOver } from "../../src/daemon/hand-over.ts";
+import { createHermesFinder } from "../../src/daemon/hermes-finder.ts";
 import { readyGates } from "../../src/daemon/home-gates.ts";
 import type { HomeRuntime } from "../../src/daemon/home-runtime.ts";
 import { createHomeTable } from "../../src/daemon/home-table.ts";
@@ -73,6 +74,15 @@ export function startDaemon(life: Life, opened: RunLedger, rootHome: string, sta
     waitingBash: createWaitingBash(system, "/opt/worker/gate.bash"),
     variables,
     hashKey: "key",
+    // There is none on a fake host, so nobody is ever asked.
+    hermes: createHermesFinder({
+      system,
+      ledger,
+      ask: async () => ({ ok: false, error: "Nobody was asked" }),
+      workerPath: parts.workerPath,
+      variables,
+      changed: () => undefined,
+    }),
     host: () => host.value,
     diskShortage: () => (diskLow ? "The disk is full" : null),
   };

@@ -1,0 +1,215 @@
+import type { AskHermes } from "../child/ask-hermes.ts";
+import {
+  formatHermesNote,
+  type HermesPlaces,
+  type HermesRecord,
+  hermesCandidates,
+  hermesIdentity,
+  type InstalledHermes,
+  parseHermesNote,
+  parseProbe,
+} from "../homes/find-hermes.ts";
+import type { RunLedger } from "../ledger/run-ledger.ts";
+import type { System } from "../system/system.ts";
+
+/** What is known of the Hermes of a home at one moment. */
+export interface HermesLook {
+  readonly hermes: InstalledHermes | null;
+  /** One is being asked what it is; until then there is none. */
+  readonly isFinding: boolean;
+  /** Why there is none, in a sentence for people. */
+  readonly fault: string | null;
+}
+
+/** Finds the installed Hermes of each home in the background, and notices when it was replaced or is gone. */
+export interface HermesFinder {
+  /** Looks at the installation's files, at most once a second, and has it asked again where they changed. Never waits. */
+  look(places: HermesPlaces): HermesLook;
+  /** Settles when nobody is being asked. */
+  settled(): Promise<void>;
+  halt(): void;
+}
+
+/** The note of the ledger that keeps the answers across restarts. */
+export const hermesNote = "hermes";
+
+const lookEveryMs = 1000;
+/** Hermes loads most of itself to tell what it blocks: seconds on a busy machine. */
+const probeTimeoutMs = 60_000;
+/** The same installation that could not answer is asked again after this long: the machine may have been busy. */
+const retryMs = 300_000;
+const recordsMax = 20;
+
+/** What a probe gets of the daemon's own variables. It is asked what the installation is, not what a home is. */
+const probeVariables = ["PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"];
+
+export interface HermesFinderParts {
+  readonly system: System;
+  readonly ledger: Pick<RunLedger, "note" | "setNote">;
+  readonly ask: AskHermes;
+  readonly workerPath: string;
+  /** The daemon's own. */
+  readonly variables: Readonly<Record<string, string | undefined>>;
+  /** What `look` answers may be different now. */
+  changed(): void;
+}
+
+interface Failure {
+  readonly identity: string;
+  readonly error: string;
+  readonly atMonotonicMs: number;
+}
+
+interface Known {
+  readonly atMonotonicMs: number;
+  readonly look: HermesLook;
+}
+
+export function createHermesFinder(parts: HermesFinderParts): HermesFinder {
+  const { system, ledger, variables } = parts;
+  const userHome = variables["HOME"] ?? null;
+  const environment = Object.fromEntries(
+    probeVariables.flatMap((name) => (variables[name] === undefined ? [] : [[name, variables[name]]])),
+  );
+  const halting = new AbortController();
+  let records: Map<string, HermesRecord> | null = null;
+  const failures = new Map<string, Failure>();
+  const asking = new Set<string>();
+  const known = new Map<string, Known>();
+  /** By places, the last thing that the log was told. */
+  const said = new Map<string, { readonly hermes: InstalledHermes | null; readonly fault: string | null }>();
+  // One at a time: each takes a core for a second or two, and the runs want them.
+  let queue: Promise<void> = Promise.resolve();
+
+  function answered(): Map<string, HermesRecord> {
+    records ??= new Map(parseHermesNote(ledger.note(hermesNote)));
+    return records;
+  }
+
+  function identityOf(python: string, files: readonly string[]): string {
+    return hermesIdentity(system, python, parts.workerPath, userHome, files);
+  }
+
+  function find(places: HermesPlaces): HermesLook {
+    const faults: string[] = [];
+    const candidates = hermesCandidates(system, places);
+    for (const python of candidates) {
+      const record = answered().get(python);
+      if (record !== undefined && record.hermes.identity === identityOf(python, record.files))
+        return { hermes: record.hermes, isFinding: false, fault: null };
+      const failure = failures.get(python);
+      const isStale = failure === undefined || system.clock.monotonicMs() - failure.atMonotonicMs >= retryMs;
+      if (!isStale && failure.identity === identityOf(python, [])) {
+        faults.push(failure.error);
+        continue;
+      }
+      ask(python);
+      return { hermes: null, isFinding: true, fault: null };
+    }
+    return { hermes: null, isFinding: false, fault: faultOf(places, candidates, faults) };
+  }
+
+  function ask(python: string): void {
+    if (asking.has(python) || halting.signal.aborted) return;
+    asking.add(python);
+    queue = queue.then(async () => {
+      if (halting.signal.aborted) return;
+      const before = identityOf(python, []);
+      const said = await parts.ask({
+        python,
+        question: { ask: "probe" },
+        environment,
+        timeoutMs: probeTimeoutMs,
+        signal: halting.signal,
+      });
+      asking.delete(python);
+      if (halting.signal.aborted) return;
+      // What was changed meanwhile may have been half old and half new when it answered: it is asked once more.
+      if (identityOf(python, []) === before) takeAnswer(python, before, said);
+      known.clear();
+      parts.changed();
+    });
+  }
+
+  function takeAnswer(python: string, identity: string, said: Awaited<ReturnType<AskHermes>>): void {
+    const first = said.ok ? parseProbe(python, identity, said.answer) : null;
+    if (!said.ok || first === null) {
+      const error = said.ok ? `Cannot ask Hermes "probe" with "${python}": its answer names no version` : said.error;
+      answered().delete(python);
+      failures.set(python, { identity, error, atMonotonicMs: system.clock.monotonicMs() });
+      return;
+    }
+    failures.delete(python);
+    answered().delete(python);
+    const { hermes, files } = first;
+    answered().set(python, { hermes: { ...hermes, identity: identityOf(python, files) }, files });
+    for (const [old] of answered()) if (answered().size > recordsMax) answered().delete(old);
+    try {
+      ledger.setNote(hermesNote, formatHermesNote(answered().values()));
+    } catch (error) {
+      // It is known until the daemon ends, and the next one asks again.
+      system.log.warn("what Hermes answered could not be kept", {
+        error: error instanceof Error ? error.message : String(error),
+      });
+    }
+  }
+
+  function tell(key: string, { hermes, isFinding, fault }: HermesLook): void {
+    const before = said.get(key) ?? null;
+    if (isFinding) {
+      if (before === null || before.hermes === null) return;
+      system.log.warn("the Hermes in use was replaced or is gone; looking for it again", {
+        python: before.hermes.python,
+        version: before.hermes.version,
+      });
+      said.set(key, { hermes: null, fault: null });
+      return;
+    }
+    if (before !== null && before.hermes?.identity === hermes?.identity && before.fault === fault) return;
+    said.set(key, { hermes, fault });
+    if (hermes !== null) {
+      const { python, version, release } = hermes;
+      system.log.info("found Hermes", { python, version, release });
+    } else if (before?.hermes != null) {
+      system.log.warn("the Hermes in use is gone; prompt jobs cannot run until there is one", {
+        python: before.hermes.python,
+        error: fault,
+      });
+    } else system.log.info("no Hermes to run prompt jobs with", { error: fault });
+  }
+
+  return {
+    look(places) {
+      const key = JSON.stringify(places);
+      const now = system.clock.monotonicMs();
+      const before = known.get(key);
+      if (before !== undefined && now - before.atMonotonicMs < lookEveryMs) return before.look;
+      const look = find(places);
+      known.set(key, { atMonotonicMs: now, look });
+      // What else was made from the earlier answer is to be made anew, but not under the hands of who asks.
+      if (before !== undefined && !isSame(before.look, look)) system.clock.after(0, () => parts.changed());
+      tell(key, look);
+      return look;
+    },
+    async settled() {
+      // An answer may have another candidate asked.
+      for (let last: Promise<void> | null = null; last !== queue; ) {
+        last = queue;
+        await last;
+      }
+    },
+    halt: () => halting.abort(),
+  };
+}
+
+function isSame(a: HermesLook, b: HermesLook): boolean {
+  return a.hermes?.identity === b.hermes?.identity && a.isFinding === b.isFinding;
+}
+
+function faultOf(places: HermesPlaces, candidates: readonly string[], faults: readonly string[]): string {
+  if (places.named !== null)
+    return `Cannot use "${candidates[0]}": ${faults[0] ?? "there is no such file"}, expected the interpreter that Hermes is installed in`;
+  const none =
+    "No installed Hermes was found: put hermes on PATH, or set hermes.python in the supervisor's config.yaml";
+  return faults.length === 0 ? none : `${none} (${faults.join("; ")})`;
+}
