@@ -17,4 +17,6 @@ export interface CommandParts {
   readonly stateFolder: string;
   /** Calls `act` at each Ctrl-C from now on, beside whatever else does. */
   readonly onInterrupt: (act: () => void) => void;
+  /** Puts a question to whoever sits at the terminal and says whether the answer is yes; null where nobody can be asked. */
+  readonly ask: ((question: string) => Promise<boolean>) | null;
 }

@@ -44,6 +44,7 @@ async function main(): Promise<void> {
       },
     },
     onInterrupt: (act) => process.on("SIGINT", act),
+    ...(process.stdin.isTTY && stdout.isTTY ? { ask } : {}),
     loadSystem,
   });
   process.exitCode = exitCode;
@@ -59,6 +60,16 @@ async function loadSystem(): Promise<import("./command-parts.ts").ReadingSystem>
     import("../system/random.ts"),
   ]);
   return { clock: createClock(), files: createFiles(), locks: createLocks(), random: createRandom() };
+}
+
+async function ask(question: string): Promise<boolean> {
+  const { createInterface } = await import("node:readline/promises");
+  const lines = createInterface({ input: process.stdin, output: process.stdout });
+  // At the end of the input nobody will answer any more.
+  const ended = new Promise<string>((resolve) => lines.once("close", () => resolve("")));
+  const answer = await Promise.race([lines.question(question), ended]);
+  lines.close();
+  return /^\s*y(?:es)?\s*$/i.test(answer);
 }
 
 /** Node 22 calls its SQLite experimental each time it is loaded, which is nothing that a caller could act on. */

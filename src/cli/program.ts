@@ -13,6 +13,8 @@ export interface Outside {
   readonly terminal: Terminal;
   readonly version: string;
   readonly onInterrupt: (act: () => void) => void;
+  /** Left out where nobody can be asked. */
+  readonly ask?: (question: string) => Promise<boolean>;
   /** Loaded only by commands that look at something. */
   loadSystem(): Promise<ReadingSystem>;
 }
@@ -53,7 +55,8 @@ export async function runProgram(outside: Outside): Promise<number> {
     const state = stateBehind ?? before.state ?? (outside.environment["HERMES_SUPERVISOR_STATE"] || null);
     const stateFolder = state === null ? join(rootHome, "supervisor") : resolve(state);
     const { environment, version, onInterrupt } = outside;
-    return { system, terminal, environment, version, rootHome, isHomeNamed, stateFolder, onInterrupt };
+    const ask = outside.ask ?? null;
+    return { system, terminal, environment, version, rootHome, isHomeNamed, stateFolder, onInterrupt, ask };
   }
 
   const act =
@@ -152,9 +155,27 @@ export async function runProgram(outside: Outside): Promise<number> {
     .description("print where the host's file is")
     .addOption(json())
     .action(act(async (parts, options) => (await import("./commands/config.ts")).configPath(parts, options)));
+  const gateway = program.command("gateway").description("make the gateway's own ticker stand down, or not");
+  gateway
+    .command("attach")
+    .description("let the gateway run jobs only while the daemon does not, and deliver what it hands over")
+    .argument("[home]", "only this home; else the root home and each profile with a gateway of its own")
+    .option("-y, --yes", "do not ask")
+    .action(act(async (parts, home, options) => (await import("./commands/gateway.ts")).attach(parts, home, options)));
+  gateway
+    .command("detach")
+    .description("take away all that attach did")
+    .argument("[home]", "only this home; else every one")
+    .option("-y, --yes", "do not ask")
+    .action(act(async (parts, home, options) => (await import("./commands/gateway.ts")).detach(parts, home, options)));
+  gateway
+    .command("status")
+    .description("for each home, whether its gateway is attached, and who runs its jobs now")
+    .addOption(json())
+    .action(act(async (parts, options) => (await import("./commands/gateway.ts")).gatewayStatus(parts, options)));
 
-  for (const command of [...program.commands, ...config.commands]) {
-    if (command === config) continue;
+  for (const command of [...program.commands, ...config.commands, ...gateway.commands]) {
+    if (command === config || command === gateway) continue;
     command.addOption(new Option("--home <dir>").hideHelp());
     if (takesStateFolder(command)) command.addOption(new Option("--state <dir>").hideHelp());
   }
