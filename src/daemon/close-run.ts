@@ -19,6 +19,7 @@ import { LockHeldError } from "../system/lock.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import { isDiskFull, noteEndsFault } from "./home-fault.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
+import { noteExecution } from "./record-executions.ts";
 import { lockWaitMs } from "./tick.ts";
 
 /** Of each stream, what a document may hold; beyond it both ends are kept. */
@@ -65,6 +66,11 @@ export function closeRuns(parts: DaemonParts, home: HomeRuntime, endedRuns: read
       });
     }
   });
+  for (const { ended, result } of closings) {
+    const { jobError: error } = result;
+    const isSilent = error === null && result.message === null;
+    noteExecution(home, ended.run.id, { error, ...(isSilent ? { deliveryOutcome: "suppressed" } : {}) });
+  }
   parts.fault("after-ledger-close");
   parts.fault("before-settle");
   const unsettled = settle(parts, home, closings);

@@ -16,6 +16,7 @@ import { launchRuns } from "./launch-run.ts";
 import { createLeftRuns } from "./left-runs.ts";
 import { createManualRequests, type ManualRequests } from "./manual-requests.ts";
 import { createGatePreparer } from "./prepare-gates.ts";
+import { createExecutionsMirror, noteExecution } from "./record-executions.ts";
 import { adoptedChild } from "./recover.ts";
 import { createHomeReports } from "./report-home.ts";
 import { type DurableClaim, tick, voidRows } from "./tick.ts";
@@ -76,6 +77,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       wakeSoon();
     },
   );
+  const executions = createExecutionsMirror(parts, () => outlook.homes());
   const reports = createHomeReports(system.log);
   const gates = createGatePreparer(parts, () => outlook.homes(), guard, wakeSoon);
   let timer: Timer | null = null;
@@ -108,6 +110,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     if (!parts.draining) guard(null, () => requests.serve());
     tickDueHomes();
     const closing = ends.closeSome();
+    executions.record();
     const preparing = gates.prepare();
     arm(preparing || closing);
     if (parts.draining && !drainReported && parts.children.all().length === 0 && !closing) {
@@ -212,6 +215,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     if (claims.length === 0) return;
     const { refused, record } = launchRuns(parts, home, claims, (runId) => !halted && ends.watch(runId));
     recordLater(home, record);
+    for (const { run } of claims) noteExecution(home, run.id);
     for (const { claim, text } of refused) {
       parts.children.add(adoptedChild(claim.run, home.settings.limits(claim.job)));
       ends.add({ run: claim.run, end: decidedEnd("not_started", text), endedAtMs: system.clock.nowMs() });
@@ -247,6 +251,8 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     let delayMs = soon ? 0 : Math.min(safetyAtMonotonicMs, renewAtMonotonicMs) - nowMonotonic;
     const requestsAt = parts.draining ? null : requests.wakeAtMonotonicMs();
     if (requestsAt !== null) delayMs = Math.min(delayMs, requestsAt - nowMonotonic);
+    const executionsAt = executions.wakeAtMonotonicMs();
+    if (executionsAt !== null) delayMs = Math.min(delayMs, executionsAt - nowMonotonic);
     for (const home of outlook.homes().values()) {
       if (home.state.kind === "unsupported" || home.recovering > 0) continue;
       if (home.retryAtMonotonicMs !== null) delayMs = Math.min(delayMs, home.retryAtMonotonicMs - nowMonotonic);
@@ -336,6 +342,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     halt() {
       halted = true;
       for (const act of toRecord) act();
+      executions.finish();
       timer?.cancel();
       left.halt();
       stopper.halt();

@@ -2,10 +2,12 @@ import type { GateEnvironment } from "../child/gate-environment.ts";
 import type { GatePool } from "../child/gate-pool.ts";
 import type { RunLimits } from "../child/run-limits.ts";
 import type { GateKind } from "../core/admission.ts";
+import type { ExecutionDetails } from "../core/execution-row.ts";
 import type { Job } from "../core/job.ts";
 import type { SlotCursor } from "../core/plan-tick.ts";
 import type { Zone } from "../core/zone.ts";
 import type { InstalledHermes } from "../homes/find-hermes.ts";
+import type { HermesExecutions } from "../ledger/hermes-executions.ts";
 import type { JobStore } from "../store/job-store.ts";
 
 /** As much of a job as settings go by. */
@@ -72,6 +74,9 @@ export interface HomeRuntime {
   readonly cursors: Map<string, SlotCursor>;
   /** By job, the instant of a void claim, to be served again by the next tick. */
   readonly restored: Map<string, number>;
+  readonly executions: HermesExecutions;
+  /** By run, what is not in its row of Hermes' ledger yet. */
+  readonly executionsDue: Map<string, ExecutionDetails>;
   /** Rows of claims that were never written to the store and could not be made void yet. */
   readonly unvoided: Set<string>;
   /** When the next tick has something to do (Unix ms), or null. */

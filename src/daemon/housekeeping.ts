@@ -1,3 +1,4 @@
+import { executionId } from "../core/execution-row.ts";
 import { formatInstant } from "../core/instant.ts";
 import type { Job, JobPatch, StoredClaim } from "../core/job.ts";
 import { runFolder } from "../output/run-folder.ts";
@@ -12,9 +13,12 @@ const deletedPerRound = 200;
 
 /** Renews the claims of the open runs of a home, all in one write. False when the store was busy: try again soon. */
 export function renewClaims(parts: DaemonParts, home: HomeRuntime): boolean {
-  const owners = new Set(parts.ledger.openRuns(home.name).map((run) => run.owner));
-  if (owners.size === 0) return true;
+  const runs = parts.ledger.openRuns(home.name);
+  if (runs.length === 0) return true;
+  const owners = new Set(runs.map((run) => run.owner));
   const at = formatInstant(parts.system.clock.nowMs(), home.settings.zone);
+  // Hermes allows two hours of silence there, so a time when it is busy can be passed over.
+  home.executions.touch(runs.map(executionId), at);
   try {
     home.store.update(
       (snapshot) =>

@@ -23,6 +23,7 @@ import { promptEnvironment } from "../homes/prompt-environment.ts";
 import { blockedVariables } from "../homes/script-blocked-variables.ts";
 import { makeScratchFolder, scriptEnvironment } from "../homes/script-environment.ts";
 import { secretsOf } from "../homes/secrets.ts";
+import { createHermesExecutions } from "../ledger/hermes-executions.ts";
 import { createJobStore } from "../store/job-store.ts";
 import { type FileIdentity, sameFile } from "../system/files.ts";
 import type { System } from "../system/system.ts";
@@ -138,6 +139,8 @@ export function openHome(sources: HomeSources, found: FoundHome): OpenHome {
     settings,
     state: { kind: "active" },
     endsFault: null,
+    executions: createHermesExecutions(system, `${found.path}/cron/executions.db`),
+    executionsDue: new Map(),
     cursors: new Map(),
     restored: new Map(),
     unvoided: new Set(),

@@ -262,7 +262,8 @@ function tickInput(parts: DaemonParts, home: HomeRuntime, jobs: readonly Job[]):
     catchUpMissed: home.settings.catchUpMissed,
     isAliveElsewhere: aliveElsewhere(parts, home),
     // An older copy of the file may have been put back: what has run for an instant stands in the ledger.
-    ranElsewhere: (jobId, scheduledAtMs) => parts.ledger.isServed(home.name, jobId, scheduledAtMs),
+    ranElsewhere: (jobId, scheduledAtMs) =>
+      parts.ledger.isServed(home.name, jobId, scheduledAtMs) || home.executions.isCompleted(jobId, scheduledAtMs),
     restored: home.restored,
   };
 }

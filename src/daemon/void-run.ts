@@ -2,6 +2,7 @@ import type { SlotCursor } from "../core/plan-tick.ts";
 import type { Run } from "../core/run.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
+import { noteExecution } from "./record-executions.ts";
 
 /**
  * Records that these runs never were, all at once: the rows become `void`, and the slots that named them wait again, so that they
@@ -31,6 +32,7 @@ export function voidRuns(parts: DaemonParts, home: HomeRuntime | null, runs: rea
     for (const name of new Set(runs.map((run) => run.home))) ledger.writeCursors(name, changed, []);
     return changed;
   });
+  if (home !== null) for (const run of runs) noteExecution(home, run.id);
   for (const [jobId, cursor] of cursors) home?.cursors.set(jobId, cursor);
   for (const { jobId, scheduledAtMs } of runs) if (scheduledAtMs !== null) home?.restored.set(jobId, scheduledAtMs);
 }

@@ -223,13 +223,13 @@ for (const name of withInstant) {
       ["2026-06-15T09:06:00Z", "completed", "2026-06-15T09:06:01+00:00", false],
       ["2026-06-15T09:07:00+00:00", "completed", null, true],
     ];
-    const ms = (text: string): number => Date.parse(text.slice(0, 19) + "Z") + (text.includes(".") ? 123.456 : 0);
+    const ms = (text: string): number => Date.parse(`${text.slice(0, 19)}Z`) + (text.includes(".") ? 123.456 : 0);
     for (const [text] of instants) expect(executions.isCompleted("j", ms(text))).toBe(false);
     const insert = database.prepare(
       "INSERT INTO executions (id, job_id, source, process_id, pid, status, claimed_at, finished_at, scheduled_instant) VALUES (?, 'j', 'builtin', 'p', 1, ?, ?, ?, ?)",
     );
     for (const [text, status, finishedAt] of instants)
-      insert.run(text, status, text.slice(0, 19) + "+00:00", finishedAt, text);
+      insert.run(text, status, `${text.slice(0, 19)}+00:00`, finishedAt, text);
     expect(instants.map(([text]) => executions.isCompleted("j", ms(text)))).toEqual(instants.map((row) => row[3]));
     expect(executions.isCompleted("another", ms("2026-06-15T09:00:00"))).toBe(false);
   });
