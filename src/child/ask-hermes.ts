@@ -40,7 +40,7 @@ export function createAskHermes(
     if (isSwept) return;
     isSwept = true;
     // What a daemon left that was killed.
-    files.removeFolder(asked);
+    if (files.stat(asked) !== null) files.removeFolder(asked);
   };
 
   const run = async (folder: string, question: HermesQuestion): Promise<HermesAnswer> => {

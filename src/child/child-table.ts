@@ -15,6 +15,7 @@ export interface Child {
   readonly startedAtMs: number;
   /** The script that it runs; null where an earlier daemon started it. */
   readonly script: string | null;
+  readonly kind: "prompt" | "script";
   /** Why we are ending it: the first cause stays. */
   cause: { readonly reason: RunReason; readonly text: string } | null;
   timeout: Timer | null;

@@ -50,3 +50,16 @@ function findDigitValue(code: number): number {
   while (value < 9 && isDigits(String.fromCodePoint(code - value - 1))) value += 1;
   return value;
 }
+
+export function firstLine(text: string): string {
+  return text.split("\n", 1)[0] ?? text;
+}
+
+/** The last line that is not blank, stripped. Lines end where Python's `str.splitlines()` ends them. */
+export function lastLine(text: string): string {
+  const lines = text
+    .split(/\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]/u)
+    .map(strip)
+    .filter((line) => line !== "");
+  return lines.at(-1) ?? "";
+}

@@ -1,5 +1,5 @@
 import type { Outcome } from "./outcome.ts";
-import { strip } from "./python-text.ts";
+import { firstLine, lastLine, strip } from "./python-text.ts";
 import type { RunReason } from "./run.ts";
 
 const failedMark = "**Status:** script failed";
@@ -112,16 +112,4 @@ function wakesAgent(printed: string): boolean {
     // Not JSON, so it is ordinary output.
     return true;
   }
-}
-
-function firstLine(text: string): string {
-  return text.split("\n", 1)[0] ?? text;
-}
-
-function lastLine(text: string): string {
-  const lines = text
-    .split(/\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]/u)
-    .map(strip)
-    .filter((line) => line !== "");
-  return lines.at(-1) ?? "";
 }

@@ -1,10 +1,13 @@
 import { formatInstant } from "../core/instant.ts";
 import type { JobPatch } from "../core/job.ts";
+import { promptResult } from "../core/prompt-outcome.ts";
 import type { Run, RunReason } from "../core/run.ts";
-import { documentHead, type ScriptEnd, type ScriptResult, scriptResult } from "../core/script-outcome.ts";
+import type { RunReport } from "../core/run-report.ts";
+import { documentHead, type ScriptEnd, scriptResult } from "../core/script-outcome.ts";
 import { settleJob } from "../core/settle-job.ts";
 import { redactSecrets } from "../homes/secrets.ts";
 import { saveOutputDocument } from "../output/output-document.ts";
+import { readAnswer, readPromptJob } from "../output/prompt-files.ts";
 import {
   joinOutput,
   type RunFolder,
@@ -34,7 +37,7 @@ export interface EndedRun {
 
 interface Closing {
   readonly ended: EndedRun;
-  readonly result: ScriptResult;
+  readonly report: RunReport;
   readonly folder: RunFolder;
   readonly stdoutBytes: number;
   readonly documentPath: string | null;
@@ -51,14 +54,15 @@ export function closeRuns(parts: DaemonParts, home: HomeRuntime, endedRuns: read
   parts.fault("after-document");
   parts.fault("before-ledger-close");
   parts.ledger.transaction(() => {
-    for (const { ended, result, folder, documentPath, outputBytes } of closings) {
-      noteStart(parts, ended.run, folder, result.outcome.success);
+    for (const { ended, report, folder, documentPath, outputBytes } of closings) {
+      const { outcome } = report;
+      noteStart(parts, ended.run, folder, outcome.success);
       parts.ledger.close(ended.run.id, {
-        state: result.outcome.success ? "completed" : "failed",
-        reason: result.outcome.reason,
-        exitCode: result.outcome.exitCode,
-        signal: result.outcome.signal,
-        error: result.outcome.error === null ? null : redactSecrets(result.outcome.error, home.settings.secrets),
+        state: outcome.success ? "completed" : "failed",
+        reason: outcome.reason,
+        exitCode: outcome.exitCode,
+        signal: outcome.signal,
+        error: outcome.error === null ? null : redactSecrets(outcome.error, home.settings.secrets),
         endedAtMs: ended.endedAtMs,
         outputBytes,
         outputPath: folder.output,
@@ -66,9 +70,9 @@ export function closeRuns(parts: DaemonParts, home: HomeRuntime, endedRuns: read
       });
     }
   });
-  for (const { ended, result } of closings) {
-    const { jobError: error } = result;
-    const isSilent = error === null && result.message === null;
+  for (const { ended, report } of closings) {
+    const { jobError: error } = report;
+    const isSilent = error === null && report.message === null;
     noteExecution(home, ended.run.id, { error, ...(isSilent ? { deliveryOutcome: "suppressed" } : {}) });
   }
   parts.fault("after-ledger-close");
@@ -120,16 +124,41 @@ function writeDown(parts: DaemonParts, home: HomeRuntime, ended: EndedRun): Clos
   );
   const clockText = formatInstant(written.endedAtMs, home.settings.zone).slice(0, 19).replace("T", " ");
   const redact = (text: string): string => redactSecrets(text, home.settings.secrets);
-  const result = scriptResult(ended.run.jobName, written.end, redact(stdout), redact(stderr), clockText);
-  const document = documentHead(ended.run.jobName, ended.run.jobId, clockText) + result.documentBody;
+  const report =
+    ended.run.kind === "prompt"
+      ? promptReport(parts, ended.run, folder, written.end, redact(`${stdout}\n${stderr}`), clockText)
+      : scriptReport(ended.run, written.end, redact(stdout), redact(stderr), clockText);
   return {
     ended: { ...ended, end: written.end, endedAtMs: written.endedAtMs },
-    result,
+    report,
     folder,
     stdoutBytes: written.stdoutBytes,
-    documentPath: saveDocument(parts, home, ended.run, written.documentName, document),
+    documentPath: saveDocument(parts, home, ended.run, written.documentName, report.document),
     outputBytes: joinOutput(system, folder, written.stdoutBytes),
   };
+}
+
+function scriptReport(run: Run, end: ScriptEnd, stdout: string, stderr: string, clockText: string): RunReport {
+  const result = scriptResult(run.jobName, end, stdout, stderr, clockText);
+  return {
+    outcome: result.outcome,
+    jobError: result.jobError,
+    document: documentHead(run.jobName, run.jobId, clockText) + result.documentBody,
+    message: result.message,
+    isForFailure: !result.outcome.success,
+  };
+}
+
+function promptReport(
+  parts: DaemonParts,
+  run: Run,
+  folder: RunFolder,
+  end: ScriptEnd,
+  said: string,
+  clockText: string,
+): RunReport {
+  const job = readPromptJob(parts.system, folder, { id: run.jobId, name: run.jobName });
+  return promptResult(job, end, readAnswer(parts.system, folder), said, clockText);
 }
 
 /** A document that can never be written loses nothing that the ledger does not have, so it does not keep the run open. */
@@ -169,9 +198,9 @@ function settle(parts: DaemonParts, home: HomeRuntime, closings: readonly Closin
               : settleJob(
                   job,
                   {
-                    success: closing.result.outcome.success,
-                    error: closing.result.jobError,
-                    reason: closing.result.outcome.reason,
+                    success: closing.report.outcome.success,
+                    error: closing.report.jobError,
+                    reason: closing.report.outcome.reason,
                   },
                   {
                     owner: run.owner,

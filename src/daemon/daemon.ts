@@ -216,9 +216,9 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     const { refused, record } = launchRuns(parts, home, claims, (runId) => !halted && ends.watch(runId));
     recordLater(home, record);
     for (const { run } of claims) noteExecution(home, run.id);
-    for (const { claim, text } of refused) {
+    for (const { claim, reason, text } of refused) {
       parts.children.add(adoptedChild(claim.run, home.settings.limits(claim.job)));
-      ends.add({ run: claim.run, end: decidedEnd("not_started", text), endedAtMs: system.clock.nowMs() });
+      ends.add({ run: claim.run, end: decidedEnd(reason, text), endedAtMs: system.clock.nowMs() });
     }
     for (const { run, job } of claims) {
       const child = parts.children.get(run.id);
@@ -240,7 +240,8 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     if (timeoutMs === null) return;
     const leftMs = Math.max(0, child.startedAtMs + timeoutMs - system.clock.nowMs());
     child.timeout = system.clock.after(leftMs, () => {
-      const text = `Script timed out after ${timeoutMs / 1000}s: ${child.script ?? child.jobId}`;
+      const what = child.kind === "prompt" ? "Prompt" : "Script";
+      const text = `${what} timed out after ${timeoutMs / 1000}s: ${child.script ?? child.jobId}`;
       void stopper.stop(child, { reason: "timeout", text }, child.limits.stopGraceMs);
     });
   }

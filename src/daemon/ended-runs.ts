@@ -3,6 +3,7 @@ import type { LimitWatch } from "../child/limit-runs.ts";
 import type { RunStopper } from "../child/stop-run.ts";
 import { InvariantError } from "../core/invariant-error.ts";
 import type { Run } from "../core/run.ts";
+import { readAnswer } from "../output/prompt-files.ts";
 import { exitOf, readExit, runFolder } from "../output/run-folder.ts";
 import { closeRuns, decidedEnd, type EndedRun, noteStart, settleLater } from "./close-run.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
@@ -146,14 +147,19 @@ export function createEndedRuns(
   function recordEnds(ends: readonly EndedRun[]): void {
     parts.ledger.transaction(() => {
       for (const { run, end, endedAtMs } of ends) {
-        const success = end.cause === null && end.exitCode === 0;
-        noteStart(parts, run, runFolder(parts.stateFolder, run.id), success);
+        const folder = runFolder(parts.stateFolder, run.id);
+        const answer = run.kind === "prompt" ? readAnswer(system, folder) : null;
+        const wentWell = run.kind === "prompt" ? answer?.success === true : end.exitCode === 0;
+        const success = end.cause === null && wentWell;
+        noteStart(parts, run, folder, success);
         parts.ledger.close(run.id, {
           state: success ? "completed" : "failed",
-          reason: success ? null : (end.cause ?? (end.signal === null ? "exit" : "signal")),
+          reason: success ? null : (end.cause ?? (answer !== null ? "error" : end.signal === null ? "exit" : "signal")),
           exitCode: end.exitCode,
           signal: end.signal,
-          error: success ? null : (end.causeText ?? `Script exited with code ${end.exitCode ?? end.signal}`),
+          error: success
+            ? null
+            : (end.causeText ?? answer?.error ?? `Script exited with code ${end.exitCode ?? end.signal}`),
           endedAtMs,
           outputBytes: null,
           outputPath: run.outputPath,

@@ -1,15 +1,18 @@
 import type { GateOrder } from "../../worker/protocol.ts";
 import { openGate, type ReadyGate } from "../child/gate-pool.ts";
 import { InvariantError } from "../core/invariant-error.ts";
+import type { RunReason } from "../core/run.ts";
+import { writeJobFile } from "../output/prompt-files.ts";
 import { runFolder } from "../output/run-folder.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
-import { type JobProgram, programOf } from "./job-program.ts";
+import { type JobProgram, programOf, workerProgram } from "./job-program.ts";
 import type { DurableClaim } from "./tick.ts";
 
 /** A claim whose gate stays closed, because there is nothing that could run. `text` is what the job's record will say. */
 export interface RefusedLaunch {
   readonly claim: DurableClaim;
+  readonly reason: RunReason;
   readonly text: string;
 }
 
@@ -39,12 +42,16 @@ export function launchRuns(
   parts.fault("before-open");
   for (const claim of claims) {
     const gate = home.pools[claim.run.kind].take(claim.run.id);
-    const program = programOf(parts, home, claim.job);
+    const program = claim.run.kind === "prompt" ? promptProgram(parts, home, claim) : programOf(parts, home, claim.job);
     if (program.ok) {
       ready.push({ claim, gate, order: orderOf(claim, program) });
     } else {
       gate.child.discard();
-      refused.push({ claim, text: program.text });
+      refused.push({
+        claim,
+        reason: claim.run.kind === "prompt" ? "blocked_config" : "not_started",
+        text: program.text,
+      });
     }
   }
   // Nothing but the opening in this loop: the jobs behind the first gates already want the processor.
@@ -98,6 +105,7 @@ function watchChild(
     ended: gate.child.ended,
     startedAtMs: parts.system.clock.nowMs(),
     script,
+    kind: run.kind,
     cause: null,
     timeout: null,
     overAtMs: null,
@@ -105,6 +113,28 @@ function watchChild(
     limits: home.settings.limits(job),
   });
   void gate.child.ended.then(() => ended(run.id));
+}
+
+/** Hands the job to its worker. A prompt that nothing can run is blocked by its configuration, as Hermes calls it. */
+function promptProgram(parts: DaemonParts, home: HomeRuntime, claim: DurableClaim): JobProgram {
+  const worker = workerProgram(parts, home);
+  if (worker === null) {
+    const text = `${home.settings.hermesFault ?? "No Hermes was found"}, so this prompt could not run: see hermes.python in the supervisor's config.yaml`;
+    return { ok: false, text };
+  }
+  const folder = runFolder(parts.stateFolder, claim.run.id);
+  try {
+    const record = home.store.recordText(claim.job.id);
+    if (record === null) return { ok: false, text: "The job was removed before its run could start" };
+    writeJobFile(parts.system, folder, record);
+  } catch (error) {
+    if (error instanceof InvariantError) throw error;
+    return {
+      ok: false,
+      text: `The job could not be handed to its worker: ${error instanceof Error ? error.message : String(error)}`,
+    };
+  }
+  return { ok: true, ...worker, folder: folder.path, isBash: false };
 }
 
 function orderOf(claim: DurableClaim, program: JobProgram & { readonly ok: true }): GateOrder {

@@ -1,6 +1,6 @@
 import { claimEndsAtMs, fireClaimLifeMs } from "../core/claim-life.ts";
 import { formatInstant } from "../core/instant.ts";
-import type { JobPatch } from "../core/job.ts";
+import type { Job, JobPatch } from "../core/job.ts";
 import { takeFireFences } from "../store/fire-fence.ts";
 import { LockHeldError } from "../system/lock.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
@@ -25,6 +25,9 @@ export function claimManual(parts: DaemonParts, home: HomeRuntime, jobId: string
   if (parts.children.inHome(home.name).some((child) => child.jobId === jobId)) {
     return { kind: "running", why: "it is already running" };
   }
+  if (home.settings.isFindingHermes && jobOf(home, jobId)?.kind === "prompt") {
+    return { kind: "later", why: "the installed Hermes is being looked for" };
+  }
   if (home.hold() === "disk") return { kind: "later", why: "the disk is almost full" };
   if (roomIn(parts, home) === 0) return { kind: "later", why: "every run that may be open at once is open" };
   const fences = takeFireFences(system, home.cronFolder, [jobId]);
@@ -32,7 +35,7 @@ export function claimManual(parts: DaemonParts, home: HomeRuntime, jobId: string
   let found: ManualClaim = { kind: "refused", why: "it is gone" };
   let claimed: readonly DurableClaim[] = [];
   try {
-    const kind = home.store.read().jobs.find((job) => job.id === jobId)?.kind ?? "script";
+    const kind = jobOf(home, jobId)?.kind ?? "script";
     home.pools[kind].fill(1, home.settings.environments[kind]);
     const gate = home.pools[kind].ready()[0];
     if (gate === undefined) return { kind: "later", why: "no launcher could be started" };
@@ -43,10 +46,6 @@ export function claimManual(parts: DaemonParts, home: HomeRuntime, jobId: string
       if (job === undefined) return patches;
       if (job.fault !== null) {
         found = { kind: "refused", why: job.fault };
-        return patches;
-      }
-      if (job.kind !== "script") {
-        found = { kind: "refused", why: "it is a prompt job, which the gateway runs" };
         return patches;
       }
       if (claimEndsAtMs(job.fireClaim, fireClaimLifeMs, nowMs, (by) => ownerState(parts, by)) !== null) {
@@ -74,4 +73,8 @@ export function claimManual(parts: DaemonParts, home: HomeRuntime, jobId: string
   } finally {
     fences.release();
   }
+}
+
+function jobOf(home: HomeRuntime, jobId: string): Job | undefined {
+  return home.store.read().jobs.find((job) => job.id === jobId);
 }

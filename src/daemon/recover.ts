@@ -5,7 +5,8 @@ import { readStopCause, type StopCause } from "../child/stop-cause.ts";
 import { isSameProcess } from "../core/fingerprint.ts";
 import type { Run } from "../core/run.ts";
 import type { ScriptEnd } from "../core/script-outcome.ts";
-import { readExit, readRunResult, runFolder } from "../output/run-folder.ts";
+import { readAnswer } from "../output/prompt-files.ts";
+import { type RunFolder, readExit, readRunResult, runFolder } from "../output/run-folder.ts";
 import { decidedEnd, type EndedRun } from "./close-run.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 
@@ -75,7 +76,7 @@ export function knownEnd(parts: DaemonParts, run: Run): EndedRun | null {
     parts.system.log.warn("the result file of a run cannot be read; it counts as none", { run_id: run.id });
   }
   const exit: ScriptEnd | null = readExit(parts.system, folder);
-  if (exit === null) return null;
+  if (exit === null) return answeredEnd(parts, run, folder);
   // One that was asked to leave while it ran may well end with 0 for it.
   const cause = readStopCause(parts.system, parts.stateFolder, run.id);
   const end = cause === null ? exit : { ...exit, cause: cause.reason, causeText: cause.text };
@@ -84,6 +85,19 @@ export function knownEnd(parts: DaemonParts, run: Run): EndedRun | null {
   // The clock of files lags behind ours by up to 10 ms, and no run ends before it began.
   const beganMs = run.startedAtMs ?? run.claimedAtMs;
   return { run, end, endedAtMs: Math.max(beganMs, Number(writtenNs / 1000n) / 1000) };
+}
+
+/** A worker's answer is the truth of its run, also when nobody saw the process end: it is the last thing that a worker does. */
+function answeredEnd(parts: DaemonParts, run: Run, folder: RunFolder): EndedRun | null {
+  const { files } = parts.system;
+  if (run.kind !== "prompt" || readAnswer(parts.system, folder) === null || isLifelineHeld(parts, run.id)) return null;
+  const writtenNs = files.stat(folder.answer)?.modifiedNs;
+  const end: ScriptEnd = { exitCode: 0, signal: null, signalNumber: null, cause: null, causeText: null };
+  return {
+    run,
+    end,
+    endedAtMs: writtenNs === undefined ? parts.system.clock.nowMs() : Number(writtenNs / 1000n) / 1000,
+  };
 }
 
 /** Whether any process of the run is alive that kept the lifeline. */
@@ -120,6 +134,7 @@ export function adoptedChild(run: Run, limits: RunLimits): Child {
     ended: null,
     startedAtMs: run.startedAtMs ?? run.claimedAtMs,
     script: null,
+    kind: run.kind,
     cause: null,
     timeout: null,
     overAtMs: null,

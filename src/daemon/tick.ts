@@ -189,10 +189,11 @@ function planUnderLock(
   if (snapshot === look.snapshot && fences.busy.size === 0 && home.hold() === look.input.hold) return look.plan;
   // A plan asks the ledger what was served: rows of ours that never come into force must not answer.
   staged?.ledger.rollback();
-  const input = { ...tickInput(parts, home, snapshot.jobs), busyJobs: fences.busy };
+  const found = tickInput(parts, home, snapshot.jobs);
+  const input = { ...found, busyJobs: new Set([...found.busyJobs, ...fences.busy]) };
   const plan = planTick(input);
   const unfenced = plan.claims.map((claim) => claim.jobId).filter((jobId) => !fences.held.has(jobId));
-  return unfenced.length === 0 ? plan : planTick({ ...input, busyJobs: new Set([...fences.busy, ...unfenced]) });
+  return unfenced.length === 0 ? plan : planTick({ ...input, busyJobs: new Set([...input.busyJobs, ...unfenced]) });
 }
 
 function writeRows(parts: DaemonParts, home: HomeRuntime, plan: TickPlan, claimed: readonly DurableClaim[]): void {
@@ -245,7 +246,15 @@ export function roomIn(parts: DaemonParts, home: HomeRuntime): number {
   return Math.max(0, Math.min(home.settings.parallelJobsMax - inHome, parts.settings.openRunsMax - inHost));
 }
 
-function tickInput(parts: DaemonParts, home: HomeRuntime, jobs: readonly Job[]): TickInput {
+function isPrompt(job: Job): boolean {
+  return job.kind === "prompt";
+}
+
+function tickInput(
+  parts: DaemonParts,
+  home: HomeRuntime,
+  jobs: readonly Job[],
+): TickInput & { readonly busyJobs: ReadonlySet<string> } {
   const inHome = parts.children.inHome(home.name);
   return {
     nowMs: parts.system.clock.nowMs(),
@@ -256,7 +265,9 @@ function tickInput(parts: DaemonParts, home: HomeRuntime, jobs: readonly Job[]):
     gates: readyGates(home),
     capacity: roomIn(parts, home),
     ownerState: (by) => ownerState(parts, by),
-    canRun: (job) => job.kind === "script",
+    canRun: () => true,
+    // What runs prompts is known in a moment.
+    busyJobs: new Set(home.settings.isFindingHermes ? jobs.filter(isPrompt).map((job) => job.id) : []),
     hold: home.hold(),
     runClaimLifeMs: home.settings.runClaimLifeMs,
     catchUpMissed: home.settings.catchUpMissed,
@@ -279,7 +290,9 @@ export function aliveElsewhere(parts: DaemonParts, home: HomeRuntime): (job: Job
     marked ??= readMarkedProcesses(parts.system) ?? [];
     return marked.some(
       (one) =>
-        (one.jobId === job.id || one.jobId === "") && isSameFolder(parts, one.homePath, home.path) && parts.ledger.run(one.runId) === null,
+        (one.jobId === job.id || one.jobId === "") &&
+        isSameFolder(parts, one.homePath, home.path) &&
+        parts.ledger.run(one.runId) === null,
     );
   };
 }

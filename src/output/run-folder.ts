@@ -14,6 +14,9 @@ export interface RunFolder {
   readonly launcher: string;
   readonly result: string;
   readonly exit: string;
+  /** Of a prompt job: what its worker is given, and what it answers. */
+  readonly job: string;
+  readonly answer: string;
 }
 
 export function runFolder(stateFolder: string, runId: string): RunFolder {
@@ -28,6 +31,8 @@ export function runFolder(stateFolder: string, runId: string): RunFolder {
     launcher: `${path}/${runFiles.launcher}`,
     result: `${path}/${runFiles.result}`,
     exit: `${path}/${runFiles.exit}`,
+    job: `${path}/${runFiles.job}`,
+    answer: `${path}/${runFiles.answer}`,
   };
 }
 

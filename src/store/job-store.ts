@@ -49,6 +49,8 @@ export interface JobStore {
   readonly path: string;
   /** Takes no lock and waits for nothing. Throws CorruptStoreError, or Node's own error when the file cannot be read. */
   read(): StoreSnapshot;
+  /** The text of a job's record as it stands in the file, or null when there is none. Throws as `read`. */
+  recordText(jobId: string): string | null;
   /**
    * Decides and writes under `.jobs.lock`, in one replace; changes nothing on disk
    * if the patches change nothing. Waits up to `waitMs` for the lock without yielding, so keep that to a few milliseconds.
@@ -202,6 +204,11 @@ export function createJobStore(system: StoreSystem, cronFolder: string, options:
   return {
     path,
     read: () => load().snapshot,
+    recordText(jobId) {
+      const { file, records } = load();
+      const index = records.findIndex((record) => record?.job.id === jobId);
+      return index === -1 ? null : recordText(file, index);
+    },
     rehearse(decide) {
       const current = load();
       patchedTexts(current, decide(current.snapshot), path);

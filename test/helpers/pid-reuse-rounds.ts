@@ -139,6 +139,7 @@ function childOf({ runId }: Round, fingerprint: Fingerprint, more: Partial<Pick<
     fingerprint,
     startedAtMs: system.clock.nowMs(),
     script: null,
+    kind: "script",
     cause: null,
     timeout: null,
     overAtMs: null,

@@ -46,12 +46,10 @@ async function showEvents(parts: CommandParts, once: boolean): Promise<number> {
 function readyText({ system, terminal }: CommandParts, homes: readonly HomeReading[], once: boolean): string {
   const nowMs = system.clock.nowMs();
   const jobs = homes.flatMap((home) => home.jobs.filter((job) => job.enabled && job.fault === null));
-  const prompts = jobs.filter((job) => job.kind === "prompt").length;
-  const due = jobs.filter((job) => job.kind === "script").map((job) => job.nextRunAt?.ms ?? Number.POSITIVE_INFINITY);
+  const due = jobs.map((job) => job.nextRunAt?.ms ?? Number.POSITIVE_INFINITY);
   const nextMs = Math.min(...due);
   const facts = [
     `${count(jobs.length, "enabled job")} in ${count(homes.length, "home")}`,
-    ...(prompts === 0 ? [] : [`${count(prompts, "prompt job")} left to the gateway`]),
     ...homes.filter((home) => home.state !== "active").map((home) => `${printable(home.name)} is ${home.state}`),
     ...(Number.isFinite(nextMs) ? [`the next ${formatDistance(nextMs, nowMs)}`] : []),
   ];
