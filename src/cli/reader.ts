@@ -15,11 +15,20 @@ import { createZone, type Zone } from "../core/zone.ts";
 import { diskShortage } from "../homes/disk-room.ts";
 import { type EnvFile, parseEnvFile } from "../homes/env-file.ts";
 import { snapshotEnvironment } from "../homes/environment.ts";
+import {
+  type HermesPlaces,
+  hermesCandidates,
+  hermesIdentity,
+  type InstalledHermes,
+  parseHermesNote,
+  toolFolders,
+} from "../homes/find-hermes.ts";
 import { type FoundHome, findHomes, readHolds } from "../homes/find-homes.ts";
 import { type HermesSettings, resolveHermesSettings } from "../homes/home-config.ts";
 import { createRunLedger, type RunLedger } from "../ledger/run-ledger.ts";
 import { type DaemonView, type HomeView, type StatusJson, statusSnapshot } from "../status/snapshot.ts";
 import { createJobStore, type JobStore } from "../store/job-store.ts";
+import { packageRoot } from "../system/package-root.ts";
 import type { CommandParts } from "./command-parts.ts";
 import { findJob, matchJobs, type NamedJob } from "./find-job.ts";
 
@@ -35,6 +44,8 @@ export interface HomeReading {
   readonly zone: Zone;
   readonly settings: Settings;
   readonly hermes: HermesSettings;
+  /** Where its Hermes may be installed. */
+  readonly places: HermesPlaces;
   readonly configPath: string;
   readonly configError: ConfigError | null;
 }
@@ -120,6 +131,13 @@ export function createReader(parts: CommandParts): Reader {
       zone: createZone(hermes.timezone, serverOffsetMinutes()),
       settings,
       hermes,
+      places: {
+        named: settings.hermesPython,
+        path: variables["PATH"] ?? "",
+        userHome: variables["HOME"] ?? null,
+        rootHome,
+        toolFolders: toolFolders({ ...environment, ...variables }),
+      },
       configPath,
       configError: open.config.error,
       diskShortage:
@@ -214,6 +232,7 @@ export function createReader(parts: CommandParts): Reader {
           tickLock: tickLock(system, home.path),
           configError: home.configError?.message ?? null,
           configWarnings: home.hermes.warnings,
+          hermes: keptHermes(system, runs.note("hermes"), home.places, environment["HOME"] ?? null),
         }),
       );
       return statusSnapshot({
@@ -229,6 +248,25 @@ export function createReader(parts: CommandParts): Reader {
       });
     },
   };
+}
+
+/** The Hermes that a daemon found, if it is still the one that answered. Commands ask nobody. */
+function keptHermes(
+  system: CommandParts["system"],
+  note: string | null,
+  places: HermesPlaces,
+  userHome: string | null,
+): InstalledHermes | null {
+  const records = parseHermesNote(note);
+  if (records.size === 0) return null;
+  const workerPath = join(packageRoot(), "worker/hermes_worker.py");
+  for (const python of hermesCandidates(system, places)) {
+    const record = records.get(python);
+    if (record === undefined) continue;
+    const identity = hermesIdentity(system, python, workerPath, userHome, record.files);
+    if (identity === record.hermes.identity) return record.hermes;
+  }
+  return null;
 }
 
 function tickLock(system: CommandParts["system"], homePath: string): HomeView["tickLock"] {

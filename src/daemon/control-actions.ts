@@ -84,6 +84,7 @@ export function createControlActions(
       },
       configError: home.settings.error,
       configWarnings: home.settings.hermesWarnings,
+      hermes: home.settings.hermes,
     };
   }
 

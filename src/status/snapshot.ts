@@ -39,6 +39,14 @@ export interface HomeJson {
   /** `holder` is the process id, where the system tells it. */
   readonly tick_lock: { readonly held: boolean; readonly holder: number | null; readonly since: string | null };
   readonly config: { readonly state: "ok" | "invalid"; readonly error: string | null };
+  /** Null where none was found, and while it is being asked. */
+  readonly hermes: HermesJson | null;
+}
+
+/** The installed Hermes that runs a home's prompt jobs. */
+export interface HermesJson {
+  readonly python: string;
+  readonly version: string;
 }
 
 /** What `status --json` prints and `GET /v1/status` answers. */
@@ -84,6 +92,7 @@ export interface HomeView {
   readonly configError: string | null;
   /** One sentence for each setting of Hermes that is passed over because it cannot be used. */
   readonly configWarnings: readonly string[];
+  readonly hermes: HermesJson | null;
 }
 
 export interface StatusView {
@@ -148,6 +157,7 @@ function homeJson(home: HomeView, openRuns: readonly Run[], nowMs: number): Home
     next_due_at: isoTime(nextDueMs),
     tick_lock: { held: home.tickLock.held, holder: home.tickLock.holderPid, since: isoTime(home.tickLock.sinceMs) },
     config: { state: home.configError === null ? "ok" : "invalid", error: home.configError },
+    hermes: home.hermes === null ? null : { python: home.hermes.python, version: home.hermes.version },
   };
 }
 

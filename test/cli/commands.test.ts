@@ -135,6 +135,7 @@ test("status --json tells everything without a daemon", async () => {
       next_due_at: "2026-01-05T12:30:00.000Z",
       tick_lock: { held: false, holder: null, since: null },
       config: { state: "ok", error: null },
+      hermes: null,
     },
     {
       name: "team",
@@ -149,6 +150,7 @@ test("status --json tells everything without a daemon", async () => {
       next_due_at: "2026-01-05T12:10:00.000Z",
       tick_lock: { held: false, holder: null, since: null },
       config: { state: "ok", error: null },
+      hermes: null,
     },
   ]);
   expect(status.open_runs.map((run: { id: string }) => run.id)).toEqual(["run000000003"]);
@@ -176,9 +178,9 @@ test("status prints the daemon, homes, open runs and alerts", async () => {
     `Daemon  not running, start it with hermes-supervisor start
 State   ${home.state}
 
-HOME     STATE   ENABLED  RUNNING  WAITING  NEXT
-default  active   3 of 4   0 of 4        0  12:30:00 in 30 min
-team     active   1 of 1   1 of 4        0  12:10:00 in 10 min
+HOME     STATE   ENABLED  RUNNING  WAITING  HERMES  NEXT
+default  active   3 of 4   0 of 4        0  none    12:30:00 in 30 min
+team     active   1 of 1   1 of 4        0  none    12:10:00 in 10 min
 
 RUN           JOB          STATE     FOR   PID
 run000000003  team/hourly  running  30 s  4242

@@ -108,6 +108,7 @@ function homesText(parts: CommandParts, reader: Reader, snapshot: StatusJson, no
       `${home.enabled_jobs} of ${home.jobs}`,
       limit === null ? String(used) : `${used} of ${limit}`,
       String(home.waiting),
+      home.hermes?.version ?? "none",
       dueMs === null ? "" : `${formatClock(dueMs, nowMs, reader.zone(home.name))} ${formatDistance(dueMs, nowMs)}`,
     ];
   });
@@ -117,6 +118,7 @@ function homesText(parts: CommandParts, reader: Reader, snapshot: StatusJson, no
     { title: "ENABLED", align: "right" as const },
     { title: "RUNNING", align: "right" as const },
     { title: "WAITING", align: "right" as const },
+    { title: "HERMES", shrinkTo: 8 },
     { title: "NEXT" },
   ];
   const reasons = snapshot.homes
