@@ -232,7 +232,8 @@ function missingInstants(
     return missing;
   }
   try {
-    let atMs = nextOccurrence(schedule, fromMs - 1, home.zone);
+    // A stretch can begin a fraction of a millisecond after an instant that the rule names.
+    let atMs = nextOccurrence(schedule, fromMs - 0.001, home.zone);
     while (atMs !== null && atMs < nextAtMs - 0.001) {
       look(atMs);
       atMs = nextOccurrence(schedule, atMs, home.zone);

@@ -256,6 +256,14 @@ const tampered: readonly (readonly [edit: string, changes: Changes, found: reado
     },
     [`L1 The schedule of job "a1" names 2026-06-15T10:15:00.000Z, ${nameless}`],
   ],
+  [
+    "a rule was followed from an instant on that it does not name",
+    {
+      slots: withSlot("10:15:00", { scheduledAtMs: at("10:15:00") + 0.25 }),
+      cursor: { sinceMs: at("10:15:00") + 0.25 },
+    },
+    [],
+  ],
   ["the oldest history was deleted for its age", { slots: without("10:00:00"), keptFromMs: at("10:00:01") }, []],
   [
     "all lines are gone",
