@@ -751,13 +751,28 @@ function remember(
   ) {
     return cursor;
   }
+  const resumedAtMs = pauseEndMs(job, cursor, nextAtMs, draft.input.nowMs);
   const changed: SlotCursor = {
     ...fresh,
     ...(servedBy === null ? {} : { servedBy }),
-    ...(cursor?.enabled === false ? { resumedAtMs: draft.input.nowMs } : {}),
+    ...(resumedAtMs === undefined ? {} : { resumedAtMs }),
   };
   draft.cursors.set(job.id, changed);
   return changed;
+}
+
+/** When the pause ended that lies behind the job, or between `nextAtMs`, which was put back, and the present. */
+function pauseEndMs(
+  job: Job,
+  cursor: SlotCursor | undefined,
+  nextAtMs: number | null,
+  nowMs: number,
+): number | undefined {
+  // Going on drops the mark of a taken slot, so one that stands there now was made later.
+  if (cursor?.enabled === false) return Math.min(nowMs, job.pendingSlot?.at?.ms ?? nowMs);
+  return nextAtMs !== null && cursor?.resumedAtMs !== undefined && nextAtMs < cursor.resumedAtMs
+    ? cursor.resumedAtMs
+    : undefined;
 }
 
 function keepPatch(draft: Draft, job: Job, patch: JobPatch): void {

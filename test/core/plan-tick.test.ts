@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Job, JobPatch } from "../../src/core/job.ts";
+import type { Job, JobPatch, PendingSlot } from "../../src/core/job.ts";
 import { planTick, type SlotCursor, type TickInput } from "../../src/core/plan-tick.ts";
 import type { SlotLine } from "../../src/core/slot.ts";
 import { createZone } from "../../src/core/zone.ts";
@@ -576,7 +576,27 @@ const cases: readonly Case[] = [
     lines: ["10:00:00 run catch_up run-1"],
     wake: "10:15:00",
   },
+  {
+    fact: "gives slots to the time since a gateway went on with a job, though nobody saw the end of its pause",
+    job: sampleJob({ nextRunAt: stored(at("10:20:00")), pendingSlot: takenAt("10:16:00", "10:00:00") }),
+    cursor: cursor({ nextAtMs: null, enabled: false }),
+    input: { nowMs: at("10:26:00") },
+    lines: ["10:00:00 run catch_up run-1", "10:20:00 coalesce missed run-1", "10:25:00 coalesce missed run-1"],
+    wake: "10:30:00",
+  },
+  {
+    fact: "gives no slots to a pause that lies behind a slot which is put back",
+    job: sampleJob({ nextRunAt: stored(at("10:20:00")), pendingSlot: takenAt("10:16:00", "10:00:00") }),
+    cursor: cursor({ nextAtMs: at("10:20:00"), resumedAtMs: at("10:16:00") }),
+    input: { nowMs: at("10:22:00") },
+    lines: ["10:00:00 run catch_up run-1", "10:20:00 coalesce missed run-1"],
+  },
 ];
+
+/** The mark of a gateway that took a slot off the schedule and claimed nothing. */
+function takenAt(clock: string, slot: string): PendingSlot {
+  return { ...claimBy("host:777", at(clock)), scheduledAt: stored(at(slot)) };
+}
 
 for (const { fact, input, claims, lines, patch, wake, ...rest } of cases) {
   test(`planTick() ${fact}`, () => {

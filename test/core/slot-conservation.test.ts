@@ -286,7 +286,7 @@ class History {
       this.tick(true);
       while (this.open.size > 0) this.endRun(false);
       this.look(false);
-      this.nowMs += round < 6 ? 400_000 : 0.5;
+      this.nowMs += round < 6 ? 1_500_000 : 0.5;
     }
     for (let round = 0; round < 40; round += 1) this.tick(true);
   }
