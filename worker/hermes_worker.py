@@ -626,6 +626,15 @@ def settle_incident(incident: str) -> Record:
     return {}
 
 
+def make_executions() -> Record:
+    """Has Hermes make its own ledger of runs, in its own way, as its first run would."""
+    read = find("cron.executions", "list_executions")
+    if read is None:
+        raise RuntimeError(f"Cannot make a ledger of runs: Hermes in {sys.executable} keeps none")
+    read(limit=1)
+    return {}
+
+
 def answer_question(question: Record) -> Record:
     match question.get("ask"):
         case "probe":
@@ -641,11 +650,13 @@ def answer_question(question: Record) -> Record:
             )
         case "settle_incident":
             return settle_incident(str(question["incident"]))
+        case "make_executions":
+            return make_executions()
         case "failure":
             run = Run(dict(question["job"]), None, "")
             return {"deliver": run.failure_notice(str(question["error"])), "incident": run.incident}
         case other:
-            expected = "probe, redact, deliver, failure or settle_incident"
+            expected = "probe, redact, deliver, failure, settle_incident or make_executions"
             raise ValueError(f'Cannot answer "{other}": expected {expected}')
 
 

@@ -28,6 +28,8 @@ export interface ExecutionDetails {
   /** The whole text of a failure, as the job's record has it. */
   readonly error?: string | null;
   readonly deliveryOutcome?: DeliveryOutcome;
+  /** When its gate was opened, where the history does not say so yet. */
+  readonly startedAtMs?: number;
 }
 
 /** These say how it ended; of the others Hermes' readers would see only the sentence. */
@@ -54,7 +56,8 @@ export function executionId(run: Pick<Run, "owner">): string {
  */
 export function executionRow(run: Run, zone: Zone, details: ExecutionDetails = {}): ExecutionRow {
   const id = executionId(run);
-  const status = run.state === "void" ? "failed" : run.state;
+  const startedAtMs = run.startedAtMs ?? (run.state === "claimed" ? (details.startedAtMs ?? null) : null);
+  const status = statusOf(run, startedAtMs !== null);
   return {
     id,
     jobId: run.jobId,
@@ -64,11 +67,16 @@ export function executionRow(run: Run, zone: Zone, details: ExecutionDetails = {
     processStartedAt: run.fingerprint.startTicks,
     status,
     claimedAt: formatInstant(run.claimedAtMs, zone),
-    startedAt: run.startedAtMs === null ? null : formatInstant(run.startedAtMs, zone),
+    startedAt: startedAtMs === null ? null : formatInstant(startedAtMs, zone),
     finishedAt: run.endedAtMs === null ? null : formatInstant(run.endedAtMs, zone),
     error: status === "failed" ? failureText(run, details) : null,
     scheduledInstant: run.scheduledAtMs === null ? null : formatUtcInstant(run.scheduledAtMs),
   };
+}
+
+function statusOf({ state }: Run, isStarted: boolean): ExecutionRow["status"] {
+  if (state === "void") return "failed";
+  return state === "claimed" && isStarted ? "running" : state;
 }
 
 function failureText(run: Run, details: ExecutionDetails): string {

@@ -1,3 +1,4 @@
+import type { AskHermes } from "../child/ask-hermes.ts";
 import type { ChildTable } from "../child/child-table.ts";
 import type { RunLedger } from "../ledger/run-ledger.ts";
 import type { System } from "../system/system.ts";
@@ -23,6 +24,7 @@ export interface DaemonParts {
   readonly stateFolder: string;
   /** `hermes_worker.py`. */
   readonly workerPath: string;
+  readonly askHermes: AskHermes;
   readonly measure: Measure;
   settings: HostSettings;
   /** Runs that are claimed and whose gates are about to be opened: the table of children does not have them yet. */

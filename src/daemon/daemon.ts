@@ -77,7 +77,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       wakeSoon();
     },
   );
-  const executions = createExecutionsMirror(parts, () => outlook.homes());
+  const executions = createExecutionsMirror(parts, () => outlook.homes(), wakeSoon);
   const reports = createHomeReports(system.log);
   const gates = createGatePreparer(parts, () => outlook.homes(), guard, wakeSoon);
   let timer: Timer | null = null;
@@ -113,7 +113,13 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     executions.record();
     const preparing = gates.prepare();
     arm(preparing || closing);
-    if (parts.draining && !drainReported && parts.children.all().length === 0 && !closing) {
+    if (
+      parts.draining &&
+      !drainReported &&
+      parts.children.all().length === 0 &&
+      !closing &&
+      executions.isSettled()
+    ) {
       drainReported = true;
       outlook.drained();
     }
@@ -215,7 +221,8 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     if (claims.length === 0) return;
     const { refused, record } = launchRuns(parts, home, claims, (runId) => !halted && ends.watch(runId));
     recordLater(home, record);
-    for (const { run } of claims) noteExecution(home, run.id);
+    for (const { run } of claims)
+      noteExecution(home, run.id, run.kind === "prompt" ? { startedAtMs: system.clock.nowMs() } : {});
     for (const { claim, reason, text } of refused) {
       parts.children.add(adoptedChild(claim.run, home.settings.limits(claim.job)));
       ends.add({ run: claim.run, end: decidedEnd(reason, text), endedAtMs: system.clock.nowMs() });

@@ -108,12 +108,14 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
       historyAgeMaxMs: inForce.retention.ageMaxMs,
     };
   };
+  const workerPath = `${packageRoot()}/worker/hermes_worker.py`;
   const parts: DaemonParts = {
     system,
     ledger,
     children,
     stateFolder,
-    workerPath: `${packageRoot()}/worker/hermes_worker.py`,
+    workerPath,
+    askHermes: createAskHermes(system, stateFolder, workerPath),
     settings: hostSettings(),
     unopened: 0,
     draining: false,
@@ -130,8 +132,8 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
   const finder = createHermesFinder({
     system,
     ledger,
-    ask: createAskHermes(system, stateFolder, parts.workerPath),
-    workerPath: parts.workerPath,
+    ask: parts.askHermes,
+    workerPath,
     variables: options.environment,
     changed: () => hermesChanged(),
   });

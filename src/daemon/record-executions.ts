@@ -20,17 +20,22 @@ const busySaidMs = 10_000;
 /** More than this is compared as a whole: Hermes keeps no more rows. */
 const rowsMax = 1000;
 
+/** Hermes needs less than a second for it; a drained daemon waits no longer than this. */
+const makeTimeoutMs = 30_000;
+
 /** Brings Hermes' own ledgers up to date with ours. Ours is the truth; theirs may lag behind it and is never waited for. */
 export interface ExecutionsMirror {
   /** Writes what is due of one home. To be called in each turn, after all that is urgent. */
   record(): void;
   /** When there is something to record (monotonic ms), or null. */
   wakeAtMonotonicMs(): number | null;
+  /** False while Hermes is making a file that rows wait for. */
+  isSettled(): boolean;
   /** Writes all that can be written now: the daemon ends. */
   finish(): void;
 }
 
-/** Has the row of a run written soon, as the run then is. */
+/** Has the row of a run written soon, as the run then is. With `startedAtMs` it is at once: a prompt job may ask Hermes which run it is. */
 export function noteExecution(home: HomeRuntime, runId: string, details: ExecutionDetails = {}): void {
   home.executionsDue.set(runId, { ...home.executionsDue.get(runId), ...details });
 }
@@ -42,6 +47,10 @@ interface HomeState {
   busySinceMonotonicMs: number | null;
   busyRetryMs: number;
   isSaid: boolean;
+  /** Hermes is making the file. */
+  isMaking: boolean;
+  /** By its identity, the Hermes that could not make one. */
+  cannotMake: string | null;
   /** The file that cannot be used, as long as it is this one. */
   left: { readonly identity: FileIdentity | null; readonly problem: string } | null;
 }
@@ -55,6 +64,7 @@ interface Coverage {
 export function createExecutionsMirror(
   parts: DaemonParts,
   homes: () => ReadonlyMap<string, HomeRuntime>,
+  wake: () => void,
 ): ExecutionsMirror {
   const { system, ledger } = parts;
   const { clock, log } = system;
@@ -69,6 +79,8 @@ export function createExecutionsMirror(
         busySinceMonotonicMs: null,
         busyRetryMs,
         isSaid: false,
+        isMaking: false,
+        cannotMake: null,
         left: null,
       };
       states.set(home, state);
@@ -80,8 +92,9 @@ export function createExecutionsMirror(
   function dueAt(home: HomeRuntime): number | null {
     if (home.state.kind === "unsupported") return null;
     const state = stateOf(home);
-    if (home.executionsDue.size === 0 && !state.compares) return null;
-    state.dueAtMonotonicMs ??= clock.monotonicMs() + gatherMs;
+    if (state.isMaking || (home.executionsDue.size === 0 && !state.compares)) return null;
+    const isAwaited = [...home.executionsDue.values()].some(({ startedAtMs }) => startedAtMs !== undefined);
+    state.dueAtMonotonicMs ??= clock.monotonicMs() + (isAwaited ? 0 : gatherMs);
     return state.dueAtMonotonicMs;
   }
 
@@ -98,8 +111,8 @@ export function createExecutionsMirror(
     const state = stateOf(home);
     state.dueAtMonotonicMs = null;
     const identity = home.executions.identity();
+    if (identity === null && haveMade(home, state)) return true;
     if (identity === null || (state.left !== null && sameFile(state.left.identity, identity))) {
-      // Where Hermes has made no file there is nothing to show our runs in; from the moment it does they have rows.
       forget(home, state);
       return false;
     }
@@ -117,6 +130,33 @@ export function createExecutionsMirror(
       return run === null ? [] : [writeOf(home, run, details)];
     });
     take(home, state, writes.length === 0 ? { kind: "done" } : home.executions.write(writes), identity);
+    return true;
+  }
+
+  /** Has the home's Hermes make the file at the first run, as it would for its own. True while rows are to wait for that. */
+  function haveMade(home: HomeRuntime, state: HomeState): boolean {
+    const { hermes, isFindingHermes } = home.settings;
+    if (home.executionsDue.size === 0) return false;
+    if (isFindingHermes) {
+      state.dueAtMonotonicMs = clock.monotonicMs() + busyRetryMs;
+      return true;
+    }
+    if (hermes?.features["executions"] !== true || state.cannotMake === hermes.identity) return false;
+    state.isMaking = true;
+    const { python, identity } = hermes;
+    const environment = { ...home.settings.environments.script.variables, HERMES_HOME: home.path };
+    const question = { ask: "make_executions" };
+    void parts.askHermes({ python, question, environment, timeoutMs: makeTimeoutMs }).then((answer) => {
+      state.isMaking = false;
+      if (!answer.ok) {
+        state.cannotMake = identity;
+        log.warn("Hermes could not make its own ledger; hermes cron runs does not show our runs", {
+          home: home.name,
+          error: answer.error,
+        });
+      }
+      wake();
+    });
     return true;
   }
 
@@ -221,6 +261,12 @@ export function createExecutionsMirror(
       if (earliest === null || earliest > clock.monotonicMs() || !isUrgentSoon()) return earliest;
       return clock.monotonicMs() + quietMs;
     },
+    isSettled: () =>
+      [...homes().values()].every(
+        (home) =>
+          !stateOf(home).isMaking &&
+          (home.executionsDue.size === 0 || !home.settings.isFindingHermes || home.executions.identity() !== null),
+      ),
     finish() {
       for (const home of homes().values())
         if (home.state.kind !== "unsupported" && home.executionsDue.size > 0) tryHome(home);

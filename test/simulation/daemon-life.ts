@@ -59,6 +59,7 @@ export function startDaemon(life: Life, opened: RunLedger, rootHome: string, sta
     children: createChildTable(),
     stateFolder,
     workerPath: "/opt/worker/hermes_worker.py",
+    askHermes: () => Promise.resolve({ ok: false, error: "There is no Hermes here" }),
     settings: settings(),
     unopened: 0,
     draining: false,
