@@ -14,8 +14,8 @@ export interface HermesQuestion {
 
 export type HermesAnswer =
   | { readonly ok: true; readonly answer: Readonly<Record<string, unknown>> }
-  /** `error` is a sentence for people. Whether the question had any effect is not known. */
-  | { readonly ok: false; readonly error: string };
+  /** `error` is a sentence for people. Whether the question had any effect is not known, unless it was never put. */
+  | { readonly ok: false; readonly error: string; readonly isUnasked?: true };
 
 /** Asks an installed Hermes a short question, in a process of its own. Never rejects. */
 export type AskHermes = (question: HermesQuestion) => Promise<HermesAnswer>;
@@ -43,7 +43,7 @@ export function createAskHermes(
     if (files.stat(asked) !== null) files.removeFolder(asked);
   };
 
-  const run = async (folder: string, question: HermesQuestion): Promise<HermesAnswer> => {
+  const run = async (folder: string, question: HermesQuestion, asked: () => void): Promise<HermesAnswer> => {
     const { python, timeoutMs, signal } = question;
     const [questionPath, answerPath, outputPath] = [
       `${folder}/question.json`,
@@ -64,6 +64,7 @@ export function createAskHermes(
       timeoutMs,
       ...(signal === undefined ? {} : { signal }),
     });
+    asked();
     const failed = (what: string): HermesAnswer => ({
       ok: false,
       error: `Cannot ask Hermes "${question.question.ask}" with "${python}": ${what}`,
@@ -99,11 +100,15 @@ export function createAskHermes(
 
   return async (question) => {
     const folder = `${asked}/${system.random.token(12)}`;
+    let isUnasked = true;
     try {
       sweep();
-      return await run(folder, question);
+      return await run(folder, question, () => {
+        isUnasked = false;
+      });
     } catch (error) {
-      return { ok: false, error: error instanceof Error ? error.message : String(error) };
+      const text = error instanceof Error ? error.message : String(error);
+      return { ok: false, error: text, ...(isUnasked ? { isUnasked } : {}) };
     } finally {
       try {
         files.removeFolder(folder);
