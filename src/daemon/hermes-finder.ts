@@ -94,6 +94,8 @@ export function createHermesFinder(parts: HermesFinderParts): HermesFinder {
     const faults: string[] = [];
     const candidates = hermesCandidates(system, places);
     for (const python of candidates) {
+      // Only one that is named is not known to be there.
+      if (!isThere(python)) continue;
       const record = answered().get(python);
       if (record !== undefined && record.hermes.identity === identityOf(python, record.files))
         return { hermes: record.hermes, isFinding: false, fault: null };
@@ -107,6 +109,15 @@ export function createHermesFinder(parts: HermesFinderParts): HermesFinder {
       return { hermes: null, isFinding: true, fault: null };
     }
     return { hermes: null, isFinding: false, fault: faultOf(places, candidates, faults) };
+  }
+
+  function isThere(python: string): boolean {
+    try {
+      return system.files.stat(python)?.kind === "file";
+    } catch {
+      // Behind a folder that we may not enter, it is of no use either.
+      return false;
+    }
   }
 
   function ask(python: string): void {
@@ -208,7 +219,10 @@ function isSame(a: HermesLook, b: HermesLook): boolean {
 
 function faultOf(places: HermesPlaces, candidates: readonly string[], faults: readonly string[]): string {
   if (places.named !== null)
-    return `Cannot use "${candidates[0]}": ${faults[0] ?? "there is no such file"}, expected the interpreter that Hermes is installed in`;
+    return (
+      faults[0] ??
+      `Cannot use "${candidates[0]}": there is no such file, expected the interpreter that Hermes is installed in`
+    );
   const none =
     "No installed Hermes was found: put hermes on PATH, or set hermes.python in the supervisor's config.yaml";
   return faults.length === 0 ? none : `${none} (${faults.join("; ")})`;
