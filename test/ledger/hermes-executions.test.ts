@@ -13,41 +13,9 @@ import {
 } from "../../src/ledger/hermes-executions.ts";
 import { createClock } from "../../src/system/real-clock.ts";
 import { createFiles } from "../../src/system/real-files.ts";
+import { executionsSchemas } from "../helpers/executions-schemas.ts";
 
-// As the releases make it: 0.19 and 0.20 the same, 0.22 with five columns more, or those added to an older file.
-const needed = `
-  id TEXT PRIMARY KEY,
-  job_id TEXT NOT NULL,
-  source TEXT NOT NULL,
-  process_id TEXT NOT NULL,
-  pid INTEGER NOT NULL,
-  process_started_at INTEGER,
-  status TEXT NOT NULL CHECK(status IN
-    ('claimed','running','completed','failed','unknown')),`;
-const rest = `
-  claimed_at TEXT NOT NULL,
-  started_at TEXT,
-  finished_at TEXT,
-  error TEXT`;
-const indexes = `
-CREATE INDEX IF NOT EXISTS idx_executions_job_claimed ON executions(job_id, claimed_at DESC, id DESC);
-CREATE INDEX IF NOT EXISTS idx_executions_status_claimed ON executions(status, claimed_at DESC, id DESC);`;
-const old = `CREATE TABLE IF NOT EXISTS executions (${needed}${rest});${indexes}`;
-const added = `
-ALTER TABLE executions ADD COLUMN delivery_outcome TEXT;
-ALTER TABLE executions ADD COLUMN scheduled_instant TEXT;
-ALTER TABLE executions ADD COLUMN progress_at TEXT;
-CREATE INDEX IF NOT EXISTS idx_executions_occurrence ON executions(job_id, scheduled_instant) WHERE status='completed';`;
-const schemas = {
-  "0.19": `PRAGMA journal_mode=WAL;${old}`,
-  "0.20": old,
-  "0.22": `CREATE TABLE IF NOT EXISTS executions (${needed}
-  handoff_pending INTEGER NOT NULL DEFAULT 0,
-  handoff_started_at REAL,${rest});${indexes}${added}`,
-  "0.22 on a file of 0.19": `PRAGMA journal_mode=WAL;${old}
-ALTER TABLE executions ADD COLUMN handoff_pending INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE executions ADD COLUMN handoff_started_at REAL;${added}`,
-};
+const schemas = executionsSchemas;
 const withInstant = ["0.22", "0.22 on a file of 0.19"] as const;
 
 const zone = createZone("Asia/Kolkata", 0);
@@ -269,7 +237,7 @@ const strange: Readonly<Record<string, { readonly schema: string; readonly probl
   },
   "has other tables": { schema: "CREATE TABLE runs (id TEXT)", problem: 'it has no table "executions"' },
   "wants more of a row": {
-    schema: old.replace("'failed','unknown'", "'failed','unknown') AND (status <> 'running'"),
+    schema: schemas["0.20"].replace("'failed','unknown'", "'failed','unknown') AND (status <> 'running'"),
     problem:
       "CHECK constraint failed: status IN\n    ('claimed','running','completed','failed','unknown') AND (status <> 'running')",
   },
