@@ -240,7 +240,7 @@ export function settleLater(
   );
 }
 
-function noteSuperseded(parts: DaemonParts, home: HomeRuntime, run: Run): void {
+export function noteSuperseded(parts: DaemonParts, home: HomeRuntime, run: Run): void {
   parts.ledger.supersede(run.id);
   parts.system.log.warn("the job's record was left as it is: it is gone, or claimed by another run", {
     home: home.name,

@@ -350,6 +350,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     halt() {
       halted = true;
       for (const act of toRecord) act();
+      ends.noteSettled();
       executions.finish();
       timer?.cancel();
       left.halt();

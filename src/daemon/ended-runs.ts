@@ -29,6 +29,8 @@ export interface EndedRuns {
   addUnsettled(end: EndedRun): void;
   /** Settles records of this home that could not be settled before. */
   settleWaiting(home: HomeRuntime): void;
+  /** Writes down which records are settled. A daemon that dies before finds them so in the records themselves. */
+  noteSettled(): void;
 }
 
 export function createEndedRuns(
@@ -46,6 +48,8 @@ export function createEndedRuns(
   const waiting = new Set<string>();
   /** By run. Somebody else held the job's fence, or the store could not be written. */
   const unsettled = new Map<string, EndedRun>();
+  /** Runs whose record is settled, which the ledger does not know yet. */
+  const settled = new Set<string>();
   /** Homes that are gone, and whose ends cannot be recorded now. */
   const missing = new Set<string>();
 
@@ -94,7 +98,7 @@ export function createEndedRuns(
       const late = new Set(closeRuns(parts, home, ends).map(({ run }) => run.id));
       for (const end of ends) {
         if (late.has(end.run.id)) unsettled.set(end.run.id, end);
-        else parts.children.remove(end.run.id);
+        else done(end.run.id);
       }
     } catch (error) {
       if (error instanceof InvariantError) throw error;
@@ -104,6 +108,22 @@ export function createEndedRuns(
     }
     if (unsettled.size > 0) system.clock.after(retryMs, wake);
     home.dirty = true;
+  }
+
+  function done(runId: string): void {
+    parts.children.remove(runId);
+    settled.add(runId);
+  }
+
+  function noteSettled(): void {
+    if (settled.size === 0) return;
+    try {
+      parts.ledger.settled([...settled]);
+      settled.clear();
+    } catch (error) {
+      if (!(error instanceof Error) || error instanceof InvariantError) throw error;
+      // A full disk: it is tried again, and the records say so by themselves.
+    }
   }
 
   function tryLater(ends: readonly EndedRun[]): void {
@@ -128,7 +148,7 @@ export function createEndedRuns(
       return;
     }
     missing.delete(name);
-    for (const { run } of ends) parts.children.remove(run.id);
+    for (const { run } of ends) done(run.id);
   }
 
   /** Nothing is written to a home of an unknown layout: its records are settled when it can be written again. */
@@ -191,8 +211,10 @@ export function createEndedRuns(
       }
       // Room for one run is room for any home that waits for the host's limit.
       if (batch.length > 0) for (const home of homes().values()) if (home.waiting > 0) home.dirty = true;
+      if (batch.length === 0) noteSettled();
       return ended.length > 0;
     },
+    noteSettled,
     addUnsettled(end) {
       unsettled.set(end.run.id, end);
       const child = parts.children.get(end.run.id);
@@ -205,7 +227,7 @@ export function createEndedRuns(
       for (const { run } of waiting) {
         if (late.has(run.id)) continue;
         unsettled.delete(run.id);
-        parts.children.remove(run.id);
+        done(run.id);
       }
       if (late.size > 0)
         system.clock.after(retryMs, () => {

@@ -3,9 +3,11 @@ import type { LimitWatch } from "../child/limit-runs.ts";
 import type { RunLimits } from "../child/run-limits.ts";
 import type { RunStopper } from "../child/stop-run.ts";
 import type { Job } from "../core/job.ts";
+import { isSameInstant } from "../core/observe-slots.ts";
 import type { Run } from "../core/run.ts";
 import { mayBeClaimed, restoreJob } from "../core/settle-job.ts";
 import type { Timer } from "../system/clock.ts";
+import { noteSuperseded } from "./close-run.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { EndedRuns } from "./ended-runs.ts";
 import { noteEndsFault } from "./home-fault.ts";
@@ -186,6 +188,23 @@ export function createLeftRuns(
     if (run.scheduledAtMs !== null) home.restored.set(run.jobId, run.scheduledAtMs);
   }
 
+  /**
+   * A crash between the end of a run in the ledger and in its job's record, which somebody has removed or taken since: no claim of
+   * ours tells of it any more. Where the record was settled, and only that was not written down, it names this end or a later one.
+   */
+  function noteLostRecords(home: HomeRuntime, jobs: readonly Job[]): void {
+    const runs = parts.ledger.unsettledRuns(home.name).filter((run) => !ends.has(run.id));
+    const decided = runs.filter((run) => {
+      const job = jobs.find((one) => one.id === run.jobId);
+      if (job?.fireClaim?.by === run.owner) return false;
+      const endedAtMs = (knownEnd(parts, run) ?? run).endedAtMs ?? Number.POSITIVE_INFINITY;
+      const lastRunAtMs = job?.lastRunAt?.ms ?? Number.NEGATIVE_INFINITY;
+      if (lastRunAtMs < endedAtMs && !isSameInstant(lastRunAtMs, endedAtMs)) noteSuperseded(parts, home, run);
+      return true;
+    });
+    if (decided.length > 0) parts.ledger.settled(decided.map((run) => run.id));
+  }
+
   return {
     recover(handedOver) {
       for (const run of parts.ledger.openRuns()) recoverOne(run, handedOver, 0);
@@ -196,7 +215,9 @@ export function createLeftRuns(
     },
     clearClaims(home) {
       if (cleared.has(home)) return;
-      for (const job of home.store.read().jobs) {
+      const { jobs } = home.store.read();
+      noteLostRecords(home, jobs);
+      for (const job of jobs) {
         const run = job.fireClaim === null ? null : parts.ledger.runByOwner(job.fireClaim.by);
         if (run === null || run.state === "claimed" || run.state === "running") continue;
         // A crash between the end of a run in the ledger and in its job's record leaves our claim standing there.

@@ -60,6 +60,9 @@ export interface StagedTransaction {
   rollback(): void;
 }
 
+/** The note of a run that has ended and whose job's record does not say so yet. */
+const unsettledKey = (runId: string): string => `unsettled ${runId}`;
+
 /** SQLite's own default: with more pages in its log, a commit moves them into the database. */
 const logPagesMax = 1000;
 
@@ -80,6 +83,10 @@ export interface RunLedger extends SlotLedger, DeliveryLedger {
   addOutput(runId: string, output: Pick<RunEnd, "outputBytes" | "outputPath" | "documentPath">): void;
   /** Notes of an ended run that its job's record was somebody else's, or gone, by then. */
   supersede(runId: string): void;
+  /** Ended runs of a home of which nobody wrote down what became of their job's record. */
+  unsettledRuns(home: string): readonly Run[];
+  /** What there was to do to the records of these ended runs is done. */
+  settled(runIds: readonly string[]): void;
   /** Marks a run that outlived the daemon that started it. */
   adopt(runId: string): void;
   /** Those claimed or running, oldest claim first. */
@@ -276,6 +283,7 @@ export function createRunLedger(
         runId,
       );
       if (to === "void") reopenRequest.run(runId);
+      else select("INSERT OR REPLACE INTO note VALUES (?, '')").run(unsettledKey(runId));
       return true;
     });
   }
@@ -302,6 +310,15 @@ export function createRunLedger(
       addOutputToRun.run(output.outputBytes, output.outputPath, output.documentPath, runId);
     },
     supersede: (runId) => void supersedeRun.run(runId),
+    unsettledRuns: (home) =>
+      select("SELECT run.* FROM note JOIN run ON note.key = 'unsettled ' || run.id WHERE run.home = ? ORDER BY run.seq")
+        .all(home)
+        .map(toRun),
+    settled(runIds) {
+      transaction(() => {
+        for (const runId of runIds) select("DELETE FROM note WHERE key = ?").run(unsettledKey(runId));
+      });
+    },
     adopt(runId) {
       transaction(() => {
         adoptRun.run(nextRunState(runId, stateOf(runId), "adopt"), runId);

@@ -153,6 +153,22 @@ test("supersede() keeps the end of a run and says that its record was no longer 
   expect(ledger.run("r1")).toMatchObject({ state: "failed", reason: "superseded", exitCode: 3 });
 });
 
+test("unsettledRuns() names ended runs of a home until their records are settled", () => {
+  const ledger = open();
+  const ids = ["r1", "r2", "r3", "r4", "r5"];
+  ledger.claim(ids.map((id) => run({ id, owner: `host:${id}:aa`, home: id === "r4" ? "ops" : "default" })));
+  for (const id of ["r1", "r2", "r4"]) {
+    ledger.start(id, dayMs);
+    ledger.close(id, end());
+  }
+  ledger.close("r5", end({ state: "void" }));
+  const unsettled = (): readonly string[] => ledger.unsettledRuns("default").map(({ id }) => id);
+  expect(unsettled()).toEqual(["r1", "r2"]);
+  ledger.settled(["r1", "r4"]);
+  expect(unsettled()).toEqual(["r2"]);
+  expect(ledger.unsettledRuns("ops")).toEqual([]);
+});
+
 test("a clock that is set back lets no run start before its claim, or end before its start", () => {
   const ledger = open();
   ledger.claim([run({ claimedAtMs: dayMs + 10 })]);

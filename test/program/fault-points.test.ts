@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { isoIn, makeSupervisedHome, scriptJob, until } from "../helpers/supervised-home.ts";
+import { isoIn, type JobRecord, makeSupervisedHome, scriptJob, until } from "../helpers/supervised-home.ts";
 
 // The daemon is killed at one step of a run, started again, and must come to the end that docs/recovery.md names for it.
 const ends = {
@@ -40,6 +40,41 @@ const table: Readonly<Record<string, keyof typeof ends>> = {
   "before-settle": "recorded",
   "after-settle": "recorded",
 };
+
+test("kill -9 after-ledger-close of runs whose records are then removed or taken leaves them superseded", async () => {
+  const home = makeSupervisedHome();
+  home.script("count.sh", "sleep 0.2; exit 3\n");
+  const due = { next_run_at: isoIn(-500) };
+  const jobs = [scriptJob("aaaaaaaaaaaa", 60, "count.sh", due), scriptJob("bbbbbbbbbbbb", 60, "count.sh", due)];
+  home.writeJobs(jobs);
+  expect((await home.start({ HERMES_SUPERVISOR_FAULT: "after-ledger-close" }).exited).signal).toBe("SIGKILL");
+  const taken = { ...home.job("aaaaaaaaaaaa"), fire_claim: { at: isoIn(0), by: "elsewhere:1:x" } };
+  home.writeJobs([taken as unknown as JobRecord]);
+  const daemon = home.start();
+  await until(() => home.runs().every((run) => run.reason === "superseded"));
+  expect(home.runs().map((run) => [run.job_id, run.state, run.exit_code])).toEqual([
+    ["bbbbbbbbbbbb", "failed", 3],
+    ["aaaaaaaaaaaa", "failed", 3],
+  ]);
+  expect(home.readJobs()).toEqual([taken]);
+  daemon.kill("SIGINT");
+  await daemon.exited;
+  const { laws } = home.ask("verify").json as { laws: readonly { readonly violations: readonly unknown[] }[] };
+  expect(laws.flatMap((law) => law.violations)).toEqual([]);
+});
+
+test("a settled run whose record is removed while no daemon is there is not called superseded", async () => {
+  const home = makeSupervisedHome();
+  home.script("count.sh", "exit 3\n");
+  home.writeJobs([scriptJob("aaaaaaaaaaaa", 60, "count.sh", { next_run_at: isoIn(-500) })]);
+  const first = home.start();
+  await until(() => home.job("aaaaaaaaaaaa")["last_status"] === "error");
+  first.kill("SIGTERM");
+  await first.exited;
+  home.writeJobs([]);
+  await home.start({}, ["--once"]).exited;
+  expect(home.runs().map((run) => [run.state, run.reason])).toEqual([["failed", "exit"]]);
+});
 
 const kinds = {
   interval: (due: string) => scriptJob("aaaaaaaaaaaa", 60, "count.sh", { next_run_at: due }),
