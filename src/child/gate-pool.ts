@@ -76,7 +76,7 @@ export function createGatePool(
     const folder = `${runsFolder}/${runId}`;
     system.files.makeFolder(folder, 0o700, true);
     const loaded = ahead(job, folder, environment);
-    const waitsIn = job?.isBash === true ? waitingBash.gatePath : "";
+    const waitsIn = job?.isBash === true ? waitingBash.gatePath : "-";
     const group = system.processes.groups?.make(runId) ?? null;
     const child = system.processes.spawnGated({
       runId,

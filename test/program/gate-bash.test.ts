@@ -39,7 +39,12 @@ interface Launcher {
 let launchers = 0;
 
 /** A launcher for `<work>/script.sh`, with bash started ahead or not. */
-function launch(work: string, ahead: boolean, variables: Readonly<Record<string, string>> = {}): Launcher {
+function launch(
+  work: string,
+  ahead: boolean,
+  variables: Readonly<Record<string, string>> = {},
+  waitsIn = [gatePath],
+): Launcher {
   const folder = join(base, `run-${++launchers}`);
   mkdirSync(folder);
   const script = join(work, "script.sh");
@@ -50,7 +55,7 @@ function launch(work: string, ahead: boolean, variables: Readonly<Record<string,
       join(packageRoot(), "worker", "launch.sh"),
       folder,
       "",
-      ...(ahead ? [work, bash, script, gatePath] : []),
+      ...(ahead ? [work, bash, script, ...waitsIn] : []),
     ],
     cwd: folder,
     environment: { PATH: "/usr/bin:/bin", HOME: base, HERMES_SUPERVISOR_RUN_DIR: folder, ...variables },
@@ -105,10 +110,20 @@ test("a script for which bash waited finds the same shell as one whose bash is s
   expect(found.output).toContain("HERMES_SUPERVISOR_JOB_ID=job\n");
 });
 
+test("a launcher leaves variables alone whose names it could use itself", async () => {
+  const names = ["argument", "folder", "go", "line", "order", "program", "run", "status"];
+  const variables = Object.fromEntries(names.map((name) => [name, `of ${name}`]));
+  const work = makeWork(`env | grep '=of ' | sort\n`);
+  for (const ahead of [false, true]) {
+    const { output } = await launch(work, ahead, variables).run();
+    expect(output.trimEnd().split("\n")).toEqual(names.map((name) => `${name}=of ${name}`));
+  }
+});
+
 test("bash reads its script only behind the gate", async () => {
   const work = makeWork("echo old\n");
   const launcher = launch(work, true);
-  await bashWaits(launcher);
+  await waitsAtGate(launcher);
   writeFileSync(join(work, "script.sh"), "echo new\n");
   expect((await launcher.run()).output).toBe("new\n");
 });
@@ -118,7 +133,7 @@ test("a gate that ends before it brought its order runs nothing", async () => {
   const torn = launch(work, true);
   torn.child.open("job\n1\n\n");
   const closed = launch(work, true);
-  await bashWaits(closed);
+  await waitsAtGate(closed);
   closed.child.discard();
   for (const { child, folder } of [torn, closed]) {
     expect(await child.ended).toEqual({ exitCode: 0, signal: null });
@@ -139,7 +154,7 @@ test("what the gate brings counts, not what bash was started for", async () => {
 test("a folder that was replaced while bash waited is entered anew", async () => {
   const work = makeWork("pwd -P; ls\n");
   const launcher = launch(work, true);
-  await bashWaits(launcher);
+  await waitsAtGate(launcher);
   renameSync(work, `${work}-old`);
   mkdirSync(work);
   writeFileSync(join(work, "script.sh"), "pwd -P; ls\n");
@@ -151,6 +166,7 @@ test("a folder that is not there when bash would be started is a matter of the g
   const work = makeWork("echo wrong\n");
   rmSync(work, { recursive: true });
   const launcher = launch(work, true);
+  await waitsAtGate(launcher, "sh");
   mkdirSync(work);
   writeFileSync(join(work, "script.sh"), "echo here\n");
   expect((await launcher.run()).output).toBe("here\n");
@@ -216,7 +232,7 @@ test("readMarkedProcesses() tells whose bash it is that was started before it wa
   const work = makeWork('read -r line <"$HOME/hold"\n');
   execFileSync("mkfifo", [join(base, "hold")]);
   const launcher = launch(work, true, { HERMES_SUPERVISOR_RUN_ID: "marked-run" });
-  await bashWaits(launcher);
+  await waitsAtGate(launcher);
   const jobs = (): readonly (string | null)[] =>
     (readMarkedProcesses({ files: createFiles() }) ?? [])
       .filter((each) => each.runId === "marked-run")
@@ -235,12 +251,21 @@ function outputOf(home: SupervisedHome, jobId: string): string {
   return readFileSync(join(home.state, "runs", run?.id ?? "", "output.log"), "utf8");
 }
 
-/** Until the bash below the launcher has nothing more to load: it then sleeps in its read of the gate. */
-async function bashWaits({ child }: Launcher): Promise<void> {
+test("a launcher that is not told how its program waits starts nothing ahead", async () => {
+  const work = makeWork(`echo ran >>"${base}/ran-ahead"\n`);
+  const launcher = launch(work, true, {}, []);
+  await waitsAtGate(launcher, "sh");
+  expect(existsSync(join(base, "ran-ahead"))).toBe(false);
+  launcher.child.discard();
+  await launcher.child.ended;
+});
+
+/** Until the program below the launcher has nothing more to load: it then sleeps in its read of the gate. */
+async function waitsAtGate({ child }: Launcher, name = "bash"): Promise<void> {
   const pid = child.fingerprint.pid;
   for (;;) {
     const kids = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
-    if (kids !== "" && readFileSync(`/proc/${kids}/comm`, "utf8") === "bash\n") {
+    if (kids !== "" && readFileSync(`/proc/${kids}/comm`, "utf8") === `${name}\n`) {
       if (readFileSync(`/proc/${kids}/wchan`, "utf8").includes("pipe") || stateOf(kids) === "S") return;
     }
     await new Promise((resolve) => setTimeout(resolve, 5));
