@@ -69,6 +69,7 @@ export function createExecutionsMirror(
   const { system, ledger } = parts;
   const { clock, log } = system;
   const states = new WeakMap<HomeRuntime, HomeState>();
+  const halting = new AbortController();
 
   function stateOf(home: HomeRuntime): HomeState {
     let state = states.get(home);
@@ -133,21 +134,30 @@ export function createExecutionsMirror(
     return true;
   }
 
+  /** Whether Hermes has made no file that rows could be in, and will. */
+  function waitsForFile(home: HomeRuntime, state: HomeState): boolean {
+    if (home.state.kind === "unsupported" || home.executionsDue.size === 0) return false;
+    if (home.executions.identity() !== null) return false;
+    const { hermes, isFindingHermes } = home.settings;
+    return isFindingHermes || (hermes?.features["executions"] === true && state.cannotMake !== hermes.identity);
+  }
+
   /** Has the home's Hermes make the file at the first run, as it would for its own. True while rows are to wait for that. */
   function haveMade(home: HomeRuntime, state: HomeState): boolean {
+    if (!waitsForFile(home, state)) return false;
     const { hermes, isFindingHermes } = home.settings;
-    if (home.executionsDue.size === 0) return false;
-    if (isFindingHermes) {
+    if (isFindingHermes || hermes === null) {
       state.dueAtMonotonicMs = clock.monotonicMs() + busyRetryMs;
       return true;
     }
-    if (hermes?.features["executions"] !== true || state.cannotMake === hermes.identity) return false;
     state.isMaking = true;
     const { python, identity } = hermes;
     const environment = { ...home.settings.environments.script.variables, HERMES_HOME: home.path };
     const question = { ask: "make_executions" };
-    void parts.askHermes({ python, question, environment, timeoutMs: makeTimeoutMs }).then((answer) => {
+    const { signal } = halting;
+    void parts.askHermes({ python, question, environment, timeoutMs: makeTimeoutMs, signal }).then((answer) => {
       state.isMaking = false;
+      if (signal.aborted) return;
       if (!answer.ok) {
         state.cannotMake = identity;
         log.warn("Hermes could not make its own ledger; hermes cron runs does not show our runs", {
@@ -261,15 +271,12 @@ export function createExecutionsMirror(
       if (earliest === null || earliest > clock.monotonicMs() || !isUrgentSoon()) return earliest;
       return clock.monotonicMs() + quietMs;
     },
-    isSettled: () =>
-      [...homes().values()].every(
-        (home) =>
-          !stateOf(home).isMaking &&
-          (home.executionsDue.size === 0 || !home.settings.isFindingHermes || home.executions.identity() !== null),
-      ),
+    isSettled: () => [...homes().values()].every((home) => !waitsForFile(home, stateOf(home))),
     finish() {
+      halting.abort();
       for (const home of homes().values())
-        if (home.state.kind !== "unsupported" && home.executionsDue.size > 0) tryHome(home);
+        if (home.state.kind !== "unsupported" && home.executionsDue.size > 0 && home.executions.identity() !== null)
+          tryHome(home);
     },
   };
 }
