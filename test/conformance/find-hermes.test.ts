@@ -1,0 +1,34 @@
+import { writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { expect, test } from "vitest";
+import { hermesCandidates, hermesIdentity } from "../../src/homes/find-hermes.ts";
+import type { StatusJson } from "../../src/status/snapshot.ts";
+import { createFiles } from "../../src/system/real-files.ts";
+import { makeSupervisedHome, until } from "../helpers/supervised-home.ts";
+import { hermesPython, releases } from "./releases.ts";
+
+test("one daemon finds each release by the hermes on its home's PATH, with its version", async () => {
+  const home = makeSupervisedHome();
+  const expected = new Map<string, unknown>();
+  for (const release of Object.values(releases)) {
+    const folder = dirname(await hermesPython(release));
+    const profile = home.profile(`on-${release.name.replace(".", "-")}`);
+    writeFileSync(join(profile, ".env"), `PATH=${folder}:/usr/bin:/bin\n`);
+    const places = { named: null, path: folder, userHome: null, rootHome: home.path, toolFolders: [] };
+    const [python = ""] = hermesCandidates({ files: createFiles() }, places);
+    expect(dirname(python)).toBe(folder);
+    // Another version has another record; the same version, installed again, has it written anew.
+    const [name, version] = release.requirement.split("==");
+    const record = `/site-packages/${name?.replaceAll("-", "_")}-${version}.dist-info/RECORD `;
+    expect(hermesIdentity({ files: createFiles() }, python, "/worker.py", null, [])).toContain(record);
+    expected.set(`on-${release.name.replace(".", "-")}`, { python, version });
+  }
+  home.start({ PATH: "/usr/bin:/bin" });
+  const found = await until(() => {
+    const status: StatusJson = home.ask("status").json;
+    const hermes = new Map(status.homes.map((one) => [one.name, one.hermes]));
+    hermes.delete("default");
+    return hermes.size === expected.size && [...hermes.values()].every((one) => one !== null) && hermes;
+  }, 120_000);
+  expect(found).toEqual(expected);
+});
