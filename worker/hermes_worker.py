@@ -24,9 +24,10 @@ import re
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, TypedDict
@@ -39,6 +40,9 @@ NOTHING_RAN = 79
 
 TEARDOWN_SECONDS = 10.0
 """How long Hermes may take to end what its agent started, once the answer is safe."""
+
+INTERRUPT_SECONDS = 3.0
+"""How long of it a stopped agent may take to end the command that it waits for."""
 
 EMPTY_RESPONSE = "Agent completed but produced empty response (model error, timeout, or misconfiguration)"
 
@@ -214,6 +218,7 @@ class Run:
         self.agents: list[Any] = []
         self.incident: str | None = None
         self.document: str | None = None
+        self.stopped = False
 
     def answer(self) -> Answer:
         """Never raises: whatever Hermes does becomes an answer that a person understands."""
@@ -223,6 +228,7 @@ class Run:
             traceback.print_exc()
             return self.failed(str(error) or type(error).__name__)
         except Stopped:
+            self.stopped = True
             return self.failed("Stopped before the run was over")
         except BaseException as error:
             traceback.print_exc()
@@ -232,8 +238,8 @@ class Run:
     def perform(self) -> tuple[bool, str, str, str | None]:
         try:
             scheduler = importlib.import_module("cron.scheduler")
-        except ImportError as error:
-            raise RuntimeError(f"Cannot load Hermes from {sys.executable}: {error}") from error
+        except ImportError as missing:
+            raise RuntimeError(f"Cannot load Hermes from {sys.executable}: {missing}") from missing
         # It brings the config's terminal settings into the environment, which what follows looks at.
         importlib.import_module("run_agent")
         run_job = scheduler.run_job
@@ -431,10 +437,10 @@ class Run:
     def tear_down(self) -> None:
         """Ends what the agent started. It is bounded, and what it leaves is the daemon's to end."""
         tear_down = find("cron.scheduler", "_teardown_cron_agent")
-        if not self.agents or tear_down is None:
-            return
 
         def end() -> None:
+            if self.stopped:
+                interrupt_tools()
             for agent in self.agents:
                 with contextlib.suppress(Exception):
                     tear_down(agent, self.id)
@@ -442,6 +448,25 @@ class Run:
         ending = threading.Thread(target=end, daemon=True)
         ending.start()
         ending.join(TEARDOWN_SECONDS)
+
+
+def interrupt_tools() -> None:
+    """A command in the foreground ends only when the thread that waits for it is told that it is interrupted."""
+    interrupt = find("tools.interrupt", "set_interrupt")
+    with contextlib.suppress(Exception):
+        for thread in threading.enumerate():
+            interrupt(True, thread.ident)
+        await_children(INTERRUPT_SECONDS)
+
+
+def await_children(seconds: float) -> None:
+    """Returns once this process has no child, or the time is over."""
+    end = time.monotonic() + seconds
+    with contextlib.suppress(ChildProcessError):
+        while time.monotonic() < end:
+            # WNOWAIT: it is Hermes that waits for its children, here they are only looked at.
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            time.sleep(0.05)
 
 
 def has_marker(scheduler: Any, kind: str, error: str | None) -> bool:
@@ -454,7 +479,7 @@ def local_time() -> str:
     now = find("hermes_time", "now")
     with contextlib.suppress(Exception):
         return str(now().strftime("%Y-%m-%d %H:%M:%S"))
-    return datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 @contextlib.contextmanager
@@ -569,9 +594,9 @@ def probe() -> Record:
             "fire_owner": takes(jobs.mark_job_run, "expected_fire_owner"),
             "pending_slot": find("cron.occurrences", "pending_slot_stamp") is not None,
             "executions": executions is not None,
-            "execution_delivery_outcome": "delivery_outcome" in schema,
-            "execution_scheduled_instant": "scheduled_instant" in schema,
-            "execution_progress_at": "progress_at" in schema,
+            "execution_delivery_outcome": "delivery_outcome TEXT" in schema,
+            "execution_scheduled_instant": "scheduled_instant TEXT" in schema,
+            "execution_progress_at": "progress_at TEXT" in schema,
             "deliveries_db": find("cron.delivery_queue") is not None,
             "incidents": find("cron.incidents") is not None,
             "failure_streak": hasattr(scheduler, "_failure_streak_nudge"),
@@ -583,8 +608,6 @@ def probe() -> Record:
             "drift_guard": getattr(scheduler, "DRIFT_SKIP_MARKER", None) is not None,
             "monitors": find("cron.monitor") is not None,
             "keeps_completed": hasattr(jobs, "_sweep_completed_oneshots"),
-            "live_adapters": takes(scheduler._deliver_result, "adapters"),
-            "script_env": find("agent.secret_scope") is not None,
         },
         "blocked_names": sorted(
             find("tools.environments.local", "_HERMES_PROVIDER_ENV_BLOCKLIST") or (),

@@ -81,6 +81,12 @@ export interface Answer {
   readonly for_failure: boolean;
   /** Set when the job is blocked by its configuration and nobody was told yet. */
   readonly alert_once: boolean;
-  /** What else Hermes would store in the record. */
+  /** What else Hermes would store in the record; null stands for a field that goes. */
   readonly fields: Readonly<Record<string, unknown>>;
+  /** Whether the run counts towards `repeat`: not when it tried an occurrence again that has counted. */
+  readonly counted: boolean;
+  /** Hermes' own record of this failure, to be settled by `settle_incident` once somebody was told. */
+  readonly incident: string | null;
+  /** The version that ran it. */
+  readonly hermes: string;
 }

@@ -1,0 +1,297 @@
+import { execFile } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { createHome, type Home, removeHome, until } from "./home.ts";
+import { hermesPython, type Release, releases } from "./releases.ts";
+import { type StubModel, startStubModel, stubConfig } from "./stub-model.ts";
+import { ask, promptJob, startWorker, stopWorkers, type WorkerEnd } from "./worker.ts";
+
+const folder = fileURLToPath(new URL(".", import.meta.url));
+const scripts = `${folder}scripts`;
+const misbehaving = `${folder}misbehaving`;
+const all = Object.values(releases);
+
+let stub: StubModel;
+const pythons = new Map<string, string>();
+const homes: Home[] = [];
+
+beforeAll(async () => {
+  stub = await startStubModel();
+  stub.says("stub-failure", "[CRON_FAILURE]\nthe child gave up\non the way");
+  for (const release of all) pythons.set(release.name, await hermesPython(release));
+});
+
+afterEach(() => {
+  stopWorkers();
+  for (const home of homes.splice(0)) removeHome(home);
+});
+
+afterAll(async () => {
+  await stub.close();
+});
+
+/** A home whose prompt jobs go to the stub with `key`. */
+function stubHome(release: Release, key = `key-of-${release.name}`, more = ""): Home {
+  const home = createHome(pythons.get(release.name) ?? "", scripts, `STUB_API_KEY=${key}\n`);
+  homes.push(home);
+  writeFileSync(`${home.path}/config.yaml`, stubConfig(stub.url, more), { mode: 0o600 });
+  return home;
+}
+
+/** What is left of an answer once what differs from run to run is out of it. */
+function judged({ answer, code, output }: WorkerEnd): object {
+  if (answer === null) return { code, output };
+  const { success, error, status, silent, deliver, final_text } = answer;
+  return { success, error, status, silent, deliver, final_text };
+}
+
+const ok = (text: string) => ({
+  success: true,
+  error: null,
+  status: "ok",
+  silent: false,
+  deliver: text,
+  final_text: text,
+});
+const quiet = (text: string) => ({ ...ok(text), silent: true, deliver: null });
+const failed = (error: string) => ({ success: false, error, status: "error", silent: false, final_text: "" });
+const toolText = 'the tool said {"output": "hi", "exit_code": 0, "error": null}';
+
+for (const release of all) {
+  test(`${release.name}: a worker's answer says how its run went`, async () => {
+    const home = stubHome(release);
+    const cases: readonly (readonly [string, object])[] = [
+      ["stub", ok("stub answer")],
+      ["stub-tool", ok(toolText)],
+      ["stub-silent", quiet("[SILENT]")],
+      ["stub-500", failed("RuntimeError: HTTP 500: stub says 500")],
+    ];
+    for (const [model, expected] of cases) {
+      const end = await startWorker(home, promptJob(model)).ended;
+      expect({ model, code: end.code, ...judged(end) }).toMatchObject({ model, code: 0, ...expected });
+      expect(end.answer?.hermes).toBe(release.requirement.replace(/.*==/u, ""));
+      expect(end.answer?.document).toContain("# Cron Job: probe");
+      if (end.answer?.success === false) expect(end.answer.deliver).toMatch(/^⚠️ Cron 'probe' failed: /u);
+    }
+    const keys = new Set(stub.requests.map((request) => request.authorization));
+    expect([...keys].filter((key) => key.includes(release.name))).toEqual([`Bearer key-of-${release.name}`]);
+    // The store, the ledger and the documents are the daemon's: only Hermes' incidents may have made a ledger.
+    const left = existsSync(`${home.path}/cron`) ? readdirSync(`${home.path}/cron`) : [];
+    expect(left.filter((name) => /^(?:jobs\.json|output)$/u.test(name))).toEqual([]);
+  });
+
+  test(`${release.name}: a worker takes an empty answer for a failure`, async () => {
+    const end = await startWorker(stubHome(release), promptJob("stub-empty")).ended;
+    expect(judged(end)).toEqual({
+      ...failed("Agent completed but produced empty response (model error, timeout, or misconfiguration)"),
+      deliver: null,
+    });
+    expect(end.answer?.document).toContain("(No response generated)");
+  });
+
+  test(`${release.name}: a worker ends although its model never answers`, async () => {
+    const end = await startWorker(stubHome(release), promptJob("stub-hang"), "cold", { HERMES_CRON_TIMEOUT: "1" })
+      .ended;
+    expect(end.code).toBe(0);
+    expect(end.answer?.error).toMatch(/^TimeoutError: Cron job 'probe' idle for \d+s \(limit 1s\)/u);
+  });
+
+  test(`${release.name}: a worker that is asked to stop says so, and ends the command that its agent runs`, async () => {
+    const home = stubHome(release);
+    // Nothing else on this machine sleeps so long, not even what a failed test has left.
+    const command = `sleep ${(1 + all.indexOf(release)) * 1_000_000 + process.pid}`;
+    const worker = startWorker(home, promptJob(`stub-${command.replace(" ", "-")}`));
+    await until("the command to run", async () => (await running(command)) > 0, 60_000);
+    worker.kill("SIGTERM");
+    const end = await worker.ended;
+    expect({ code: end.code, error: end.answer?.error }).toEqual({ code: 0, error: "Stopped before the run was over" });
+    await until("the command to end", async () => (await running(command)) === 0);
+  });
+
+  test(`${release.name}: a worker survives a Hermes that misbehaves`, async () => {
+    const home = stubHome(release);
+    const cases = {
+      raises: "the store is upside down",
+      "raises-base": "Hermes ended the run early by Odd: no exception at all",
+      exits: "Hermes ended the run early by SystemExit: enough",
+      interrupts: "Hermes ended the run early by KeyboardInterrupt",
+      "leaves-threads": null,
+      noise: null,
+      "closes-its-output": null,
+    };
+    for (const [way, error] of Object.entries(cases)) {
+      const end = await misbehave(home, way).ended;
+      expect({ way, code: end.code, success: end.answer?.success, error: end.answer?.error }).toEqual({
+        way,
+        code: 0,
+        success: error === null,
+        error,
+      });
+      if (way === "noise") {
+        expect(end.answer?.document).toBe("half \ud83d of a pair \u0000");
+        expect(end.answer?.deliver).toBe("\udc00");
+        expect(end.output).toContain("\u0000\u0001\u0002");
+      }
+      if (way === "raises") {
+        expect(end.answer?.document).toMatch(/^# Cron Job: probe \(FAILED\)\n\n\*\*Job ID:\*\* a1b2c3d4e5f6\n/u);
+        expect(end.answer?.document).toContain("ValueError: the store is upside down");
+      }
+    }
+  });
+
+  test(`${release.name}: a worker that dies leaves no answer`, async () => {
+    const home = stubHome(release);
+    const gone = await misbehave(home, "exits-hard").ended;
+    expect({ code: gone.code, answer: gone.answer }).toEqual({ code: 23, answer: null });
+    const stuck = misbehave(home, "never-returns");
+    await until("the run to be under way", () =>
+      readFileSync(`${stuck.run}/output.log`, "utf8").includes("still at it"),
+    );
+    stuck.kill("SIGKILL");
+    const killed = await stuck.ended;
+    expect({ signal: killed.signal, answer: killed.answer }).toEqual({ signal: "SIGKILL", answer: null });
+    expect(readdirSync(stuck.run).sort()).toEqual(["job.json", "output.log", "started"]);
+  });
+
+  test(`${release.name}: a warm worker sends the request that a cold one sends`, async () => {
+    const home = stubHome(release);
+    const first = stub.requests.length;
+    const cold = await startWorker(home, promptJob("stub")).ended;
+    const warm = startWorker(home, promptJob("stub"), "warm");
+    await untilItWaits(warm.pid);
+    expect(existsSync(`${warm.run}/started`)).toBe(false);
+    const openedAtMs = performance.now();
+    warm.open();
+    const end = await warm.ended;
+    const [coldRequest, warmRequest] = stub.requests.slice(first);
+    expect(stub.requests.length).toBe(first + 2);
+    expect(judged(end)).toEqual(judged(cold));
+    expect(existsSync(`${warm.run}/started`)).toBe(true);
+    expect(warmRequest?.body).toBe(coldRequest?.body);
+    expect(warmRequest?.authorization).toBe(coldRequest?.authorization);
+    // Generous: what is to be seen here is that nothing is loaded behind the gate.
+    expect((warmRequest?.atMs ?? 0) - openedAtMs).toBeLessThan(1500);
+  });
+
+  test(`${release.name}: a warm worker whose gate closes leaves nothing`, async () => {
+    const home = stubHome(release);
+    const abandoned = startWorker(home, promptJob("stub"), "warm");
+    abandoned.abandon();
+    const end = await abandoned.ended;
+    expect({ code: end.code, answer: end.answer }).toEqual({ code: 79, answer: null });
+    expect(readdirSync(abandoned.run).sort()).toEqual(["job.json", "output.log"]);
+  });
+
+  test(`${release.name}: a warm worker that is given another folder begins anew in it`, async () => {
+    const home = stubHome(release);
+    const elsewhere = `${home.folder}/elsewhere`;
+    mkdirSync(elsewhere);
+    const warm = startWorker(home, promptJob("stub"), "warm");
+    warm.open({ folder: elsewhere, program: home.python, argument: `${folder}misbehaving/where.py` });
+    const end = await warm.ended;
+    expect(JSON.parse(end.output.split("\n").at(-2) ?? "")).toEqual({
+      cwd: elsewhere,
+      waits: null,
+      job: "a1b2c3d4e5f6",
+    });
+  });
+
+  test(`${release.name}: two homes at once keep their keys and models apart`, async () => {
+    const [one, two] = [stubHome(release, "key-one"), stubHome(release, "key-two")];
+    const first = stub.requests.length;
+    const warm = [startWorker(one, promptJob("stub-tool"), "warm"), startWorker(two, promptJob("stub"), "warm")];
+    for (const worker of warm) worker.open();
+    const ends = await Promise.all(warm.map((worker) => worker.ended));
+    expect(ends.map((end) => end.answer?.final_text)).toEqual([toolText, "stub answer"]);
+    const seen = stub.requests.slice(first).map(({ model, authorization }) => `${model} ${authorization}`);
+    expect(seen.sort()).toEqual(["stub Bearer key-two", "stub-tool Bearer key-one", "stub-tool Bearer key-one"]);
+    for (const home of [one, two]) expect(existsSync(`${home.path}/state.db`)).toBe(true);
+  });
+
+  test(`${release.name}: a worker answers questions`, async () => {
+    const home = stubHome(release);
+    const probed = await ask<{
+      readonly version: string;
+      readonly release: string;
+      readonly features: Readonly<Record<string, boolean>>;
+      readonly blocked_names: readonly string[];
+    }>(home, { ask: "probe" });
+    const [name, version] = release.requirement.split("==");
+    expect({ version: probed.version, release: probed.release }).toEqual({ version, release: name });
+    const features = Object.entries(probed.features).filter(([, has]) => has);
+    expect(features.map(([feature]) => feature).sort()).toEqual([...expectedFeatures[release.name]].sort());
+    expect(probed.blocked_names).toContain("OPENAI_API_KEY");
+    const secret = `sk-proj-${"a1B2".repeat(12)}`;
+    expect(await ask(home, { ask: "redact", text: "no secret" })).toEqual({ text: "no secret" });
+    expect((await ask<{ text: string }>(home, { ask: "redact", text: `key ${secret}` })).text).not.toContain(secret);
+    const deliver = { ask: "deliver", content: "hello", for_failure: false };
+    const targets = {
+      local: null,
+      "telegram:123": "platform 'telegram' not configured/enabled",
+      telegram: "no delivery target resolved for deliver=telegram",
+      "foo:1": "unknown platform 'foo'",
+    };
+    for (const [target, error] of Object.entries(targets))
+      expect({
+        target,
+        ...(await ask<object>(home, { ...deliver, job: promptJob("stub", { deliver: target }) })),
+      }).toEqual({
+        target,
+        error,
+      });
+    await expect(ask(home, { ask: "dance" })).rejects.toThrow(
+      'Cannot answer "dance": expected probe, redact, deliver, failure, settle_incident or make_executions',
+    );
+  });
+}
+
+test("0.22: a worker takes [CRON_FAILURE] for what its agent says of itself", async () => {
+  const end = await startWorker(stubHome(releases["0.22"]), promptJob("stub-failure")).ended;
+  expect(end.answer).toMatchObject({ success: false, error: "the child gave up\non the way", for_failure: true });
+  expect(end.answer?.deliver).toContain("⚠️ Cron 'probe' failed: the child gave up\non the way");
+});
+
+const since20 = ["blocked_config", "executions", "fire_lock", "fire_owner", "keeps_completed", "monitors"];
+const expectedFeatures: Readonly<Record<Release["name"], readonly string[]>> = {
+  "0.19": ["executions"],
+  "0.20": [...since20, "drift_guard"],
+  "0.22": [
+    ...since20,
+    "deliveries_db",
+    "execution_delivery_outcome",
+    "execution_progress_at",
+    "execution_scheduled_instant",
+    "failure_deliver",
+    "failure_marker",
+    "failure_streak",
+    "incidents",
+    "pending_slot",
+    "quota_hold",
+    "unreachable_retry",
+  ],
+};
+
+function misbehave(home: Home, way: string) {
+  return startWorker(home, promptJob("stub"), "cold", {
+    MISBEHAVES: way,
+    PYTHONPATH: misbehaving,
+    PYTHONDONTWRITEBYTECODE: "1",
+  });
+}
+
+const run = promisify(execFile);
+
+/** How many processes have exactly this command line. */
+async function running(command: string): Promise<number> {
+  const { stdout } = await run("ps", ["-eo", "args"]);
+  return stdout.split("\n").filter((line) => line === command).length;
+}
+
+/** Once it is warm, a worker does nothing but read its gate. */
+async function untilItWaits(pid: number): Promise<void> {
+  // The number of the system call and its first argument, the descriptor.
+  const isAtGate = (): boolean => /^\d+ 0x3 /u.test(readFileSync(`/proc/${pid}/syscall`, "utf8"));
+  await until("the worker to wait at its gate", isAtGate, 60_000);
+}
