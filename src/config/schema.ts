@@ -228,7 +228,7 @@ const sectionDocuments: readonly Omit<Setting, "schema">[] = [
     fallback: "auto",
     expected: "the path of a Python interpreter",
     about:
-      "The interpreter that Hermes is installed in. Unless it is set: HERMES_SUPERVISOR_PYTHON, else that of hermes on PATH, else the usual install places.",
+      "The interpreter that Hermes is installed in, and then no other is tried. Unless it is set: HERMES_SUPERVISOR_PYTHON, else that of hermes on PATH, else the usual install places.",
     hostOnly: false,
   },
   {

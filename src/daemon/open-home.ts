@@ -27,8 +27,8 @@ import { createHermesExecutions } from "../ledger/hermes-executions.ts";
 import { createJobStore } from "../store/job-store.ts";
 import { type FileIdentity, sameFile } from "../system/files.ts";
 import type { System } from "../system/system.ts";
-import type { HomeRuntime, HomeSettings } from "./home-runtime.ts";
 import type { HermesFinder } from "./hermes-finder.ts";
+import type { HomeRuntime, HomeSettings } from "./home-runtime.ts";
 
 /** What all homes of one daemon share. */
 export interface HomeSources {
@@ -41,8 +41,8 @@ export interface HomeSources {
   /** Keys the hashes of values. */
   readonly hashKey: string;
   readonly rootHome: string;
-  host(): ConfigLayer;
   readonly hermes: HermesFinder;
+  host(): ConfigLayer;
   /** Why the disk of a folder is too full to start what writes there, or null. */
   diskShortage(folder: string): string | null;
 }
@@ -72,7 +72,6 @@ export function openHome(sources: HomeSources, found: FoundHome): OpenHome {
   let environment: EnvState = { file: null, identity: null, error: null };
   let host: ConfigLayer | null = null;
   const everGood: EverGood = { config: false, environment: false };
-
   let places: HermesPlaces | null = null;
   /** The last one that was found: what it blocks counts on while it is asked again. */
   let hermes: InstalledHermes | null = null;
@@ -82,6 +81,7 @@ export function openHome(sources: HomeSources, found: FoundHome): OpenHome {
     const look = sources.hermes.look(places);
     return !look.isFinding && look.hermes?.identity !== hermes?.identity;
   };
+
   const read = (): HomeSettings | null => {
     const nextConfig = loadHomeConfig(system.files, `${found.path}/config.yaml`, config);
     const nextEnvironment = loadEnvFile(system, `${found.path}/.env`, environment);
@@ -207,12 +207,11 @@ function settingsOf(
 ): HomeSettings {
   const { system, variables } = sources;
   const hermes = resolveHermesSettings(config.value.hermes, { ...variables, ...snapshot.variables });
-  const hermesCommand = findOnPath(system, path, "hermes");
   const additions = {
     terminal: hermes.terminal,
     // Nothing at all is written to a home of an unknown layout.
     scratchFolder: found.state === "unsupported" ? null : makeScratchFolder(system.files, found.path),
-    hermesFolder: hermesCommand === null ? null : hermesCommand.slice(0, hermesCommand.lastIndexOf("/")),
+    hermesFolder: hermesFolder(system, path, installed),
   };
   const blocked = installed?.blockedNames ?? blockedVariables;
   const scriptVariables = scriptEnvironment(snapshot.variables, additions, blocked);
@@ -258,6 +257,13 @@ function settingsOf(
     hermesWarnings: hermes.warnings,
     warnings: [...hermes.warnings, ...snapshot.warnings],
   };
+}
+
+/** Where the command `hermes` is: on the path, else beside the interpreter of the installed one. */
+function hermesFolder(system: System, path: string, installed: InstalledHermes | null): string | null {
+  const beside = installed?.python.slice(0, installed.python.lastIndexOf("/")) ?? "";
+  const command = findOnPath(system, path, "hermes") ?? findOnPath(system, beside, "hermes");
+  return command === null ? null : command.slice(0, command.lastIndexOf("/"));
 }
 
 function catchUpMissed(hermes: unknown): boolean {
