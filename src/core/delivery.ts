@@ -19,7 +19,7 @@ export type DeliveryEvent =
 /** Each legal move of a delivery. Whatever is not here is a fault in this program. */
 export const deliveryStates: Readonly<Record<DeliveryState, Readonly<Partial<Record<DeliveryEvent, DeliveryState>>>>> =
   {
-    pending: { hand: "sending", fail: "failed" },
+    pending: { hand: "sending", suppress: "suppressed", fail: "failed" },
     sending: {
       withdraw: "pending",
       retry: "pending",
@@ -82,7 +82,11 @@ export interface Delivery extends RunDelivery {
   /** The job's record as JSON: Hermes finds the chat by it. Empty once the delivery is over, as is `content`. */
   readonly record: string;
   readonly content: string;
+  /** `content` is the error of a failed run: what people are told of it is still to be made of it. */
+  readonly isBare: boolean;
   readonly forFailure: boolean;
+  /** Hermes' own record of this failure, which it has to be told about once people were. */
+  readonly incident: string | null;
   /** Who has it, or had it last. */
   readonly way: DeliveryWay | null;
   /** How often it was given to somebody. */
@@ -103,11 +107,13 @@ export interface DeliveryOutlook {
   readonly rows: boolean;
   /** Whether our plugin runs in it. */
   readonly outbox: boolean;
-  /** `busy`: there is one, and it has enough to do. `none`: no Hermes was found that could send. */
-  readonly standAlone: "ready" | "busy" | "none";
+  /** Whether a process of Hermes can be started for it: `busy` for not at this moment, `none` where no Hermes was found. */
+  readonly worker: "ready" | "busy" | "none";
 }
 
 export type DeliveryAction =
+  /** What people are told of a failure is to be made of its error: by Hermes, or by ourselves where there is none. */
+  | { readonly kind: "compose"; readonly byHermes: boolean }
   | { readonly kind: "hand"; readonly way: DeliveryWay }
   /** `why` is null where it is only a matter of moments. */
   | { readonly kind: "wait"; readonly why: string | null }
@@ -152,8 +158,10 @@ export function planDelivery(delivery: Delivery, outlook: DeliveryOutlook, nowMs
   const ways = waysOf(outlook);
   // What was taken back from one of several ways was not taken there for too long.
   const way = ways.find((one) => one !== delivery.way) ?? ways[0];
-  if (way !== undefined) return { kind: "hand", way };
-  if (outlook.standAlone === "busy") return { kind: "wait", why: null };
+  if (delivery.isBare && (outlook.worker === "ready" || (outlook.worker === "none" && way !== undefined)))
+    return { kind: "compose", byHermes: outlook.worker === "ready" };
+  if (way !== undefined && !delivery.isBare) return { kind: "hand", way };
+  if (outlook.worker === "busy") return { kind: "wait", why: null };
   const missing = outlook.gateway ? "the gateway takes no deliveries from us" : "no gateway is running";
   return { kind: "wait", why: `It waits: ${missing}, and no Hermes was found that could send it` };
 }
@@ -163,7 +171,7 @@ function waysOf(outlook: DeliveryOutlook): readonly DeliveryWay[] {
   return [
     ...(outlook.gateway && outlook.rows ? (["rows"] as const) : []),
     ...(outlook.gateway && outlook.outbox ? (["outbox"] as const) : []),
-    ...(outlook.standAlone === "ready" ? (["stand_alone"] as const) : []),
+    ...(outlook.worker === "ready" ? (["stand_alone"] as const) : []),
   ];
 }
 
@@ -206,7 +214,8 @@ export function planHanded(
     case "gone":
       return { kind: "end", event: "lose", error: "What would tell whether it was sent is gone" };
     case "unreadable":
-      return { kind: "wait", why: null };
+      if (agoMs < deliveryLifeMs) return { kind: "wait", why: null };
+      return { kind: "end", event: "lose", error: "What would tell whether it was sent cannot be read" };
   }
 }
 

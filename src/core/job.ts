@@ -81,6 +81,8 @@ export interface JobPatch {
   readonly lastStatus?: string;
   readonly lastError?: string | null;
   readonly lastDeliveryError?: string | null;
+  /** By target, what is still on its way; from 0.22 on. Null takes it away where there is one. */
+  readonly lastDeliveryQueued?: Readonly<Record<string, string>> | null;
   readonly repeatCompleted?: number;
   readonly fireClaim?: { readonly at: string; readonly by: string } | null;
   readonly runClaim?: { readonly at: string; readonly by: string } | null;

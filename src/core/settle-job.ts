@@ -19,6 +19,8 @@ export interface EndedClaim {
   readonly status?: string | null;
   /** Set when the output could not be delivered; the run itself then still counts as it went. */
   readonly deliveryError?: string | null;
+  /** Where its result is still on its way to. */
+  readonly deliveryQueued?: string | null;
 }
 
 const noNextRunText =
@@ -41,6 +43,7 @@ export function settleJob(
     lastStatus: ended.status ? ended.status : settledStatus(outcome, deliveryError),
     lastError: outcome.success ? null : outcome.error,
     lastDeliveryError: deliveryError,
+    lastDeliveryQueued: ended.deliveryQueued ? { [ended.deliveryQueued]: "queued" } : null,
     fireClaim: null,
     pendingSlot: "drop",
     unreachableRetry: "drop",

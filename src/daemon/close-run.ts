@@ -4,10 +4,10 @@ import { promptResult } from "../core/prompt-outcome.ts";
 import type { Run, RunReason } from "../core/run.ts";
 import type { RunReport } from "../core/run-report.ts";
 import { documentHead, type ScriptEnd, scriptResult } from "../core/script-outcome.ts";
-import { settleJob } from "../core/settle-job.ts";
+import { type EndedClaim, settleJob } from "../core/settle-job.ts";
 import { redactSecrets } from "../homes/secrets.ts";
 import { saveOutputDocument } from "../output/output-document.ts";
-import { readAnswer, readPromptJob } from "../output/prompt-files.ts";
+import { readAnswer, readJobRecord, readPromptJob } from "../output/prompt-files.ts";
 import {
   joinOutput,
   type RunFolder,
@@ -22,6 +22,7 @@ import { LockHeldError } from "../system/lock.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import { isDiskFull, noteEndsFault } from "./home-fault.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
+import { queueDelivery } from "./queue-delivery.ts";
 import { noteExecution } from "./record-executions.ts";
 import { lockWaitMs } from "./tick.ts";
 
@@ -68,6 +69,7 @@ export function closeRuns(parts: DaemonParts, home: HomeRuntime, endedRuns: read
         outputPath: folder.output,
         documentPath,
       });
+      queueResult(parts, home, ended.run, folder, report);
     }
   });
   for (const { ended, report } of closings) {
@@ -80,6 +82,35 @@ export function closeRuns(parts: DaemonParts, home: HomeRuntime, endedRuns: read
   const unsettled = settle(parts, home, closings);
   parts.fault("after-settle");
   return unsettled;
+}
+
+/** Only whose claim still stands in the job's record has something to say, as in Hermes. */
+function queueResult(parts: DaemonParts, home: HomeRuntime, run: Run, folder: RunFolder, report: RunReport): void {
+  if (report.message === null) return;
+  const isPrompt = run.kind === "prompt";
+  const job = home.store.read().jobs.find((one) => one.id === run.jobId);
+  // A job can remove itself in its last act, and what it has to say is then meant to be said.
+  if (job === undefined ? !isPrompt : job.fireClaim?.by !== run.owner) return;
+  const record = (isPrompt ? readJobRecord(parts.system, folder) : null) ?? home.store.recordText(run.jobId);
+  const isBare = !isPrompt && report.isForFailure && report.jobError !== null;
+  const text = isBare ? report.jobError : report.message;
+  queueDelivery(parts, home, run, record, { text, forFailure: report.isForFailure, isBare });
+}
+
+/** How the record is to tell of a result that is on its way, or of one that did not arrive. */
+function deliveryOf(
+  parts: DaemonParts,
+  runId: string,
+  success: boolean,
+  knowsStatus: boolean,
+): Pick<EndedClaim, "status" | "deliveryError" | "deliveryQueued"> {
+  const delivery = parts.ledger.delivery(runId);
+  if (delivery === null) return {};
+  const { state, target, error } = delivery;
+  if (state === "pending" || state === "sending")
+    return knowsStatus ? { deliveryQueued: target, ...(success ? { status: "delivery_queued" } : {}) } : {};
+  if (state !== "failed" && state !== "unknown") return {};
+  return { deliveryError: error ?? "it was not delivered", ...(success && !knowsStatus ? { status: "ok" } : {}) };
 }
 
 /**
@@ -208,6 +239,7 @@ function settle(parts: DaemonParts, home: HomeRuntime, closings: readonly Closin
                     trigger: run.trigger,
                     scheduledAtMs: run.scheduledAtMs,
                     zone: home.settings.zone,
+                    ...deliveryOf(parts, run.id, closing.report.outcome.success, snapshot.features.runFields),
                   },
                 );
           if (patch === "superseded") noteSuperseded(parts, home, run);

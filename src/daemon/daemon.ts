@@ -6,6 +6,7 @@ import type { Run, RunReason } from "../core/run.ts";
 import type { Timer } from "../system/clock.ts";
 import { decidedEnd } from "./close-run.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
+import { type AskOfHome, createDeliveries } from "./deliveries.ts";
 import { createEndedRuns } from "./ended-runs.ts";
 import { forgetHandOver } from "./hand-over.ts";
 import { homeFault } from "./home-fault.ts";
@@ -40,6 +41,8 @@ export interface DaemonOutlook {
   ownsState(): boolean;
   /** Called when it is not, and the daemon is to end. */
   stateLost(): void;
+  /** For what only an installed Hermes can answer. */
+  readonly ask: AskOfHome;
 }
 
 export interface Daemon {
@@ -77,6 +80,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       wakeSoon();
     },
   );
+  const deliveries = createDeliveries(parts, () => outlook.homes(), outlook.ask, wakeSoon);
   const executions = createExecutionsMirror(parts, () => outlook.homes(), wakeSoon);
   const reports = createHomeReports(system.log);
   const gates = createGatePreparer(parts, () => outlook.homes(), guard, wakeSoon);
@@ -109,7 +113,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     renewOpenClaims();
     if (!parts.draining) guard(null, () => requests.serve());
     tickDueHomes();
-    const closing = ends.closeSome();
+    const closing = ends.closeSome(deliveries.look);
     executions.record();
     const preparing = gates.prepare();
     arm(preparing || closing);
@@ -118,7 +122,8 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       !drainReported &&
       parts.children.all().length === 0 &&
       !closing &&
-      executions.isSettled()
+      executions.isSettled() &&
+      deliveries.isQuiet()
     ) {
       drainReported = true;
       outlook.drained();
@@ -317,6 +322,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
         forgetHandOver(parts);
       });
       requests.reload();
+      deliveries.look();
       turn();
     },
     nudge(name) {
@@ -351,6 +357,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       halted = true;
       for (const act of toRecord) act();
       ends.noteSettled();
+      deliveries.halt();
       executions.finish();
       timer?.cancel();
       left.halt();

@@ -23,8 +23,8 @@ export interface EndedRuns {
   /** Whether the end of this run is known already. */
   has(runId: string): boolean;
   add(end: EndedRun): void;
-  /** Records a few ends. True while there are more. */
-  closeSome(): boolean;
+  /** Records a few ends, and calls `closed` if there were any. True while there are more. */
+  closeSome(closed: () => void): boolean;
   /** An end that the ledger has and the job's record has not. */
   addUnsettled(end: EndedRun): void;
   /** Settles records of this home that could not be settled before. */
@@ -200,7 +200,7 @@ export function createEndedRuns(
     has: (runId) =>
       sweeping.has(runId) || waiting.has(runId) || unsettled.has(runId) || ended.some(({ run }) => run.id === runId),
     add: (end) => void ended.push(end),
-    closeSome() {
+    closeSome(closed) {
       const batch = ended.splice(0, endsPerTurn);
       for (const name of new Set(batch.map(({ run }) => run.home))) {
         const ofHome = batch.filter(({ run }) => run.home === name);
@@ -209,6 +209,7 @@ export function createEndedRuns(
         else if (home.state.kind === "unsupported") closeUntouched(home, ofHome);
         else closeIn(home, ofHome);
       }
+      if (batch.length > 0) closed();
       // Room for one run is room for any home that waits for the host's limit.
       if (batch.length > 0) for (const home of homes().values()) if (home.waiting > 0) home.dirty = true;
       if (batch.length === 0) noteSettled();

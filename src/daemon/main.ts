@@ -129,6 +129,7 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
   };
   let { freeBytesMin } = effectiveSettings(host.value, null, options.environment);
   let hermesChanged = (): void => undefined;
+  const askHermes = createAskHermes(system, stateFolder, parts.workerPath);
   const finder = createHermesFinder({
     system,
     ledger,
@@ -201,6 +202,15 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
     const daemon: Daemon = createDaemon(parts, {
       homes: table.homes,
       refresh,
+      ask: async ({ settings }, question, timeoutMs) =>
+        settings.hermes === null
+          ? { ok: false, error: settings.hermesFault ?? "No Hermes was found", isUnasked: true }
+          : await askHermes({
+              python: settings.hermes.python,
+              question,
+              environment: settings.environments.prompt.variables,
+              timeoutMs,
+            }),
       drained: () => end(exits.done),
       ownsState: () => isSameInode(lockedAs, system.files.stat(`${stateFolder}/daemon.lock`)),
       stateLost() {

@@ -12,7 +12,7 @@ import { fromMicroseconds, orNull, type Row, toMicroseconds } from "./slots.ts";
 /** What is known when a run's result is put on its way. */
 export type QueuedDelivery = Pick<
   Delivery,
-  "runId" | "home" | "jobId" | "target" | "record" | "content" | "forFailure" | "queuedAtMs"
+  "runId" | "home" | "jobId" | "target" | "record" | "content" | "isBare" | "forFailure" | "incident" | "queuedAtMs"
 >;
 
 /** What changes with a move. What is left out becomes null, but for `way`, which then stays. */
@@ -31,6 +31,8 @@ export interface DeliveryLedger {
   openDeliveries(): readonly Delivery[];
   /** False, and nothing changes, when it was over already. */
   moveDelivery(runId: string, event: DeliveryEvent, change: DeliveryChange): boolean;
+  /** What people are to be told of a failed run, in place of its bare error. */
+  composeDelivery(runId: string, content: string, incident: string | null): void;
   /** Why a delivery waits, for people; null when there is nothing to say. */
   noteDeliveryWait(runId: string, why: string | null): void;
   /** The job's record tells what became of it, or is not ours to change. */
@@ -46,7 +48,9 @@ type DeliveryRow = Row<
   | "target"
   | "record"
   | "content"
+  | "is_bare"
   | "for_failure"
+  | "incident"
   | "state"
   | "way"
   | "attempts"
@@ -60,14 +64,16 @@ type DeliveryRow = Row<
 export function createDeliveryLedger(database: DatabaseSync): DeliveryLedger {
   const one = database.prepare("SELECT * FROM delivery WHERE run_id = ?");
   const insert = database.prepare(
-    `INSERT OR IGNORE INTO delivery (run_id, home, job_id, target, record, content, for_failure, state, attempts, queued_us, recorded)
-      VALUES (?, ?, ?, ?, ?, ?, ?, 'pending', 0, ?, 0)`,
+    `INSERT OR IGNORE INTO delivery (run_id, home, job_id, target, record, content, is_bare, for_failure, incident, state, attempts,
+        queued_us, recorded)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending', 0, ?, 0)`,
   );
   const open = database.prepare("SELECT * FROM delivery WHERE recorded = 0 ORDER BY queued_us, run_id");
   const update = database.prepare(
     `UPDATE delivery SET state = ?, way = ?, attempts = ?, handed_us = ?, retry_us = ?, error = ?, record = ?, content = ?
       WHERE run_id = ?`,
   );
+  const compose = database.prepare("UPDATE delivery SET content = ?, is_bare = 0, incident = ? WHERE run_id = ?");
   const noteWait = database.prepare("UPDATE delivery SET error = ? WHERE run_id = ? AND error IS NOT ?");
   const setRecorded = database.prepare("UPDATE delivery SET recorded = 1 WHERE run_id = ?");
   const latest = database.prepare(
@@ -82,8 +88,9 @@ export function createDeliveryLedger(database: DatabaseSync): DeliveryLedger {
   }
 
   return {
-    queueDelivery({ runId, home, jobId, target, record, content, forFailure, queuedAtMs }) {
-      insert.run(runId, home, jobId, target, record, content, forFailure ? 1 : 0, toMicroseconds(queuedAtMs));
+    queueDelivery({ runId, home, jobId, target, record, content, isBare, forFailure, incident, queuedAtMs }) {
+      const flags = [isBare ? 1 : 0, forFailure ? 1 : 0];
+      insert.run(runId, home, jobId, target, record, content, ...flags, incident, toMicroseconds(queuedAtMs));
     },
     delivery,
     openDeliveries: () => open.all().map(toDelivery),
@@ -107,6 +114,7 @@ export function createDeliveryLedger(database: DatabaseSync): DeliveryLedger {
       );
       return true;
     },
+    composeDelivery: (runId, content, incident) => void compose.run(content, incident, runId),
     noteDeliveryWait: (runId, why) => void noteWait.run(why, runId, why),
     setDeliveryRecorded: (runId) => void setRecorded.run(runId),
     latestDeliveries: (sinceMs) => latest.all(toMicroseconds(sinceMs)).map(toDelivery),
@@ -123,6 +131,7 @@ export function noDeliveries(): DeliveryLedger {
     delivery: () => null,
     openDeliveries: () => [],
     moveDelivery: refuse,
+    composeDelivery: refuse,
     noteDeliveryWait: refuse,
     setDeliveryRecorded: refuse,
     latestDeliveries: () => [],
@@ -138,7 +147,9 @@ function toDelivery(row: DeliveryRow): Delivery {
     target: text(row.target),
     record: text(row.record),
     content: text(row.content),
+    isBare: Number(row.is_bare) === 1,
     forFailure: Number(row.for_failure) === 1,
+    incident: orNull(row.incident, text),
     state: row.state as DeliveryState,
     way: row.way as DeliveryWay | null,
     attempts: Number(row.attempts),

@@ -1,4 +1,5 @@
 import type { Answer } from "../../worker/protocol.ts";
+import { memberNamed, membersOf } from "../core/json-text.ts";
 import type { PromptAnswer, PromptJob } from "../core/prompt-outcome.ts";
 import type { System } from "../system/system.ts";
 import type { RunFolder } from "./run-folder.ts";
@@ -19,6 +20,17 @@ export function readPromptJob(
 ): PromptJob {
   const record = asRecord(asRecord(readJson(system, folder.job))["job"]);
   return { ...known, prompt: asText(record["prompt"]), scheduleText: asText(record["schedule_display"]) };
+}
+
+/** The text of the record that a worker was given, as it stood in the store. */
+export function readJobRecord(system: Pick<System, "files">, folder: RunFolder): string | null {
+  const text = system.files.stat(folder.job) === null ? "" : system.files.readText(folder.job);
+  try {
+    const job = memberNamed(membersOf(text, 0), "job");
+    return job === null ? null : text.slice(job.start, job.end);
+  } catch {
+    return null;
+  }
 }
 
 /** The answer of a worker, or null when there is none that could be used. It is written by rename, so it is whole or not there. */

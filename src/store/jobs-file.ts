@@ -208,6 +208,8 @@ export function patchRecord(text: string, patch: JobPatch, features: StoreFeatur
   setKnown("failure_streak", patch.failureStreak);
   setKnown("last_failure", patch.lastFailure && { ...patch.lastFailure });
   set("last_delivery_error", patch.lastDeliveryError);
+  if (patch.lastDeliveryQueued !== null || has("last_delivery_queued"))
+    setKnown("last_delivery_queued", patch.lastDeliveryQueued && { ...patch.lastDeliveryQueued });
   if (patch.runClaim !== null || has("run_claim")) set("run_claim", patch.runClaim && { ...patch.runClaim });
   setKnown("last_dispatch", patch.lastDispatch && dispatchValue(patch.lastDispatch));
   set("fire_claim", patch.fireClaim && { ...patch.fireClaim });

@@ -45,7 +45,9 @@ const delivery: Delivery = {
   target: "telegram:1",
   record: "{}",
   content: "Done",
+  isBare: false,
   forFailure: false,
+  incident: null,
   state: "pending",
   way: null,
   attempts: 0,
@@ -55,9 +57,9 @@ const delivery: Delivery = {
   error: null,
   recorded: false,
 };
-const nobody: DeliveryOutlook = { gateway: false, rows: false, outbox: false, standAlone: "none" };
-const alone: DeliveryOutlook = { ...nobody, standAlone: "ready" };
-const gateway: DeliveryOutlook = { gateway: true, rows: true, outbox: true, standAlone: "ready" };
+const nobody: DeliveryOutlook = { gateway: false, rows: false, outbox: false, worker: "none" };
+const alone: DeliveryOutlook = { ...nobody, worker: "ready" };
+const gateway: DeliveryOutlook = { gateway: true, rows: true, outbox: true, worker: "ready" };
 
 const pendingTable: readonly [string, Partial<Delivery>, DeliveryOutlook, number, DeliveryAction][] = [
   ["a gateway that takes rows gets one", {}, gateway, 0, { kind: "hand", way: "rows" }],
@@ -71,7 +73,7 @@ const pendingTable: readonly [string, Partial<Delivery>, DeliveryOutlook, number
     0,
     { kind: "hand", way: "stand_alone" },
   ],
-  ["a busy process is waited for", {}, { ...nobody, standAlone: "busy" }, 0, { kind: "wait", why: null }],
+  ["a busy process is waited for", {}, { ...nobody, worker: "busy" }, 0, { kind: "wait", why: null }],
   [
     "without anybody it waits, and says so",
     {},
@@ -88,6 +90,22 @@ const pendingTable: readonly [string, Partial<Delivery>, DeliveryOutlook, number
       kind: "wait",
       why: "It waits: the gateway takes no deliveries from us, and no Hermes was found that could send it",
     },
+  ],
+  ["a failure is put into words by Hermes", { isBare: true }, gateway, 0, { kind: "compose", byHermes: true }],
+  ["words wait for Hermes", { isBare: true }, { ...gateway, worker: "busy" }, 0, { kind: "wait", why: null }],
+  [
+    "where there is no Hermes they are ours",
+    { isBare: true },
+    { ...gateway, worker: "none" },
+    0,
+    { kind: "compose", byHermes: false },
+  ],
+  [
+    "a failure that nobody can be told of needs no words",
+    { isBare: true },
+    nobody,
+    0,
+    { kind: "wait", why: "It waits: no gateway is running, and no Hermes was found that could send it" },
   ],
   ["what was taken back goes another way", { way: "rows" }, gateway, 0, { kind: "hand", way: "outbox" }],
   [
@@ -140,7 +158,7 @@ const handedTable: readonly [string, Partial<Delivery>, SeenDelivery, DeliveryOu
     "where there is no other, it stays",
     {},
     { kind: "untaken" },
-    { ...gateway, outbox: false, standAlone: "none" },
+    { ...gateway, outbox: false, worker: "none" },
     60_000,
     { kind: "wait", why: notTaken },
   ],
@@ -255,6 +273,14 @@ const handedTable: readonly [string, Partial<Delivery>, SeenDelivery, DeliveryOu
     { kind: "end", event: "lose", error: "What would tell whether it was sent is gone" },
   ],
   ["somebody else writes there now", {}, { kind: "unreadable" }, gateway, 0, { kind: "wait", why: null }],
+  [
+    "it was never readable again",
+    {},
+    { kind: "unreadable" },
+    gateway,
+    86_400_000,
+    { kind: "end", event: "lose", error: "What would tell whether it was sent cannot be read" },
+  ],
 ];
 
 test("planHanded() says what follows from what is seen of it", () => {

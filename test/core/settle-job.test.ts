@@ -40,6 +40,7 @@ test("settleJob() writes a success as Hermes does and leaves a next_run_at that 
     lastStatus: "ok",
     lastError: null,
     lastDeliveryError: null,
+    lastDeliveryQueued: null,
     fireClaim: null,
     pendingSlot: "drop",
     unreachableRetry: "drop",

@@ -74,7 +74,9 @@ function queued(runId: string, changes: Partial<QueuedDelivery> = {}): QueuedDel
     target: "telegram:1",
     record: '{"id": "aaaaaaaaaaaa"}',
     content: "Done ☃",
+    isBare: false,
     forFailure: false,
+    incident: null,
     queuedAtMs: dayMs + 1,
     ...changes,
   };
@@ -110,6 +112,14 @@ test("a delivery keeps every field across a restart", () => {
     retryAtMs: dayMs + 9,
     error: "no route to host",
   });
+});
+
+test("composeDelivery() puts what people are told in the place of the bare error", () => {
+  const ledger = open();
+  ledger.queueDelivery(queued("r1", { isBare: true, forFailure: true }));
+  expect(ledger.delivery("r1")).toMatchObject({ isBare: true, content: "Done ☃", incident: null });
+  ledger.composeDelivery("r1", "It failed", "aaaaaa_0123");
+  expect(ledger.delivery("r1")).toMatchObject({ isBare: false, content: "It failed", incident: "aaaaaa_0123" });
 });
 
 test("queueDelivery() puts a run's result on its way once", () => {

@@ -105,6 +105,7 @@ export function startDaemon(life: Life, opened: RunLedger, rootHome: string, sta
     drained: () => undefined,
     ownsState: () => true,
     stateLost: () => undefined,
+    ask: () => Promise.resolve({ ok: false, error: "There is no Hermes", isUnasked: true }),
   });
   const control = createControlActions(parts, table, daemon, () => ({
     version: "0",
