@@ -39,6 +39,7 @@ const plainReasons: ReadonlySet<RunReason> = new Set([
   "error",
   "timeout",
   "blocked_config",
+  "not_started",
   "superseded",
 ]);
 

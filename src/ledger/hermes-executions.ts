@@ -95,7 +95,9 @@ export function createHermesExecutions(system: Pick<System, "files" | "clock">, 
   function columnsOf(database: DatabaseSync): ReadonlySet<string> | null {
     const rows = database.prepare("PRAGMA table_info(executions)").all();
     if (rows.length === 0) {
-      if (database.prepare("SELECT 1 FROM sqlite_schema LIMIT 1").get() === undefined) return null;
+      // Hermes 0.22 keeps its incidents in the same file, and may have made them first.
+      const others = "SELECT 1 FROM sqlite_schema WHERE tbl_name <> 'cron_incidents' LIMIT 1";
+      if (database.prepare(others).get() === undefined) return null;
       throw new UnknownSchemaError('it has no table "executions"');
     }
     const columns = new Set(rows.map((row: Row<"name">) => String(row.name)));

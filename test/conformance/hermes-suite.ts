@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { executions, executionsLayout, maskExecution } from "./executions.ts";
 import {
   addProfile,
   copyHome,
@@ -24,7 +25,12 @@ import {
   storeText,
   until,
 } from "./home.ts";
-import { documentDifferences, entryDifferences, recordDifferences } from "./listed-differences.ts";
+import {
+  documentDifferences,
+  entryDifferences,
+  executionDifferences,
+  recordDifferences,
+} from "./listed-differences.ts";
 import { hermesPython, type Release } from "./releases.ts";
 import { readJson, startDaemon, supervisor, supervisorByEnvironment } from "./supervisor.ts";
 
@@ -213,6 +219,24 @@ export function testRelease(release: Release): void {
       expect(maskDocument(ours, text ?? "")).toBe(expected);
     });
   }
+
+  test(`each run of ours has the row in Hermes' ledger that ${release.name} gives its own`, () => {
+    expect(executionsLayout(ours)).toEqual(executionsLayout(twin));
+    for (const { name, due } of jobs) {
+      const { id } = storedJob(ours, name);
+      const rows = [ours, twin].map((home) =>
+        executions(home)
+          .filter((row) => row.job_id === id)
+          .map((row) => maskExecution(home, row)),
+      );
+      const expected = (rows[1] ?? []).map((row) => {
+        const listed = executionDifferences.filter((one) => one.job === name && one.releases.includes(release.name));
+        return Object.assign({}, row, ...listed.map(({ fields }) => fields));
+      });
+      expect(rows[0], name).toHaveLength(due === null ? 0 : 1);
+      expect(rows[0], name).toEqual(expected);
+    }
+  });
 
   test(`cron list --all of ${release.name} shows our runs as its own`, async () => {
     const [ourList, theirList] = await Promise.all([
@@ -554,7 +578,7 @@ function maskDocument(home: Home, text: string): string {
 function listEntries(home: Home, text: string, nowMs: number): ReadonlyMap<string, string> {
   const masked = maskTimes(text, nowMs)
     .replaceAll(home.path, "<home>")
-    .replace(/\n\s+Execution: \w+\s+[0-9a-f]{32}$/gmu, "");
+    .replace(/(\n\s+Execution: \w+\s+)[0-9a-f]{32}$/gmu, "$1<id>");
   const entries = masked.split(/\n(?= {2}[0-9a-f]{12} \[)/u).slice(1);
   return new Map(entries.map((entry) => [/^\s+Name:\s+(.*)$/mu.exec(entry)?.[1] ?? "", entry.split(/\n\n/u)[0] ?? ""]));
 }

@@ -111,3 +111,24 @@ export const entryDifferences: readonly EntryDifference[] = [
     reason: notFound,
   },
 ];
+
+/** In a run's row of Hermes' own ledger: the values of ours that are not those of Hermes. */
+export interface ExecutionDifference extends Listed {
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+export const executionDifferences: readonly ExecutionDifference[] = [
+  {
+    releases: ["0.19", "0.20", "0.22"],
+    job: "gone",
+    fields: { started_at: null },
+    reason: "Hermes notes the start of a run before it looks for the script; ours did not start",
+  },
+  { releases: ["0.19", "0.20"], job: "latin", fields: { status: "completed", error: null }, reason: lenient },
+  {
+    releases: ["0.19", "0.20"],
+    job: "gone",
+    fields: { error: `Script not found: <home>/scripts/gone.sh${notFoundMore}` },
+    reason: notFound,
+  },
+];

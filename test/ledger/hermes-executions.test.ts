@@ -136,7 +136,7 @@ for (const [name, schema] of Object.entries(schemas)) {
     expect(rows()).toEqual([]);
     executions.write([writeOf()]);
     executions.write([write]);
-    expect(rows()).toMatchObject([{ status: "failed", error: "not_started: unknown failure" }]);
+    expect(rows()).toMatchObject([{ status: "failed", error: "unknown failure" }]);
   });
 
   test(`write() keeps the newest 1000 ended rows of ${name} where Hermes never does`, () => {
