@@ -1,3 +1,4 @@
+import type { Delivery, DeliveryState } from "./delivery.ts";
 import { formatInstant, formatUtcInstant } from "./instant.ts";
 import type { Run, RunReason } from "./run.ts";
 import type { Zone } from "./zone.ts";
@@ -6,6 +7,24 @@ import type { Zone } from "./zone.ts";
 export const executionSource = "supervisor";
 
 export type DeliveryOutcome = "delivered" | "failed" | "queued" | "suppressed" | "suppressed_acked" | "not_configured";
+
+const deliveryOutcomes: Readonly<Record<DeliveryState, DeliveryOutcome>> = {
+  pending: "queued",
+  sending: "queued",
+  delivered: "delivered",
+  failed: "failed",
+  unknown: "failed",
+  suppressed: "suppressed",
+};
+
+/** What Hermes calls the state that the delivery of an ended run has come to; null where there was nothing to deliver. */
+export function deliveryOutcome(delivery: Pick<Delivery, "state" | "error"> | null): DeliveryOutcome {
+  if (delivery === null) return "suppressed";
+  // Hermes tells a failure that its user knows of already from one that is kept from him.
+  return delivery.state === "suppressed" && delivery.error !== null
+    ? "suppressed_acked"
+    : deliveryOutcomes[delivery.state];
+}
 
 /** A run as a row of Hermes' own ledger. Times are texts as Hermes writes them. */
 export interface ExecutionRow {
@@ -27,7 +46,6 @@ export interface ExecutionRow {
 export interface ExecutionDetails {
   /** The whole text of a failure, as the job's record has it. */
   readonly error?: string | null;
-  readonly deliveryOutcome?: DeliveryOutcome;
   /** When its gate was opened, where the history does not say so yet. */
   readonly startedAtMs?: number;
 }

@@ -72,11 +72,7 @@ export function closeRuns(parts: DaemonParts, home: HomeRuntime, endedRuns: read
       queueResult(parts, home, ended.run, folder, report);
     }
   });
-  for (const { ended, report } of closings) {
-    const { jobError: error } = report;
-    const isSilent = error === null && report.message === null;
-    noteExecution(home, ended.run.id, { error, ...(isSilent ? { deliveryOutcome: "suppressed" } : {}) });
-  }
+  for (const { ended, report } of closings) noteExecution(home, ended.run.id, { error: report.jobError });
   parts.fault("after-ledger-close");
   parts.fault("before-settle");
   const unsettled = settle(parts, home, closings);

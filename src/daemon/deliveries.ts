@@ -1,5 +1,4 @@
-import { type Delivery, type DeliveryOutlook, type DeliveryState, isDeliveryOver } from "../core/delivery.ts";
-import type { DeliveryOutcome } from "../core/execution-row.ts";
+import { type Delivery, type DeliveryOutlook, isDeliveryOver } from "../core/delivery.ts";
 import { formatInstant } from "../core/instant.ts";
 import { InvariantError } from "../core/invariant-error.ts";
 import type { Job, JobPatch } from "../core/job.ts";
@@ -223,7 +222,7 @@ export function createDeliveries(
       } finally {
         fences.release();
       }
-      noteExecution(home, run.id, { deliveryOutcome: outcomeOf(delivery) });
+      noteExecution(home, run.id);
       settleIncident(delivery, home);
       wake();
     }
@@ -288,18 +287,6 @@ function recordPatch(job: Job, run: Run, delivery: Delivery, knowsStatus: boolea
     lastDeliveryQueued: null,
     ...(succeeded ? { lastStatus: isUnsent && knowsStatus ? "delivery_failed" : "ok" } : {}),
   };
-}
-
-function outcomeOf({ state, error }: Delivery): DeliveryOutcome {
-  const outcomes: Readonly<Record<DeliveryState, DeliveryOutcome>> = {
-    pending: "queued",
-    sending: "queued",
-    delivered: "delivered",
-    failed: "failed",
-    unknown: "failed",
-    suppressed: error === null ? "suppressed" : "suppressed_acked",
-  };
-  return outcomes[state];
 }
 
 function isBusy(error: Error): boolean {

@@ -1,4 +1,4 @@
-import { type ExecutionDetails, executionId, executionRow } from "../core/execution-row.ts";
+import { deliveryOutcome, type ExecutionDetails, executionId, executionRow } from "../core/execution-row.ts";
 import { InvariantError } from "../core/invariant-error.ts";
 import type { Run } from "../core/run.ts";
 import type { ExecutionsResult, ExecutionWrite } from "../ledger/hermes-executions.ts";
@@ -170,6 +170,15 @@ export function createExecutionsMirror(
     return true;
   }
 
+  function writeOf(home: HomeRuntime, run: Run, details: ExecutionDetails): ExecutionWrite {
+    const hasEnd = run.state === "completed" || run.state === "failed";
+    return {
+      row: executionRow(run, home.settings.zone, details),
+      deliveryOutcome: hasEnd ? deliveryOutcome(ledger.delivery(run.id)) : null,
+      onlyIfThere: run.state === "void",
+    };
+  }
+
   /** Notes the runs whose rows are not as they should be. Answers what kept it from looking, or null. */
   function compare(home: HomeRuntime, fromMs: number): ExecutionsResult | null {
     const known = home.executions.known();
@@ -278,14 +287,6 @@ export function createExecutionsMirror(
         if (home.state.kind !== "unsupported" && home.executionsDue.size > 0 && home.executions.identity() !== null)
           tryHome(home);
     },
-  };
-}
-
-function writeOf(home: HomeRuntime, run: Run, details: ExecutionDetails): ExecutionWrite {
-  return {
-    row: executionRow(run, home.settings.zone, details),
-    deliveryOutcome: details.deliveryOutcome ?? null,
-    onlyIfThere: run.state === "void",
   };
 }
 

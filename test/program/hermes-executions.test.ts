@@ -97,7 +97,8 @@ for (const schema of ["0.19", "0.20", "0.22"] as const) {
         expect(row["handoff_pending"]).toBe(0);
       }
     }
-    if (schema === "0.22") expect(found.map((row) => row["delivery_outcome"])).toEqual([null, null, "suppressed"]);
+    if (schema === "0.22")
+      expect(found.map((row) => row["delivery_outcome"])).toEqual(["suppressed", "suppressed", "suppressed"]);
   });
 }
 
