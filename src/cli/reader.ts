@@ -19,6 +19,7 @@ import {
   type HermesPlaces,
   hermesCandidates,
   hermesIdentity,
+  hermesNote,
   type InstalledHermes,
   parseHermesNote,
   toolFolders,
@@ -232,7 +233,7 @@ export function createReader(parts: CommandParts): Reader {
           tickLock: tickLock(system, home.path),
           configError: home.configError?.message ?? null,
           configWarnings: home.hermes.warnings,
-          hermes: keptHermes(system, runs.note("hermes"), home.places, environment["HOME"] ?? null),
+          hermes: keptHermes(system, runs.note(hermesNote), home.places, environment["HOME"] ?? null),
         }),
       );
       return statusSnapshot({
@@ -244,6 +245,7 @@ export function createReader(parts: CommandParts): Reader {
         missedSlots: runs
           .slots({ sinceMs: nowMs - dayMs, limit: missedSlotsMax })
           .filter((slot) => slot.decision === "miss"),
+        deliveries: runs.latestDeliveries(nowMs - dayMs),
         hostConfigError: readHost().error?.message ?? null,
       });
     },

@@ -5,7 +5,9 @@ import {
   type HermesRecord,
   hermesCandidates,
   hermesIdentity,
+  hermesNote,
   type InstalledHermes,
+  isUntouched,
   parseHermesNote,
   parseProbe,
 } from "../homes/find-hermes.ts";
@@ -23,17 +25,16 @@ export interface HermesLook {
 
 /** Finds the installed Hermes of each home in the background, and notices when it was replaced or is gone. */
 export interface HermesFinder {
-  /** Looks at the installation's files, at most once a second, and has it asked again where they changed. Never waits. */
+  /** Looks at the installation's files, at most once a second, and has it asked again where they changed: cheap enough for every claim. Never waits. */
   look(places: HermesPlaces): HermesLook;
   /** Settles when nobody is being asked. */
   settled(): Promise<void>;
   halt(): void;
 }
 
-/** The note of the ledger that keeps the answers across restarts. */
-export const hermesNote = "hermes";
-
 const lookEveryMs = 1000;
+/** A Hermes that comes before the one in use, say on PATH, is noticed this late. */
+const searchEveryMs = 30_000;
 /** Hermes loads most of itself to tell what it blocks: seconds on a busy machine. */
 const probeTimeoutMs = 60_000;
 /** The same installation that could not answer is asked again after this long: the machine may have been busy. */
@@ -61,8 +62,10 @@ interface Failure {
 }
 
 interface Known {
-  readonly atMonotonicMs: number;
   readonly look: HermesLook;
+  readonly searchedAtMonotonicMs: number;
+  /** When the files of what was found were last looked at. */
+  seenAtMonotonicMs: number;
 }
 
 export function createHermesFinder(parts: HermesFinderParts): HermesFinder {
@@ -194,9 +197,18 @@ export function createHermesFinder(parts: HermesFinderParts): HermesFinder {
       const key = JSON.stringify(places);
       const now = system.clock.monotonicMs();
       const before = known.get(key);
-      if (before !== undefined && now - before.atMonotonicMs < lookEveryMs) return before.look;
+      if (before !== undefined) {
+        if (now - before.seenAtMonotonicMs < lookEveryMs) return before.look;
+        const { hermes } = before.look;
+        const isRecent = now - before.searchedAtMonotonicMs < searchEveryMs;
+        // A search costs a millisecond, and what runs soon may be waiting for this answer.
+        if (hermes !== null && isRecent && isUntouched(system, hermes.identity)) {
+          before.seenAtMonotonicMs = now;
+          return before.look;
+        }
+      }
       const look = find(places);
-      known.set(key, { atMonotonicMs: now, look });
+      known.set(key, { look, searchedAtMonotonicMs: now, seenAtMonotonicMs: now });
       // What else was made from the earlier answer is to be made anew, but not under the hands of who asks.
       if (before !== undefined && !isSame(before.look, look)) system.clock.after(0, () => parts.changed());
       tell(key, look);

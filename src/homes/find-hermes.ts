@@ -153,9 +153,10 @@ function execTargets(text: string, command: string, userHome: string | null): re
   for (const line of text.split("\n")) {
     const set = /^\s*(?:export\s+)?(\w+)=("[^"]*"|'[^']*'|\S*)\s*$/u.exec(line);
     if (set !== null) variables.set(set[1] ?? "", expand(set[2] ?? ""));
-    const exec = /^\s*(?:'''|"")?exec'?\s+(?:-\S+\s+)*((?:"\$\(dirname[^\n]*?\)"\)"|"[^"]*"|'[^']*'|[^\s"'])+)/u.exec(
-      line,
-    );
+    const exec =
+      /^\s*(?:'''|"")?exec'?\s+(?:-a\s+\S+\s+|-\S+\s+)*((?:"\$\(dirname[^\n]*?\)"\)"|"[^"]*"|'[^']*'|[^\s"'])+)/u.exec(
+        line,
+      );
     if (exec !== null) targets.unshift(expand(exec[1] ?? ""));
   }
   return targets;
@@ -248,6 +249,14 @@ export function hermesIdentity(
   return seen.map(([path, stamp]) => `${path} ${stamp}`).join("\n");
 }
 
+/** Whether all files of an identity are as they were. What was added since does not show: the whole identity tells that. */
+export function isUntouched(system: ReadingSystem, identity: string): boolean {
+  return identity.split("\n").every((line) => {
+    const end = line.lastIndexOf(" ");
+    return stampOf(system, line.slice(0, end)) === line.slice(end + 1);
+  });
+}
+
 function stampOf(system: ReadingSystem, path: string): string {
   let stat: FileIdentity | null;
   try {
@@ -257,6 +266,9 @@ function stampOf(system: ReadingSystem, path: string): string {
   }
   return stat === null ? "" : `${stat.device}:${stat.inode}:${stat.sizeBytes}:${stat.modifiedNs}:${stat.changedNs}`;
 }
+
+/** The note of the ledger that keeps what was answered across restarts. */
+export const hermesNote = "hermes";
 
 /** An answer to the probe, with the files that Hermes named as its own. */
 export interface HermesRecord {

@@ -205,6 +205,18 @@ test("look() takes the next candidate when the first is gone", async () => {
   expect(version(await settle(host, finder, onPath))).toBe("0.19.0");
 });
 
+test("look() takes a Hermes that came before the one in use, half a minute later", async () => {
+  const host = createHost();
+  const finder = host.finder();
+  host.answers.set(second, { version: "0.23.0" });
+  host.files.remove("/usr/bin/hermes");
+  expect(version(await settle(host, finder, onPath))).toBe("0.23.0");
+  host.files.plant("/usr/bin/hermes", `#!${first}\n`, 0o755);
+  expect(version(await settle(host, finder, onPath))).toBe("0.23.0");
+  host.clock.pass(30_000);
+  expect(version(await settle(host, finder, onPath))).toBe("0.22.2");
+});
+
 test("look() asks what could not answer again when it was changed, and after five minutes", async () => {
   const host = createHost();
   const finder = host.finder();

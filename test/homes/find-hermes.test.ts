@@ -4,6 +4,7 @@ import {
   type HermesPlaces,
   hermesCandidates,
   hermesIdentity,
+  isUntouched,
   parseHermesNote,
   parseProbe,
   scriptPython,
@@ -80,6 +81,14 @@ test.each<[string, Readonly<Record<string, string>>]>([
     {
       "/usr/bin/hermes": `#!/bin/sh\nROOT=$HOME/h\nPY="\${ROOT}/v/bin/python"\nexec "$PY" -m hermes_cli.main "$@"\n`,
       "/home/ada/h/v/bin/python": elf,
+    },
+  ],
+  [
+    "the exec line of a wrapper with another name",
+    {
+      "/usr/bin/hermes": `#!/bin/sh\nexec -a "$0" "/srv/v/bin/hermes"  "$@"\n`,
+      "/srv/v/bin/hermes": "#!/srv/v/bin/python\n",
+      "/srv/v/bin/python": elf,
     },
   ],
   [
@@ -259,9 +268,10 @@ test.each<[string, (files: FakeFiles) => void]>([
   const before = identity();
   // Other packages come and go without its being another Hermes.
   files.makeFolder(`${packages}/ruff-1.0.dist-info`, 0o755, false);
-  expect(identity()).toBe(before);
+  expect([identity(), isUntouched({ files }, before)]).toEqual([before, true]);
   change(files);
   expect(identity()).not.toBe(before);
+  expect(isUntouched({ files }, before)).toBe(false);
 });
 
 test("hermesIdentity() differs when the checkout that it was installed from is pulled", () => {
