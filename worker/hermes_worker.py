@@ -611,6 +611,8 @@ def probe() -> Record:
         },
         "blocked_names": sorted(
             find("tools.environments.local", "_HERMES_PROVIDER_ENV_BLOCKLIST") or (),
+        # Where it lies, so that a change of it is noticed.
+        "files": sorted({str(module.__file__) for module in (jobs, scheduler) if module.__file__}),
         ),
     }
 
