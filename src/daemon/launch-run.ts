@@ -1,5 +1,6 @@
 import type { GateOrder } from "../../worker/protocol.ts";
 import { openGate, type ReadyGate } from "../child/gate-pool.ts";
+import { executionId } from "../core/execution-row.ts";
 import { InvariantError } from "../core/invariant-error.ts";
 import type { RunReason } from "../core/run.ts";
 import { writeJobFile } from "../output/prompt-files.ts";
@@ -126,7 +127,8 @@ function promptProgram(parts: DaemonParts, home: HomeRuntime, claim: DurableClai
   try {
     const record = home.store.recordText(claim.job.id);
     if (record === null) return { ok: false, text: "The job was removed before its run could start" };
-    writeJobFile(parts.system, folder, record);
+    const hasRow = home.settings.hermes?.features["executions"] === true;
+    writeJobFile(parts.system, folder, record, hasRow ? executionId(claim.run) : null);
   } catch (error) {
     if (error instanceof InvariantError) throw error;
     return {

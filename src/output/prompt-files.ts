@@ -7,9 +7,17 @@ import type { RunFolder } from "./run-folder.ts";
 /** A longer answer is none: a document of this size is a fault, and reading it would stop the daemon for everybody. */
 const answerBytesMax = 16 * 1024 * 1024;
 
-/** Gives a worker its job: `record` is the job's own text in the store. Nothing in it is a value of the environment. */
-export function writeJobFile(system: Pick<System, "files">, folder: RunFolder, record: string): void {
-  system.files.create(folder.job, `{"job": ${record}, "execution_id": null}\n`, 0o600);
+/**
+ * Gives a worker its job: `record` is the job's own text in the store, `executionId` names the run's row in Hermes' ledger. Nothing in
+ * it is a value of the environment.
+ */
+export function writeJobFile(
+  system: Pick<System, "files">,
+  folder: RunFolder,
+  record: string,
+  executionId: string | null,
+): void {
+  system.files.create(folder.job, `{"job": ${record}, "execution_id": ${JSON.stringify(executionId)}}\n`, 0o600);
 }
 
 /** The job that a worker was given, as far as its document tells of it. */
