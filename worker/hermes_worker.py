@@ -176,9 +176,13 @@ def wait_at_gate(run: Path, own: str) -> None:
     if order is None:
         os._exit(NOTHING_RAN)
     try:
-        os.close(os.open(run / "started", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666))
+        started = os.open(run / "started", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     except OSError:
         os._exit(NOTHING_RAN)
+    # The environment that this process was born with names no job: who looks for a job's processes reads it here.
+    with contextlib.suppress(OSError):
+        os.write(started, os.fsencode(f"{order[0]}\n"))
+    os.close(started)
     os.close(GATE)
     os.environ["HERMES_SUPERVISOR_JOB_ID"] = order[0]
     os.environ["HERMES_SUPERVISOR_ATTEMPT"] = order[1]

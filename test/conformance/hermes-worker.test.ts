@@ -168,7 +168,7 @@ for (const release of all) {
     const [coldRequest, warmRequest] = stub.requests.slice(first);
     expect(stub.requests.length).toBe(first + 2);
     expect(judged(end)).toEqual(judged(cold));
-    expect(existsSync(`${warm.run}/started`)).toBe(true);
+    expect(readFileSync(`${warm.run}/started`, "utf8")).toBe("a1b2c3d4e5f6\n");
     expect(warmRequest?.body).toBe(coldRequest?.body);
     expect(warmRequest?.authorization).toBe(coldRequest?.authorization);
     // Generous: what is to be seen here is that nothing is loaded behind the gate.
