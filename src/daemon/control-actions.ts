@@ -45,6 +45,7 @@ export function createControlActions(
       openRuns: ledger.openRuns(),
       failedRuns: ledger.runs({ state: "failed", ...since }),
       missedSlots: ledger.slots(since).filter((slot) => slot.decision === "miss"),
+      deliveries: ledger.latestDeliveries(since.sinceMs),
       hostConfigError: hostError,
     };
   }

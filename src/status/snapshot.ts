@@ -1,3 +1,4 @@
+import type { Delivery } from "../core/delivery.ts";
 import type { Job } from "../core/job.ts";
 import type { Run } from "../core/run.ts";
 import { isoTime, type RunJson, runJson } from "./json.ts";
@@ -103,6 +104,8 @@ export interface StatusView {
   /** The newest runs that ended badly and the newest missed slots, from which alerts are made. */
   readonly failedRuns: readonly Run[];
   readonly missedSlots: readonly { readonly home: string; readonly jobId: string; readonly scheduledAtMs: number }[];
+  /** Of each job its latest result on its way to a chat. */
+  readonly deliveries: readonly Delivery[];
   /** Why the host's config is not in force as it stands, or null. */
   readonly hostConfigError: string | null;
 }
@@ -215,7 +218,29 @@ function findAlerts(view: StatusView): AlertJson[] {
       slot.scheduledAtMs,
     );
   }
+  for (const delivery of view.deliveries) {
+    const message = undeliveredText(view, delivery);
+    if (message !== null) add("delivery_failed", delivery.home, delivery.jobId, message, delivery.queuedAtMs);
+  }
   return alerts;
+}
+
+/** Null for what was delivered, and for what is on its way and has no reason to wait. */
+function undeliveredText({ homes }: StatusView, { state, home, jobId, target, error }: Delivery): string | null {
+  const job = homes.find(({ name }) => name === home)?.jobs.find(({ id }) => id === jobId);
+  const result = `the result of job "${job?.name ?? jobId}"`;
+  switch (state) {
+    case "failed":
+      return `T${result.slice(1)} was not delivered to ${target}: ${error ?? "no reason was recorded"}`;
+    case "unknown":
+      return `It is not known whether ${result} reached ${target}: ${error ?? "no reason was recorded"}`;
+    case "pending":
+    case "sending":
+      return error === null ? null : `T${result.slice(1)} is not delivered to ${target} yet: ${error}`;
+    case "delivered":
+    case "suppressed":
+      return null;
+  }
 }
 
 function lateText(lateMs: number): string {

@@ -73,11 +73,26 @@ export function runs(parts: CommandParts, jobText: string | undefined, options: 
   return exitCodes.done;
 }
 
-/** The error in one line, without what the state beside it says already. */
+/** The error in one line, without what the state beside it says already, and what became of its result if that did not arrive. */
 function errorText(run: Run): string {
-  const text = run.error?.replace(/\s*\n\s*/g, " ") ?? "";
-  if (run.reason !== "exit" && run.reason !== "signal") return text;
-  return text.replace(/^Script (?:exited with code -?\d+|was ended by [A-Z0-9]+)(?::? |$)/, "");
+  const text = oneLine(run.error ?? "");
+  const isToldBeside = run.reason === "exit" || run.reason === "signal";
+  const own = isToldBeside
+    ? text.replace(/^Script (?:exited with code -?\d+|was ended by [A-Z0-9]+)(?::? |$)/, "")
+    : text;
+  return [own, undeliveredText(run)].filter((part) => part !== "").join("; ");
+}
+
+function undeliveredText({ delivery }: Run): string {
+  if (delivery === undefined || delivery.error === null) return "";
+  const { state, target, error } = delivery;
+  if (state === "failed") return `not delivered to ${target}: ${oneLine(error)}`;
+  if (state === "unknown") return `maybe not delivered to ${target}: ${oneLine(error)}`;
+  return state === "suppressed" ? "" : `not delivered to ${target} yet: ${oneLine(error)}`;
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\s*\n\s*/g, " ");
 }
 
 export function formatTook(run: Run, nowMs: number): string {
