@@ -15,6 +15,7 @@ its parent.
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib
 import importlib.metadata
 import inspect
@@ -365,23 +366,21 @@ class Run:
         Retries after an unreachable model and holds over a closed quota move `next_run_at`, which Hermes decides from
         the next slot of the schedule. A copy of the record is taken through its own functions.
         """
-        retry, hold = find("cron.unreachable_retry"), find("cron.quota_hold")
-        if retry is None or hold is None:
+        retry, hold, jobs = find("cron.unreachable_retry"), find("cron.quota_hold"), find("cron.jobs")
+        if retry is None or hold is None or not hasattr(jobs, "_advance_after_run"):
             return {}, True
-        after = dict(self.job)
-        next_run = find("cron.jobs", "compute_next_run")
-        now = find("hermes_time", "now")
+        after = copy.deepcopy(self.job)
+        moved = False
         try:
             counted = not retry.is_retry_run(self.job)
-            slot = next_run(after.get("schedule") or {}, now().isoformat())
-            after["next_run_at"] = slot
-            moved = False
-            if not success and after.get("_model_unreachable"):
+            jobs._advance_after_run(after, find("hermes_time", "now")().isoformat(), ladder_rung=not counted)
+            failed = not success and not jobs.is_terminal_job(after)
+            if failed and after.get("_model_unreachable"):
                 moved = bool(retry.plan_retry(after))
             else:
                 retry.clear_state(after)
             seconds = after.get("_quota_hold_seconds")
-            if not success and seconds:
+            if failed and seconds:
                 recover = bool(after.get("_scheduled_instant"))
                 moved = bool(hold.plan_hold(after, seconds, recover_consumed_fire=recover)) or moved
             else:
@@ -391,7 +390,7 @@ class Run:
             return {}, True
         names = (retry.STATE_KEY, hold.STATE_KEY, hold.SCHEDULE_EXPR_KEY)
         fields = {name: after.get(name) for name in names if after.get(name) != self.job.get(name)}
-        if moved and after["next_run_at"] != slot:
+        if moved:
             fields["next_run_at"] = after["next_run_at"]
         return fields, counted
 
@@ -615,9 +614,9 @@ def probe() -> Record:
         },
         "blocked_names": sorted(
             find("tools.environments.local", "_HERMES_PROVIDER_ENV_BLOCKLIST") or (),
+        ),
         # Where it lies, so that a change of it is noticed.
         "files": sorted({str(module.__file__) for module in (jobs, scheduler) if module.__file__}),
-        ),
     }
 
 
