@@ -28,6 +28,7 @@ import logging
 import os
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -61,14 +62,7 @@ class Daemon:
         # Detached while this gateway runs: nothing of ours may hold it back any more.
         if self._attached and not SETTINGS.exists():
             return False
-        try:
-            with open(self.state / "daemon.lock", "rb") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except Exception:
-            return False
-        return False
+        return is_locked(self.state / "daemon.lock")
 
     def lives(self) -> bool:
         """Stays true for a moment after its end, so that a quick restart of the daemon moves nothing."""
@@ -76,6 +70,73 @@ class Daemon:
         if self.holds_lock():
             self._seen_at = now
         return self._seen_at is not None and now - self._seen_at < GONE_SECONDS
+
+    def left_runs(self) -> tuple[set[str], bool]:
+        """The jobs of which a run outlived the daemon, and whether there is such a run whose job is not known."""
+        jobs: set[str] = set()
+        is_any_unknown = False
+        for folder in (self.state / "runs").iterdir():
+            # Without `started` nothing ran; with `exit` its program has ended.
+            if not (folder / "started").exists() or (folder / "exit").exists() or not is_locked(folder / "alive"):
+                continue
+            try:
+                jobs.add(str(json.loads((folder / "spec.json").read_text("utf-8"))["job_id"]))
+            except (OSError, ValueError, KeyError):
+                is_any_unknown = True
+        return jobs, is_any_unknown
+
+
+def is_locked(path: Path) -> bool:
+    try:
+        with open(path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except Exception:
+        # What cannot be looked at holds nothing back.
+        return False
+    return False
+
+
+def keep_apart(daemon: Daemon) -> None:
+    """Adds to Hermes' ticker what it does not know when it takes over: a job whose run outlived the daemon stays due until
+    that run has ended. Before 0.20 its own runs carry no claim that we could see when we return: they hold the job's fence
+    (`cron/.fire-<hex>.lock`) here, as later releases do in part and as the supervisor asks for before it starts a job."""
+    from cron import jobs, scheduler
+
+    if getattr(scheduler.get_due_jobs, "keeps_apart", False):
+        return
+    get_due_jobs = scheduler.get_due_jobs
+
+    def get_free_jobs(*args: Any, **kwargs: Any) -> Any:
+        due = get_due_jobs(*args, **kwargs)
+        try:
+            left, is_any_unknown = daemon.left_runs()
+        except Exception:
+            return due
+        return [job for job in due if job.get("id") not in left and not (is_any_unknown and job.get("fire_claim"))]
+
+    get_free_jobs.keeps_apart = True  # type: ignore[attr-defined]
+    scheduler.get_due_jobs = get_free_jobs
+    if hasattr(jobs, "_fire_job_lock"):
+        return
+    run_one_job = scheduler.run_one_job
+
+    def run_fenced(job: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        with contextlib.ExitStack() as stack:
+            try:
+                fence = stack.enter_context(open(fence_path(str(job["id"])), "ab"))
+                fcntl.flock(fence, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except Exception as error:
+                log.warning("runs without its fence: %s", error)
+            return run_one_job(job, *args, **kwargs)
+
+    scheduler.run_one_job = run_fenced
+
+
+def fence_path(job_id: str) -> Path:
+    folder = (Path(get_hermes_home()) / "cron").resolve()
+    return folder / f".fire-{uuid.uuid5(uuid.NAMESPACE_URL, f'{folder}::{job_id}').hex}.lock"
 
 
 class WakingEvent:
@@ -330,6 +391,7 @@ class SupervisorScheduler(InProcessCronScheduler):  # type: ignore[misc, unused-
         super().start(event, **changed)
 
     def _join(self, daemon: Daemon, stop_event: threading.Event, kwargs: dict[str, Any]) -> WakingEvent:
+        keep_apart(daemon)
         kwargs["interval"] = tick_seconds(float(kwargs.get("interval") or 60))
         gateway_can: Callable[[], bool] | None = kwargs.get("can_dispatch")
         kwargs["can_dispatch"] = lambda: not daemon.lives() and (gateway_can is None or gateway_can())

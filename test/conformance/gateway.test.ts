@@ -1,0 +1,215 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { createLocks } from "../../src/system/flock.ts";
+import type { HeldLock } from "../../src/system/lock.ts";
+import { startGateway } from "./gateway.ts";
+import {
+  addProfile,
+  copyHome,
+  createHome,
+  createJob,
+  editRecord,
+  type Home,
+  hermes,
+  lines,
+  removeHome,
+  stopAll,
+  until,
+} from "./home.ts";
+import { hermesPython, releases } from "./releases.ts";
+import { readJson, supervisor } from "./supervisor.ts";
+
+// Real gateways with our plugin. The daemon is its lock, held by the test; the ticker goes round twice a second.
+
+const scripts = fileURLToPath(new URL("scripts", import.meta.url));
+const locks = createLocks();
+
+interface GatewayStatus {
+  readonly homes: readonly { readonly home: string; readonly attached: boolean; readonly ticks: string }[];
+}
+
+/** A minute ago, in the zone of the test homes. */
+function justDue(): string {
+  return `${new Date(Date.now() - 60_000 + 330 * 60_000).toISOString().slice(0, 19)}+05:30`;
+}
+
+async function makeDue(home: Home): Promise<void> {
+  await editRecord(home, "report", { next_run_at: justDue() });
+}
+
+function stateOf(home: Home): string {
+  return `${home.folder}/state`;
+}
+
+function holdAsDaemon(home: Home): HeldLock {
+  mkdirSync(stateOf(home), { recursive: true });
+  const lock = locks.tryLock(`${stateOf(home)}/daemon.lock`);
+  if (lock === null) throw new Error("Cannot play the daemon: its lock is held by another");
+  return lock;
+}
+
+/** A run that outlived its daemon. */
+function leaveRun(home: Home, jobId: string): HeldLock {
+  const folder = `${stateOf(home)}/runs/left`;
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(`${folder}/started`, "");
+  writeFileSync(`${folder}/spec.json`, JSON.stringify({ job_id: jobId }));
+  const lock = locks.tryLock(`${folder}/alive`);
+  if (lock === null) throw new Error("Cannot play a run: its lifeline is held by another");
+  return lock;
+}
+
+async function attach(home: Home): Promise<void> {
+  const ended = await supervisor(home, "gateway", "attach", "--yes");
+  expect([ended.code, ended.stderr]).toEqual([0, ""]);
+}
+
+function runsOf(home: Home): number {
+  return lines(home, "runs.log").length;
+}
+
+describe.each(Object.values(releases))("$name", (release) => {
+  const homes: Home[] = [];
+  let base: Home;
+  let jobId: string;
+  const newHome = (): Home => {
+    const home = copyHome(base);
+    homes.push(home);
+    return home;
+  };
+
+  beforeAll(async () => {
+    base = createHome(await hermesPython(release), scripts);
+    homes.push(base);
+    jobId = await createJob(base, "every 30m", "--no-agent", "--script", "report.sh", "--name", "report");
+  });
+  afterEach(stopAll);
+  afterAll(() => {
+    for (const home of homes) removeHome(home);
+  });
+
+  test("the attached gateway runs jobs only while the daemon does not", async () => {
+    const home = newHome();
+    await makeDue(home);
+    await attach(home);
+    let daemon = holdAsDaemon(home);
+    const gateway = await startGateway(home);
+    await gateway.twoTicks();
+    expect(runsOf(home)).toBe(0);
+    const held = await readJson<GatewayStatus>(home, "gateway", "status");
+    expect(held.homes).toEqual([expect.objectContaining({ home: "default", attached: true, ticks: "supervisor" })]);
+
+    daemon.release();
+    await until("the gateway to take over", () => runsOf(home) === 1);
+    const released = await readJson<GatewayStatus>(home, "gateway", "status");
+    expect(released.homes).toEqual([expect.objectContaining({ ticks: "gateway" })]);
+
+    daemon = holdAsDaemon(home);
+    await makeDue(home);
+    await gateway.twoTicks();
+    expect(runsOf(home)).toBe(1);
+
+    // What the daemon left alive is waited for.
+    const run = leaveRun(home, jobId);
+    daemon.release();
+    await gateway.twoTicks();
+    await gateway.twoTicks();
+    await gateway.twoTicks();
+    expect(runsOf(home)).toBe(1);
+    run.release();
+    await until("the gateway to run the job again", () => runsOf(home) === 2);
+
+    // Detached while it runs: nothing holds it back any more.
+    daemon = holdAsDaemon(home);
+    await makeDue(home);
+    await gateway.twoTicks();
+    expect(runsOf(home)).toBe(2);
+    expect((await supervisor(home, "gateway", "detach", "--yes")).code).toBe(0);
+    await until("the detached gateway to run the job", () => runsOf(home) === 3);
+    daemon.release();
+    await gateway.stop();
+    expect(readFileSync(`${home.path}/config.yaml`)).toEqual(readFileSync(`${base.path}/config.yaml`));
+    expect(existsSync(`${home.path}/plugins/hermes-supervisor`)).toBe(false);
+  });
+
+  test("the gateway answers each message once, and says of one that a crash left that nobody knows", async () => {
+    const home = newHome();
+    await attach(home);
+    const daemon = holdAsDaemon(home);
+    const outbox = `${stateOf(home)}/outbox`;
+    mkdirSync(outbox);
+    const job = { id: jobId, name: "report", deliver: "telegram:123" };
+    const put = (name: string, text: string): void => {
+      writeFileSync(`${outbox}/${name}.new`, text);
+      renameSync(`${outbox}/${name}.new`, `${outbox}/${name}`);
+    };
+    const message = (home: string): string => JSON.stringify({ job, content: "hello", for_failure: false, home });
+    put("broken.json", "{");
+    put("left.sending", message("default"));
+    put("other.json", message("elsewhere"));
+    put("own.json", message("default"));
+    put("silent.json", JSON.stringify({ job: { ...job, deliver: "local" }, content: "hello", home: "default" }));
+    const gateway = await startGateway(home);
+    const answers = ["broken.done", "left.done", "other.json", "own.done", "silent.done"];
+    await until("all answers", () => readdirSync(outbox).sort().join() === answers.join());
+    const read = (name: string): unknown => JSON.parse(readFileSync(`${outbox}/${name}.done`, "utf8"));
+    expect(["broken", "left", "own", "silent"].map(read)).toEqual([
+      { error: "ValueError: the message is no JSON object", unknown: false },
+      { error: "The gateway ended while it sent this: it may have arrived or not", unknown: true },
+      { error: "platform 'telegram' not configured/enabled", unknown: false },
+      { error: null, unknown: false },
+    ]);
+    await gateway.stop();
+    daemon.release();
+  });
+
+  test.each([
+    ["two profiles", release.name === "0.22"],
+    ["multiplexed profiles", release.name !== "0.19"],
+  ])("the gateway of %s stands down for all that it serves", async (kind, servesBoth) => {
+    const home = newHome();
+    await makeDue(home);
+    const second = addProfile(home, "two", "");
+    if (kind === "multiplexed profiles") {
+      const config = readFileSync(`${home.path}/config.yaml`, "utf8");
+      writeFileSync(`${home.path}/config.yaml`, `${config}gateway: {multiplex_profiles: true}\n`);
+    }
+    await attach(home);
+    const daemon = holdAsDaemon(home);
+    const gateway = await startGateway(home);
+    await gateway.twoTicks();
+    expect([runsOf(home), runsOf(second)]).toEqual([0, 0]);
+    daemon.release();
+    const both = servesBoth ? 1 : 0;
+    await until("the jobs of the homes that it serves", () => runsOf(home) + runsOf(second) === 1 + both);
+    expect([runsOf(home), runsOf(second)]).toEqual([1, both]);
+    await gateway.stop();
+  });
+
+  test.each([
+    ["settings that cannot be read", "settings.json", "{"],
+    ["a program that cannot be loaded", "__init__.py", "# CronScheduler\nraise RuntimeError\n"],
+  ])("with %s Hermes' own ticker runs the jobs", async (_, file, text) => {
+    const home = newHome();
+    await makeDue(home);
+    await attach(home);
+    writeFileSync(`${home.path}/plugins/hermes-supervisor/${file}`, text);
+    const daemon = holdAsDaemon(home);
+    const gateway = await startGateway(home);
+    await until("the job to run", () => runsOf(home) === 1);
+    daemon.release();
+    await gateway.stop();
+  });
+
+  test("hermes cron shows who runs the jobs", async () => {
+    const home = newHome();
+    await attach(home);
+    const ask = async (): Promise<boolean> =>
+      (await hermes(home, "cron", "status")).stdout.includes("Cron provider: hermes-supervisor");
+    expect(await ask()).toBe(false);
+    const daemon = holdAsDaemon(home);
+    expect(await ask()).toBe(true);
+    daemon.release();
+  });
+});
