@@ -112,6 +112,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     }
     renewOpenClaims();
     if (!parts.draining) guard(null, () => requests.serve());
+    guard(null, () => executions.meet());
     tickDueHomes();
     const closing = ends.closeSome(deliveries.look);
     executions.record();

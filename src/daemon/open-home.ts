@@ -23,7 +23,7 @@ import { promptEnvironment } from "../homes/prompt-environment.ts";
 import { blockedVariables } from "../homes/script-blocked-variables.ts";
 import { makeScratchFolder, scriptEnvironment } from "../homes/script-environment.ts";
 import { secretsOf } from "../homes/secrets.ts";
-import { createHermesExecutions } from "../ledger/hermes-executions.ts";
+import { createHermesExecutions, type OpenExecutions } from "../ledger/hermes-executions.ts";
 import { createJobStore } from "../store/job-store.ts";
 import { type FileIdentity, sameFile } from "../system/files.ts";
 import type { System } from "../system/system.ts";
@@ -43,6 +43,8 @@ export interface HomeSources {
   readonly rootHome: string;
   readonly hermes: HermesFinder;
   host(): ConfigLayer;
+  /** Where there are no real files to open. */
+  readonly openExecutions?: OpenExecutions;
   /** Why the disk of a folder is too full to start what writes there, or null. */
   diskShortage(folder: string): string | null;
 }
@@ -139,7 +141,7 @@ export function openHome(sources: HomeSources, found: FoundHome): OpenHome {
     settings,
     state: { kind: "active" },
     endsFault: null,
-    executions: createHermesExecutions(system, `${found.path}/cron/executions.db`),
+    executions: createHermesExecutions(system, `${found.path}/cron/executions.db`, sources.openExecutions),
     executionsDue: new Map(),
     cursors: new Map(),
     restored: new Map(),

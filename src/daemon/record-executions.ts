@@ -25,6 +25,8 @@ const makeTimeoutMs = 30_000;
 
 /** Brings Hermes' own ledgers up to date with ours. Ours is the truth; theirs may lag behind it and is never waited for. */
 export interface ExecutionsMirror {
+  /** Notes of homes that are new from when on their runs have rows. To be called before anything is claimed in them. */
+  meet(): void;
   /** Writes what is due of one home. To be called in each turn, after all that is urgent. */
   record(): void;
   /** When there is something to record (monotonic ms), or null. */
@@ -261,6 +263,17 @@ export function createExecutionsMirror(
   }
 
   return {
+    meet() {
+      const fresh = [...homes().values()].filter((home) => home.state.kind !== "unsupported" && !states.has(home));
+      if (fresh.length === 0) return;
+      ledger.transaction(() => {
+        for (const home of fresh) {
+          stateOf(home);
+          const identity = home.executions.identity();
+          if (identity !== null) coverage(home, identity);
+        }
+      });
+    },
     record() {
       const nowMs = clock.monotonicMs();
       for (const home of homes().values()) {

@@ -81,15 +81,26 @@ class UnknownSchemaError extends Error {
   override readonly name = "UnknownSchemaError";
 }
 
-export function createHermesExecutions(system: Pick<System, "files" | "clock">, path: string): HermesExecutions {
-  const { files, clock } = system;
+/** Opens the file that is there, and makes none. */
+export type OpenExecutions = (
+  path: string,
+  options: { readonly readOnly: boolean; readonly timeout: number },
+) => DatabaseSync;
 
-  function open(options: { readonly readOnly: boolean; readonly timeout: number }): DatabaseSync {
-    const address = pathToFileURL(path);
-    // Between a look and the opening the file may go, and SQLite would make it anew.
-    address.searchParams.set("mode", options.readOnly ? "ro" : "rw");
-    return new DatabaseSync(address, options);
-  }
+function openExecutions(path: string, options: { readonly readOnly: boolean; readonly timeout: number }): DatabaseSync {
+  const address = pathToFileURL(path);
+  // Between a look and the opening the file may go, and SQLite would make it anew.
+  address.searchParams.set("mode", options.readOnly ? "ro" : "rw");
+  return new DatabaseSync(address, options);
+}
+
+/** With an `open` of its own where there are no real files. */
+export function createHermesExecutions(
+  system: Pick<System, "files" | "clock">,
+  path: string,
+  open: OpenExecutions = openExecutions,
+): HermesExecutions {
+  const { files, clock } = system;
 
   /** Null where there is no table yet: Hermes is about to make it. */
   function columnsOf(database: DatabaseSync): ReadonlySet<string> | null {
@@ -116,7 +127,7 @@ export function createHermesExecutions(system: Pick<System, "files" | "clock">, 
     let database: DatabaseSync | null = null;
     try {
       if (files.stat(path) === null) return { kind: "absent" };
-      database = open({ readOnly: false, timeout: writeWaitMs });
+      database = open(path, { readOnly: false, timeout: writeWaitMs });
       const columns = columnsOf(database);
       if (columns === null) return { kind: "absent" };
       database.exec("PRAGMA synchronous = FULL; BEGIN IMMEDIATE");
@@ -139,7 +150,7 @@ export function createHermesExecutions(system: Pick<System, "files" | "clock">, 
   /** A reader for all questions of one turn of the loop. Null where there is nothing to be asked. */
   function openReader(): NonNullable<typeof reader> {
     if (reader !== null) return reader;
-    const database = open({ readOnly: true, timeout: readWaitMs });
+    const database = open(path, { readOnly: true, timeout: readWaitMs });
     // Before anything else can fail, so that it is closed in any case.
     reader = { database, find: null };
     clock.after(0, () => {

@@ -10,6 +10,7 @@ import { readyGates } from "../../src/daemon/home-gates.ts";
 import type { HomeRuntime } from "../../src/daemon/home-runtime.ts";
 import { createHomeTable } from "../../src/daemon/home-table.ts";
 import { findHomes } from "../../src/homes/find-homes.ts";
+import type { OpenExecutions } from "../../src/ledger/hermes-executions.ts";
 import type { RunLedger } from "../../src/ledger/run-ledger.ts";
 import type { ControlActions } from "../../src/status/control-server.ts";
 import type { Life } from "../helpers/fake-system.ts";
@@ -35,7 +36,13 @@ const variables = { PATH: "/usr/bin", HOME: "/root", TZ: "UTC" };
  * What `main.ts` does with real parts, done with those of `life`: the same steps in the same order. Null when another daemon
  * has the state folder.
  */
-export function startDaemon(life: Life, opened: RunLedger, rootHome: string, stateFolder: string): DaemonLife | null {
+export function startDaemon(
+  life: Life,
+  opened: RunLedger,
+  openExecutions: OpenExecutions,
+  rootHome: string,
+  stateFolder: string,
+): DaemonLife | null {
   const { system } = life;
   system.files.makeFolder(stateFolder, 0o700, true);
   system.files.makeFolder(`${stateFolder}/runs`, 0o700, false);
@@ -84,6 +91,7 @@ export function startDaemon(life: Life, opened: RunLedger, rootHome: string, sta
       variables,
       changed: () => undefined,
     }),
+    openExecutions,
     host: () => host.value,
     diskShortage: () => (diskLow ? "The disk is full" : null),
   };

@@ -1,10 +1,20 @@
+import { executionId } from "../../src/core/execution-row.ts";
 import { instantsMax } from "../../src/core/missed-occurrence.ts";
 import type { Run } from "../../src/core/run.ts";
 import type { LedgerSlot } from "../../src/ledger/slots.ts";
 import { type FakeEnd, type FakeProcess, type FakeRun, signalNumbers } from "../helpers/fake-processes.ts";
 import type { DaemonLife } from "./daemon-life.ts";
 import { pathOf, type World } from "./simulate.ts";
-import { detachedJobs, environmentMark, type JobStory, type Span, type StoredRecord, unknownField } from "./story.ts";
+import {
+  detachedJobs,
+  environmentMark,
+  executionsOf,
+  hasHermesLedger,
+  type JobStory,
+  type Span,
+  type StoredRecord,
+  unknownField,
+} from "./story.ts";
 
 /** An instant of the last moments may still be on its way: while its job waits for room, the daemon looks every 30 s. */
 const onTheWayMs = 32_000;
@@ -12,6 +22,8 @@ const onTheWayMs = 32_000;
 const graceMs = 3000;
 /** A dead child is noticed in 1 s, and decided in 2 s. */
 const decidedMs = 2000;
+/** Hermes' ledger may be locked a few times before it has what happened. */
+const mirroredMs = 10_000;
 
 /** L3: behind an opened gate stand a row of the ledger and a claim in the store, both made before. */
 export function checkGate(world: World, run: FakeRun): void {
@@ -131,6 +143,7 @@ export function checkEnd(world: World, daemon: DaemonLife): void {
   const order = new Map(world.claims.map((id, index) => [id, index]));
   const runs = ledger.runs({ limit: 0 }).toSorted((a, b) => (order.get(b.id) ?? 0) - (order.get(a.id) ?? 0));
   for (const run of runs) checkRun(world, run);
+  checkHermesLedgers(world, runs);
   const ids = new Set(runs.map((run) => run.id));
   for (const real of world.host.runs.values()) {
     if (real.started && !ids.has(real.id)) report("L3", `run ${real.id} ran and the ledger does not know it`);
@@ -142,6 +155,26 @@ export function checkEnd(world: World, daemon: DaemonLife): void {
     const own = runs.filter((run) => run.home === job.home && run.jobId === job.id).toReversed();
     checkSlots(world, job, own);
     if (!job.isGone) checkRecord(world, job, own);
+  }
+}
+
+/** Each run has one row in Hermes' own ledger, which says what ours says, and there are no others. */
+function checkHermesLedgers(world: World, runs: readonly Run[]): void {
+  if (!hasHermesLedger(world.scenario)) return;
+  for (const { name } of world.scenario.homes) {
+    const rows = new Map(world.hermesLedgers.rows(executionsOf(name)).map((row) => [row.id, row]));
+    for (const run of runs.filter(({ home }) => home === name)) {
+      const row = rows.get(executionId(run));
+      rows.delete(executionId(run));
+      if (run.state === "void" && row === undefined) continue;
+      // What has just happened is written soon.
+      const latestMs = run.endedAtMs ?? run.startedAtMs ?? run.claimedAtMs;
+      if (latestMs > world.clock.nowMs() - mirroredMs) continue;
+      const expected = run.state === "void" ? "failed" : run.state;
+      if (row?.status !== expected || row.job_id !== run.jobId)
+        world.report("L4", `run ${run.id} is ${run.state}, and in Hermes' ledger ${JSON.stringify(row)}`);
+    }
+    for (const row of rows.values()) world.report("L3", `Hermes' ledger has a row of no run: ${JSON.stringify(row)}`);
   }
 }
 

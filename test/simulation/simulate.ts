@@ -6,11 +6,12 @@ import { createFakeClock, type FakeClock } from "../helpers/fake-clock.ts";
 import { createFakeFiles, type FakeFiles } from "../helpers/fake-files.ts";
 import type { LockTable } from "../helpers/fake-lock.ts";
 import { createFakeHost, type FakeHost } from "../helpers/fake-processes.ts";
-import { createDraw } from "../helpers/fake-random.ts";
+import { createDraw, type Draw } from "../helpers/fake-random.ts";
 import { createLife, type Life } from "../helpers/fake-system.ts";
 import { type DaemonLife, startDaemon } from "./daemon-life.ts";
 import { type Flaw, flawedLedger, flawedSystem } from "./flaws.ts";
 import { createHappenings } from "./happenings.ts";
+import { createHermesLedgers, type HermesLedgers } from "./hermes-ledgers.ts";
 import {
   checkEnd,
   checkFiles,
@@ -41,6 +42,8 @@ export interface World {
   readonly locks: LockTable;
   readonly host: FakeHost;
   readonly ledger: RunLedger;
+  /** Hermes' own, of the homes that have one. */
+  readonly hermesLedgers: HermesLedgers;
   readonly story: Story;
   /** Jobs that a gateway runs at this moment, by home and id. */
   readonly gateways: Set<string>;
@@ -116,8 +119,8 @@ export async function simulate(scenario: Scenario, options: SimulationOptions = 
   const zone = createZone(scenario.zone, 0);
   const turns = new Map<string, number>();
   // Each kind of chance has its own line, so that leaving out one thing does not change all others.
-  const draws = [1, 2, 3, 4].map((line) => createDraw(scenario.seed * 8 + line));
-  const [ofHost = createDraw(0), ofDaemon = createDraw(0), ofTrouble = createDraw(0), ofTears = createDraw(0)] = draws;
+  const drawOf = (line: number): Draw => createDraw(scenario.seed * 8 + line);
+  const [ofHost, ofDaemon, ofTrouble, ofTears, ofHermes] = [drawOf(1), drawOf(2), drawOf(3), drawOf(4), drawOf(5)];
   let disturbedAtMs = clock.monotonicMs();
   let troubles = 0;
   let startedAtMs: number | null = null;
@@ -160,6 +163,7 @@ export async function simulate(scenario: Scenario, options: SimulationOptions = 
     host,
     // SQLite keeps it in memory, so there is no file to be found or made.
     ledger: createRunLedger({ files: { ...files, stat: () => files.stat("/tmp") } }, ":memory:"),
+    hermesLedgers: createHermesLedgers(),
     story: createStory(scenario, zone),
     gateways: new Set(),
     calmUntilMs: () => (current !== null && world.isCalm(calmMs) ? clock.nowMs() - calmMs : -Infinity),
@@ -282,7 +286,8 @@ export async function simulate(scenario: Scenario, options: SimulationOptions = 
     startedAtMs = clock.monotonicMs();
     world.starts.push(startedAtMs);
     life.step(() => {
-      daemon = startDaemon(life, ledger, rootHome, stateFolder);
+      const openExecutions = world.hermesLedgers.openAs(life, ofHermes);
+      daemon = startDaemon(life, ledger, openExecutions, rootHome, stateFolder);
       checkStartPromptness(world);
       if (daemon === null) world.report("start", "the state folder is locked though no daemon lives");
     });
@@ -341,6 +346,7 @@ export async function simulate(scenario: Scenario, options: SimulationOptions = 
     process.removeListener("unhandledRejection", rejected);
     for (const listener of others) process.on("unhandledRejection", listener);
     world.ledger.dispose();
+    world.hermesLedgers.dispose();
   }
   return { findings, operations: operationsInTime, history, runs: host.runs.size, wakesMax: wakesSeen };
 }

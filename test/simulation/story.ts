@@ -67,6 +67,15 @@ export type StoredRecord = Record<string, unknown>;
 export const unknownField = '"x_note":{"10":2.0,"9":12345678901234567890}';
 const unknownStandIn = '"x_note":"@"';
 
+/** Of two homes one was used by Hermes before, so its ledger is there. */
+export function hasHermesLedger(scenario: Scenario): boolean {
+  return scenario.seed % 2 === 1;
+}
+
+export function executionsOf(home: string): string {
+  return `${pathOf(home)}/cron/executions.db`;
+}
+
 export function createStory(scenario: Scenario, zone: Zone): Story {
   const jobs: JobStory[] = [];
   const environments = new Map<string, { readonly value: string; readonly sinceMs: number }[]>();
@@ -211,6 +220,10 @@ export function createStory(scenario: Scenario, zone: Zone): Story {
       return record;
     });
     for (const job of home.jobs) files.create(`${path}/scripts/${job.id}.sh`, "", 0o700);
+    if (hasHermesLedger(scenario)) {
+      files.create(executionsOf(home.name), "", 0o644);
+      world.hermesLedgers.make(executionsOf(home.name));
+    }
     files.create(`${path}/cron/jobs.json`, format({ jobs: records, updated_at: null }), 0o600);
   }
 
