@@ -205,17 +205,50 @@ export function readAttachment(
   };
 }
 
-/** The process of a home's own gateway, and whether it has loaded the plugin; null when none runs, as far as the system tells. */
+/** A gateway that runs, as far as the system tells. */
+export interface GatewayProcess {
+  readonly pid: number;
+  /** Whether it has loaded the plugin. */
+  readonly hasPlugin: boolean;
+  /** Whether its Hermes looks at a job's claim before it starts the job; null when that cannot be told. */
+  readonly obeysClaims: boolean | null;
+}
+
+/** The gateway that runs in a home, or null. */
 export function readGatewayProcess(
   system: Pick<System, "files" | "locks">,
   home: AttachmentHome,
-): { readonly pid: number; readonly hasPlugin: boolean } | null {
+): GatewayProcess | null {
   const lockPath = join(home.path, "gateway.lock");
   if (system.files.stat(lockPath) === null) return null;
   const pid = system.locks.holderPid(lockPath);
   if (pid === null) return null;
   const loaded = parseRecord(readOrNull(system.files, join(pathsOf(home).pluginFolder, "loaded.json")));
-  return { pid, hasPlugin: loaded?.["pid"] === pid };
+  return { pid, hasPlugin: loaded?.["pid"] === pid, obeysClaims: obeysClaims(system.files, pid) };
+}
+
+const freshMs = 150_000;
+
+/** Whether a ticker went round in a home lately. It does so too while it dispatches nothing. */
+export function hasHeartbeat(system: Pick<System, "files" | "clock">, home: AttachmentHome): boolean {
+  const text = readOrNull(system.files, join(home.path, "cron", "ticker_heartbeat")) ?? "";
+  return system.clock.nowMs() - Number.parseFloat(text) * 1000 < freshMs;
+}
+
+/** Looks for what only a Hermes has that knows whose a claim is, in the files that its process was started from. */
+function obeysClaims(files: Files, pid: number): boolean | null {
+  try {
+    const [python = ""] = files.readText(`/proc/${pid}/cmdline`).split("\0");
+    const library = join(dirname(python), "..", "lib");
+    for (const name of files.list(library).filter((name) => name.startsWith("python3"))) {
+      const jobs = readOrNull(files, join(library, name, "site-packages", "cron", "jobs.py"));
+      if (jobs !== null) return jobs.includes("expected_fire_owner");
+    }
+    return null;
+  } catch {
+    // Another system, another user's process, or one that has just ended: nothing is said then.
+    return null;
+  }
 }
 
 /** Whether a gateway of its own runs or ran in a home: from 0.22 on the root home's serves the profiles. */

@@ -29,6 +29,8 @@ export interface CliHome {
   run(...commandLine: string[]): Promise<Told>;
   /** As `run`, on a terminal of 80 columns. */
   runOnTerminal(...commandLine: string[]): Promise<Told>;
+  /** As `run`, with somebody there who answers every question so. */
+  runAnswering(answer: boolean, ...commandLine: string[]): Promise<Told>;
   remove(): void;
 }
 
@@ -40,7 +42,7 @@ export function createCliHome(variables: Readonly<Record<string, string>> = {}):
     mkdirSync(dirname(join(root, path)), { recursive: true });
     writeFileSync(join(root, path), text);
   };
-  const tell = async (commandLine: readonly string[], columns: number | null): Promise<Told> => {
+  const tell = async (commandLine: readonly string[], columns: number | null, answer?: boolean): Promise<Told> => {
     let out = "";
     let error = "";
     const exitCode = await runProgram({
@@ -61,6 +63,7 @@ export function createCliHome(variables: Readonly<Record<string, string>> = {}):
         rows: columns === null ? null : 24,
       },
       onInterrupt: () => {},
+      ...(answer === undefined ? {} : { ask: async () => answer }),
       loadSystem: async () => ({
         clock: {
           nowMs: () => nowMs,
@@ -97,6 +100,7 @@ export function createCliHome(variables: Readonly<Record<string, string>> = {}):
     },
     run: (...commandLine) => tell(commandLine, null),
     runOnTerminal: (...commandLine) => tell(commandLine, 80),
+    runAnswering: (answer, ...commandLine) => tell(commandLine, null, answer),
     remove: () => rmSync(root, { recursive: true }),
   };
 }

@@ -4,6 +4,8 @@ import {
   type Attachment,
   AttachmentError,
   type AttachmentPlan,
+  type GatewayProcess,
+  hasHeartbeat,
   hasOwnGateway,
   planAttach,
   planDetach,
@@ -130,30 +132,15 @@ interface HomeStatus {
   readonly home: string;
   readonly path: string;
   readonly attachment: Attachment;
-  readonly gateway: { readonly pid: number; readonly has_plugin: boolean } | null;
+  /** Of a profile without one of its own, the root home's where that serves it. */
+  readonly gateway: (GatewayProcess & { readonly isOwn: boolean }) | null;
   readonly ticks: "supervisor" | "gateway" | "both" | "nobody";
   readonly problems: readonly string[];
 }
 
 export async function gatewayStatus(parts: CommandParts, options: { readonly json?: boolean }): Promise<ExitCode> {
   const daemon = createReader(parts).daemon();
-  const text = pluginText(parts);
-  const homes = choose(parts, undefined, () => true).map((home): HomeStatus => {
-    const attachment = readAttachment(parts.system, home, parts.stateFolder, text);
-    const process = readGatewayProcess(parts.system, home);
-    const standsDown = process === null || process.hasPlugin;
-    const ticks = daemon.running ? (standsDown ? "supervisor" : "both") : process === null ? "nobody" : "gateway";
-    const problems = [...attachment.problems];
-    if (attachment.attached && attachment.standalone && home.name !== "default") {
-      problems.push("gateway.standalone is true, so the supervisor leaves its jobs alone: detach it");
-    }
-    if (attachment.attached && process !== null && !process.hasPlugin) {
-      problems.push(`The gateway (process ${process.pid}) was started without the plugin: hermes gateway restart`);
-    }
-    if (!attachment.attached && ticks === "both") problems.push(unprotected);
-    const gateway = process === null ? null : { pid: process.pid, has_plugin: process.hasPlugin };
-    return { home: home.name, path: home.path, attachment, gateway, ticks, problems };
-  });
+  const homes = readHomes(parts, daemon.running);
   const json = {
     daemon: { running: daemon.running, pid: daemon.pid },
     homes: homes.map(({ attachment, gateway, ticks, problems, home, path }) => ({
@@ -162,7 +149,7 @@ export async function gatewayStatus(parts: CommandParts, options: { readonly jso
       attached: attachment.attached,
       provider: attachment.provider,
       plugin: attachment.plugin,
-      gateway,
+      gateway: gateway === null ? null : { pid: gateway.pid, own: gateway.isOwn, has_plugin: gateway.hasPlugin },
       ticks,
       problems,
     })),
@@ -171,9 +158,40 @@ export async function gatewayStatus(parts: CommandParts, options: { readonly jso
   return exitCodes.done;
 }
 
-/** Of a gateway that ticks beside us (interop: only 0.20 and later look at a claim before they start a job). */
-const unprotected =
-  "The gateway ticks too. Locks and claims keep most of it apart, but Hermes before 0.20 looks at no claim: there a run that outlasts its interval can start twice. hermes-supervisor gateway attach ends that";
+function readHomes(parts: CommandParts, daemonRuns: boolean): readonly HomeStatus[] {
+  const { system } = parts;
+  const text = pluginText(parts);
+  const homes = findHomes(system, parts.rootHome).homes.filter(({ state }) => state === "active");
+  const [root] = homes;
+  const rootProcess = root === undefined ? null : readGatewayProcess(system, root);
+  return homes.map((home): HomeStatus => {
+    const attachment = readAttachment(system, home, parts.stateFolder, text);
+    const own = home === root ? rootProcess : readGatewayProcess(system, home);
+    const serving = own ?? (hasHeartbeat(system, home) ? rootProcess : null);
+    const gateway = serving === null ? null : { ...serving, isOwn: own !== null };
+    const standsDown = gateway === null || gateway.hasPlugin;
+    const ticks = daemonRuns ? (standsDown ? "supervisor" : "both") : gateway === null ? "nobody" : "gateway";
+    const problems = [...attachment.problems];
+    if (attachment.attached && attachment.standalone && home.name !== "default") {
+      problems.push("gateway.standalone is true, so the supervisor leaves its jobs alone: detach it");
+    }
+    if (gateway?.isOwn && attachment.attached && !gateway.hasPlugin) {
+      problems.push(`The gateway (process ${gateway.pid}) was started without the plugin: hermes gateway restart`);
+    } else if (gateway !== null && ticks === "both") problems.push(besideUs(gateway));
+    return { home: home.name, path: home.path, attachment, gateway, ticks, problems };
+  });
+}
+
+/** What locks and claims cannot do while a gateway ticks beside us. */
+function besideUs({ pid, obeysClaims }: GatewayProcess): string {
+  const what = `The gateway (process ${pid}) ticks too`;
+  const remedy = "hermes-supervisor gateway attach ends that";
+  if (obeysClaims === true) {
+    return `${what}. It obeys claims, so nothing runs twice, but what it sees first it runs, in its own process: ${remedy}`;
+  }
+  const whose = obeysClaims === null ? "where its Hermes is older than 0.20 it" : "its Hermes";
+  return `${what}, and ${whose} looks at no claim. Only runs shorter than their interval are protected, a longer one can start twice: ${remedy}`;
+}
 
 function formatStatus(parts: CommandParts, daemonRuns: boolean, homes: readonly HomeStatus[]): string {
   const { terminal } = parts;
@@ -184,7 +202,7 @@ function formatStatus(parts: CommandParts, daemonRuns: boolean, homes: readonly 
       : attachment.provider === null
         ? { text: "unknown", colour: "red" }
         : { text: "not attached", colour: "yellow" },
-    gateway === null ? "none of its own" : `process ${gateway.pid}`,
+    gateway === null ? "none" : `process ${gateway.pid}${gateway.isOwn ? "" : " of default"}`,
     { text: ticks, colour: ticks === "both" ? "yellow" : ticks === "nobody" ? "red" : "green" },
   ]);
   const columns = [{ title: "HOME", shrinkTo: 12 }, { title: "PLUGIN" }, { title: "GATEWAY" }, { title: "WHO TICKS" }];
