@@ -75,7 +75,7 @@ function loadLibrary(): Library {
   };
 }
 
-/** Linux lists each lock with its owner and `major:minor:inode`; elsewhere, and for owners of another PID namespace, nobody can tell. */
+/** Linux lists each lock with its owner and `major:minor:inode`; elsewhere, and for owners of another PID namespace, nobody can tell. Whoever only looks takes a shared lock. */
 function holderPid(path: string): number | null {
   let locks: string;
   try {
@@ -88,7 +88,7 @@ function holderPid(path: string): number | null {
   const major = ((stat.dev >> 8n) & 0xfffn) | ((stat.dev >> 32n) & ~0xfffn);
   const minor = (stat.dev & 0xffn) | ((stat.dev >> 12n) & ~0xffn);
   for (const line of locks.split("\n")) {
-    const found = /^\d+: FLOCK +\S+ +\S+ +(-?\d+) +([0-9a-f]+):([0-9a-f]+):(\d+) /.exec(line);
+    const found = /^\d+: FLOCK +\S+ +WRITE +(-?\d+) +([0-9a-f]+):([0-9a-f]+):(\d+) /.exec(line);
     if (found === null) continue;
     const [pid, lockMajor, lockMinor, inode] = [Number(found[1]), `0x${found[2]}`, `0x${found[3]}`, String(found[4])];
     if (BigInt(inode) !== stat.ino || BigInt(lockMajor) !== major || BigInt(lockMinor) !== minor) continue;

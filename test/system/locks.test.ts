@@ -94,6 +94,19 @@ for (const [kind, createSubject] of subjects) {
   });
 }
 
+test("holderPid() takes nobody who only looks, with a shared lock, for the holder", async () => {
+  const path = join(createFolder(), "daemon.lock");
+  const python = await startPython(path);
+  try {
+    expect(await python.ask("lock shared")).toBe("True");
+    expect(createLocks().holderPid(path)).toBeNull();
+    expect(await python.ask("lock")).toBe("True");
+    expect(createLocks().holderPid(path)).toBe(python.pid);
+  } finally {
+    await python.end();
+  }
+});
+
 test("tryLock() finds a lock of Python's fcntl.flock taken, and says whose it is", async () => {
   const path = join(createFolder(), ".jobs.lock");
   const python = await startPython(path);
@@ -166,7 +179,7 @@ for line in sys.stdin:
         print("True", flush=True)
         continue
     try:
-        fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(f, (fcntl.LOCK_SH if "shared" in line else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         print("True", flush=True)
     except BlockingIOError:
         print("False", flush=True)
