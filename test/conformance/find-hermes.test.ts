@@ -1,11 +1,11 @@
-import { writeFileSync } from "node:fs";
+import { renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import { hermesCandidates, hermesIdentity } from "../../src/homes/find-hermes.ts";
 import type { StatusJson } from "../../src/status/snapshot.ts";
 import { createFiles } from "../../src/system/real-files.ts";
 import { makeSupervisedHome, until } from "../helpers/supervised-home.ts";
-import { hermesPython, releases } from "./releases.ts";
+import { hermesPython, type Release, releases } from "./releases.ts";
 
 test("one daemon finds each release by the hermes on its home's PATH, with its version", async () => {
   const home = makeSupervisedHome();
@@ -31,4 +31,24 @@ test("one daemon finds each release by the hermes on its home's PATH, with its v
     return hermes.size === expected.size && [...hermes.values()].every((one) => one !== null) && hermes;
   }, 120_000);
   expect(found).toEqual(expected);
+});
+
+test("a link that is turned to another release is noticed in mid-life", async () => {
+  const home = makeSupervisedHome();
+  const link = join(home.path, "current");
+  const turn = async (release: Release): Promise<void> => {
+    symlinkSync(dirname(dirname(await hermesPython(release))), `${link}.new`);
+    renameSync(`${link}.new`, link);
+  };
+  await turn(releases["0.19"]);
+  home.start({ HERMES_SUPERVISOR_PYTHON: `${link}/bin/python` });
+  for (const release of [releases["0.19"], releases["0.22"]]) {
+    await turn(release);
+    const version = await until(() => {
+      const status: StatusJson = home.ask("status").json;
+      const found = status.homes[0]?.hermes?.version;
+      return found !== undefined && release.requirement.endsWith(`==${found}`) && found;
+    }, 120_000);
+    expect(release.requirement).toContain(version);
+  }
 });
