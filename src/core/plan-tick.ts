@@ -761,7 +761,7 @@ function remember(
   return changed;
 }
 
-/** When the pause ended that lies behind the job, or between `nextAtMs`, which was put back, and the present. */
+/** When the pause ended that lies behind the job, or between `nextAtMs`, which was put back, and the instant that was awaited. */
 function pauseEndMs(
   job: Job,
   cursor: SlotCursor | undefined,
@@ -770,9 +770,10 @@ function pauseEndMs(
 ): number | undefined {
   // Going on drops the mark of a taken slot, so one that stands there now was made later.
   if (cursor?.enabled === false) return Math.min(nowMs, job.pendingSlot?.at?.ms ?? nowMs);
-  return nextAtMs !== null && cursor?.resumedAtMs !== undefined && nextAtMs < cursor.resumedAtMs
-    ? cursor.resumedAtMs
-    : undefined;
+  const endMs = cursor?.resumedAtMs;
+  if (endMs === undefined || nextAtMs === null || typeof cursor?.nextAtMs !== "number") return undefined;
+  // An instant that was kept over the pause came before it, and with it all that lies before that instant.
+  return nextAtMs < endMs && endMs < cursor.nextAtMs ? endMs : undefined;
 }
 
 function keepPatch(draft: Draft, job: Job, patch: JobPatch): void {

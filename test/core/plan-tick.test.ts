@@ -591,7 +591,22 @@ const cases: readonly Case[] = [
     input: { nowMs: at("10:22:00") },
     lines: ["10:00:00 run catch_up run-1", "10:20:00 coalesce missed run-1"],
   },
+  {
+    fact: "takes in an instant that was kept over a pause where the slot of a void claim is put back",
+    job: sampleJob(),
+    cursor: cursor({
+      nextAtMs: at("10:10:00"),
+      resumedAtMs: at("10:16:00"),
+      pending: { reason: "drain", throughMs: at("10:10:00"), count: 1 },
+    }),
+    input: { nowMs: at("10:17:00"), restored: new Map([["a1", at("10:00:00")]]) },
+    lines: ["10:00:00 run restored run-1", ...["10:05:00", "10:10:00", "10:15:00"].map(folded)],
+  },
 ];
+
+function folded(clock: string): string {
+  return `${clock} coalesce missed run-1`;
+}
 
 /** The mark of a gateway that took a slot off the schedule and claimed nothing. */
 function takenAt(clock: string, slot: string): PendingSlot {
