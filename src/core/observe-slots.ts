@@ -126,12 +126,24 @@ export function withFollowing(instants: readonly number[], cursor: SlotCursor, n
   return instants.some((atMs) => isSameInstant(atMs, followingMs)) ? instants : [...instants, followingMs];
 }
 
+/** What the rule named from `fromMs` through `lastMs`, without the time of a pause over which the job kept `fromMs`. */
+export function passedSlots(
+  schedule: Schedule,
+  cursor: Pick<SlotCursor, "resumedAtMs"> | undefined,
+  fromMs: number,
+  lastMs: number,
+  zone: Zone,
+  countMax?: number,
+): PassedInstants {
+  return cursor?.resumedAtMs === undefined
+    ? passedInstants(schedule, fromMs, lastMs, zone, countMax)
+    : passedSincePause(schedule, fromMs, lastMs, cursor.resumedAtMs, zone, countMax);
+}
+
 function awaitedInstants(cursor: SlotCursor, fromMs: number, lastMs: number, zone: Zone): readonly number[] {
   const schedule = parseScheduleKey(cursor.scheduleText);
   try {
-    return cursor.resumedAtMs === undefined
-      ? passedInstants(schedule, fromMs, lastMs, zone).instants
-      : passedSincePause(schedule, fromMs, lastMs, cursor.resumedAtMs, zone).instants;
+    return passedSlots(schedule, cursor, fromMs, lastMs, zone).instants;
   } catch (error) {
     // An expression that cannot be evaluated named no more than the instant that stood in the record.
     if (error instanceof SyntaxError) return [fromMs];
@@ -205,8 +217,11 @@ function observeFollowing(
   view: SlotView,
 ): Observation {
   const { followingMs: _, pending: __, ...plain } = cursor;
-  const isLong = schedule.kind === "cron" && cursor.nextAtMs !== null && cursor.resumedAtMs === undefined;
-  const passed = isLong ? passedInstants(schedule, cursor.nextAtMs, followingMs - sameInstantMs, view.zone) : null;
+  const lastMs = followingMs - sameInstantMs;
+  const passed =
+    schedule.kind === "cron" && cursor.nextAtMs !== null
+      ? passedSlots(schedule, cursor, cursor.nextAtMs, lastMs, view.zone)
+      : null;
   if (passed !== null && passed.restFromMs !== null) {
     const decision: SlotDecision = { decision: "move", reason: "reanchored" };
     return {
@@ -360,10 +375,7 @@ export function waitingLines(
   // The instant that is known already comes first again, and is no fresh one.
   const countMax = instantsMax - (known?.count ?? 0) + (known === null ? 0 : 1);
   const fromMs = known?.throughMs ?? firstMs;
-  const passed =
-    cursor?.resumedAtMs === undefined
-      ? passedInstants(schedule, fromMs, lastMs, view.zone, countMax)
-      : passedSincePause(schedule, fromMs, lastMs, cursor.resumedAtMs, view.zone, countMax);
+  const passed = passedSlots(schedule, cursor, fromMs, lastMs, view.zone, countMax);
   const fresh = known === null ? passed.instants : passed.instants.slice(1);
   return {
     lines: fresh.map((atMs) => slotLine(job, atMs, { decision: "pending", reason }, view.nowMs)),
@@ -384,8 +396,13 @@ export function isNamedSince(schedule: Schedule, fromMs: number, atMs: number, z
     case "interval":
       return isStep(schedule.minutes, fromMs, atMs);
     case "cron":
-      return isOccurrence(schedule, atMs, zone);
+      // An instant within the second would count as named by croniter, but the rule comes to the whole second.
+      return (isSameInstant(atMs, fromMs) || isWholeSecond(atMs)) && isOccurrence(schedule, atMs, zone);
   }
+}
+
+function isWholeSecond(atMs: number): boolean {
+  return isSameInstant(atMs, Math.round(atMs / 1000) * 1000);
 }
 
 function isStep(minutes: number, fromMs: number, toMs: number): boolean {

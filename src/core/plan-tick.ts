@@ -4,7 +4,7 @@ import { classifyLateness, latenessSeconds } from "./dispatch-lateness.ts";
 import { lateGraceMs } from "./grace.ts";
 import { formatInstant, parseInstant } from "./instant.ts";
 import { hasPauseMark, isRunnable, isTerminal, isUsedUp, type Job, type JobPatch, type StoredTime } from "./job.ts";
-import { nextAhead, type PassedInstants, passedInstants, passedSincePause } from "./missed-occurrence.ts";
+import { nextAhead, passedInstants } from "./missed-occurrence.ts";
 import { computeNextRun, nextOccurrence, onceGraceMs } from "./next-occurrence.ts";
 import {
   closeAwaited,
@@ -15,6 +15,7 @@ import {
   isSameInstant,
   observeSlots,
   parseScheduleKey,
+  passedSlots,
   type SlotView,
   servedThroughMs,
   slotLine,
@@ -543,17 +544,6 @@ function passOver(
   for (const atMs of passed.instants) draft.lines.push(slotLine(job, atMs, decision, nowMs));
   const nextRunAt = advance(draft, job, schedule, fromMs, passed.restFromMs, { decision, runId: null });
   keepPatch(draft, job, { ...patch, nextRunAt });
-}
-
-function passedSlots(
-  schedule: Schedule,
-  cursor: SlotCursor | undefined,
-  fromMs: number,
-  nowMs: number,
-  zone: Zone,
-): PassedInstants {
-  if (cursor?.resumedAtMs === undefined) return passedInstants(schedule, fromMs, nowMs, zone);
-  return passedSincePause(schedule, fromMs, nowMs, cursor.resumedAtMs, zone);
 }
 
 /**

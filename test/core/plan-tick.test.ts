@@ -436,6 +436,12 @@ const cases: readonly Case[] = [
     lines: ["10:05:00 move edited"],
   },
   {
+    fact: "says so of an instant within a second of which the new rule names the whole one",
+    job: sampleJob({ schedule: { kind: "cron", expression: "0 * * * *" }, nextRunAt: stored(at("09:00:00") + 0.25) }),
+    cursor: cursor({ scheduleText: "interval 60", nextAtMs: at("10:00:00") + 0.25 }),
+    lines: ["10:00:00 move edited", "09:00:00 run catch_up run-1", "10:00:00 coalesce missed run-1"],
+  },
+  {
     fact: "says nothing of an instant that the edited schedule still names",
     job: sampleJob({ schedule: { kind: "cron", expression: "*/2 * * * *" }, nextRunAt: stored(at("10:02:00")) }),
     cursor: cursor({ nextAtMs: at("10:10:00") }),
@@ -698,6 +704,26 @@ test("planTick() claims at once after a long sleep and writes its lines a thousa
   const lines = [first, second, third].flatMap((plan) => plan.slots);
   expect(new Set(lines.map((line) => line.scheduledAtMs)).size).toBe(2501);
   expect(new Set(lines.slice(1).map((line) => `${line.decision} ${line.runId}`))).toEqual(new Set(["coalesce run-1"]));
+});
+
+test("planTick() leaves out none of more than a thousand instants since a pause that somebody moved past twice", () => {
+  const minutesMs = (count: number): number => at("10:00:00") + count * 60_000;
+  const job = sampleJob({ schedule: { kind: "cron", expression: "* * * * *" }, nextRunAt: stored(minutesMs(1600)) });
+  const waited = cursor({
+    scheduleText: "cron * * * * *",
+    resumedAtMs: minutesMs(60),
+    pending: { reason: "no_daemon", throughMs: minutesMs(1059), count: 1000 },
+    followingMs: minutesMs(1500),
+  });
+  const lines = new Map<number, string>();
+  let cursors: ReadonlyMap<string, SlotCursor> = new Map([["a1", waited]]);
+  for (let tick = 0; tick < 4; tick += 1) {
+    const plan = planTick(tickInput({ jobs: [job], cursors, nowMs: minutesMs(1599) + 1 }));
+    for (const line of plan.slots) lines.set(line.scheduledAtMs, line.decision);
+    cursors = new Map([...cursors, ...plan.cursors]);
+  }
+  const moved = [...lines].filter(([, decision]) => decision === "move").map(([atMs]) => atMs);
+  expect(moved).toEqual([0, ...Array.from({ length: 1439 }, (_, place) => 61 + place)].map(minutesMs));
 });
 
 test("planTick() misses the slot of a record that is gone and forgets its cursor", () => {
