@@ -72,7 +72,10 @@ export function closeRuns(parts: DaemonParts, home: HomeRuntime, endedRuns: read
       queueResult(parts, home, ended.run, folder, report);
     }
   });
-  for (const { ended, report } of closings) noteExecution(home, ended.run.id, { error: report.jobError });
+  for (const { ended, report } of closings) {
+    const error = report.jobError === null ? null : redactSecrets(report.jobError, home.settings.secrets);
+    noteExecution(home, ended.run.id, { error });
+  }
   parts.fault("after-ledger-close");
   parts.fault("before-settle");
   const unsettled = settle(parts, home, closings);

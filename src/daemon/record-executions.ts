@@ -17,7 +17,9 @@ const busyRetryMs = 1000;
 const busyRetryMsMax = 30_000;
 /** A file that is busy for longer than any of Hermes' own transactions is worth a line. */
 const busySaidMs = 10_000;
-/** More than this is compared as a whole: Hermes keeps no more rows. */
+/** While the file is busy no more than this is kept in mind; the rest is found by comparing. */
+const heldMax = 100;
+/** So many runs are compared: Hermes keeps no more rows. */
 const rowsMax = 1000;
 
 /** Hermes needs less than a second for it; a drained daemon waits no longer than this. */
@@ -97,7 +99,8 @@ export function createExecutionsMirror(
     const state = stateOf(home);
     if (state.isMaking || (home.executionsDue.size === 0 && !state.compares)) return null;
     const isAwaited = [...home.executionsDue.values()].some(({ startedAtMs }) => startedAtMs !== undefined);
-    state.dueAtMonotonicMs ??= clock.monotonicMs() + (isAwaited ? 0 : gatherMs);
+    if (isAwaited && state.busySinceMonotonicMs === null) return clock.monotonicMs();
+    state.dueAtMonotonicMs ??= clock.monotonicMs() + gatherMs;
     return state.dueAtMonotonicMs;
   }
 
@@ -120,7 +123,7 @@ export function createExecutionsMirror(
       return false;
     }
     const { from_ms: fromMs } = coverage(home, identity);
-    if (state.compares || state.left !== null || home.executionsDue.size > rowsMax) {
+    if (state.compares || state.left !== null) {
       state.compares = true;
       const failure = compare(home, fromMs);
       if (failure !== null) {
@@ -160,11 +163,11 @@ export function createExecutionsMirror(
     void parts.askHermes({ python, question, environment, timeoutMs: makeTimeoutMs, signal }).then((answer) => {
       state.isMaking = false;
       if (signal.aborted) return;
-      if (!answer.ok) {
+      if (home.executions.identity() === null) {
         state.cannotMake = identity;
         log.warn("Hermes could not make its own ledger; hermes cron runs does not show our runs", {
           home: home.name,
-          error: answer.error,
+          error: answer.ok ? "It said that it did" : answer.error,
         });
       }
       wake();
@@ -203,6 +206,10 @@ export function createExecutionsMirror(
         state.busySinceMonotonicMs ??= nowMs;
         state.dueAtMonotonicMs = nowMs + state.busyRetryMs;
         state.busyRetryMs = Math.min(2 * state.busyRetryMs, busyRetryMsMax);
+        if (home.executionsDue.size > heldMax) {
+          home.executionsDue.clear();
+          state.compares = true;
+        }
         if (state.isSaid || nowMs - state.busySinceMonotonicMs < busySaidMs) return;
         state.isSaid = true;
         log.warn("Hermes' own ledger cannot be written now; hermes cron runs shows our runs when it can", {
