@@ -283,9 +283,9 @@ test("after a crash the runs are compared: what is missing or open is written, a
   expect(host.tries.at(-1)?.split(": ")[1]?.split(", ").toSorted()).toEqual([
     "row of before and open running",
     "row of missing completed",
+    "row of not there running",
     "row of open completed",
     "row of unknown completed",
-    "row of not there running",
   ]);
 });
 
