@@ -71,8 +71,8 @@ class Daemon:
             self._seen_at = now
         return self._seen_at is not None and now - self._seen_at < GONE_SECONDS
 
-    def left_runs(self) -> tuple[set[str], bool]:
-        """The jobs of which a run outlived the daemon, and whether there is such a run whose job is not known."""
+    def left_runs(self, home: Path) -> tuple[set[str], bool]:
+        """The home's jobs of which a run outlived the daemon, and whether there is such a run whose job is not known."""
         jobs: set[str] = set()
         is_any_unknown = False
         for folder in (self.state / "runs").iterdir():
@@ -80,7 +80,9 @@ class Daemon:
             if not (folder / "started").exists() or (folder / "exit").exists() or not is_locked(folder / "alive"):
                 continue
             try:
-                jobs.add(str(json.loads((folder / "spec.json").read_text("utf-8"))["job_id"]))
+                spec = json.loads((folder / "spec.json").read_text("utf-8"))
+                if Path(spec["home_path"]).resolve() == home:
+                    jobs.add(str(spec["job_id"]))
             except (OSError, ValueError, KeyError):
                 is_any_unknown = True
         return jobs, is_any_unknown
@@ -111,7 +113,7 @@ def keep_apart(daemon: Daemon) -> None:
     def get_free_jobs(*args: Any, **kwargs: Any) -> Any:
         due = get_due_jobs(*args, **kwargs)
         try:
-            left, is_any_unknown = daemon.left_runs()
+            left, is_any_unknown = daemon.left_runs(Path(get_hermes_home()).resolve())
         except Exception:
             return due
         return [job for job in due if job.get("id") not in left and not (is_any_unknown and job.get("fire_claim"))]

@@ -1,3 +1,4 @@
+import type { ChildProcess } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
@@ -10,11 +11,15 @@ import {
   createHome,
   createJob,
   editRecord,
+  environmentOf,
+  finish,
   type Home,
   hermes,
   lines,
   removeHome,
+  start,
   stopAll,
+  storeText,
   until,
 } from "./home.ts";
 import { hermesPython, releases } from "./releases.ts";
@@ -24,6 +29,12 @@ import { readJson, supervisor } from "./supervisor.ts";
 
 const scripts = fileURLToPath(new URL("scripts", import.meta.url));
 const locks = createLocks();
+
+const sends = fileURLToPath(new URL("gateway_sends.py", import.meta.url));
+
+interface Sent {
+  readonly text: string;
+}
 
 interface GatewayStatus {
   readonly homes: readonly { readonly home: string; readonly attached: boolean; readonly ticks: string }[];
@@ -54,7 +65,7 @@ function leaveRun(home: Home, jobId: string): HeldLock {
   const folder = `${stateOf(home)}/runs/left`;
   mkdirSync(folder, { recursive: true });
   writeFileSync(`${folder}/started`, "");
-  writeFileSync(`${folder}/spec.json`, JSON.stringify({ job_id: jobId }));
+  writeFileSync(`${folder}/spec.json`, JSON.stringify({ home_path: home.path, job_id: jobId }));
   const lock = locks.tryLock(`${folder}/alive`);
   if (lock === null) throw new Error("Cannot play a run: its lifeline is held by another");
   return lock;
@@ -164,6 +175,64 @@ describe.each(Object.values(releases))("$name", (release) => {
     daemon.release();
   });
 
+  test("messages leave once through the live adapter of their profile, and one that a crash cut off is unknown", async () => {
+    const home = newHome();
+    const second = addProfile(home, "two", "TELEGRAM_BOT_TOKEN=456:def\n");
+    writeFileSync(`${home.path}/.env`, "TELEGRAM_BOT_TOKEN=123:abc\n");
+    await attach(home);
+    const daemon = holdAsDaemon(home);
+    const outbox = `${stateOf(home)}/outbox`;
+    mkdirSync(outbox);
+    const put = (name: string, home: string, content: string): void => {
+      const job = { id: jobId, name: "report", deliver: "telegram:123" };
+      writeFileSync(`${outbox}/${name}.new`, JSON.stringify({ job, content, for_failure: false, home }));
+      renameSync(`${outbox}/${name}.new`, `${outbox}/${name}.json`);
+    };
+    const read = (name: string): unknown => JSON.parse(readFileSync(`${outbox}/${name}.done`, "utf8"));
+    put("a", "default", "first");
+    put("b", "default", "hang");
+    if (release.name !== "0.19") put("c", "two", "second");
+    // A gateway loads the launch home's .env before anything else.
+    const play = (): ChildProcess =>
+      start(home.python, [sends, `${home.path}/plugins/hermes-supervisor`, `two=${second.path}`], {
+        ...environmentOf(home),
+        TELEGRAM_BOT_TOKEN: "123:abc",
+      });
+    const sent = (): readonly Sent[] => lines(home, "sent.log").map((line) => JSON.parse(line));
+    const wanted = [
+      { adapter: "default", chat: "123", text: expect.stringContaining("first"), loop: true },
+      { adapter: "default", chat: "123", text: expect.stringContaining("hang"), loop: true },
+      // 0.20 has no adapters but those of the launch profile.
+      ...(release.name === "0.19"
+        ? []
+        : [
+            {
+              adapter: release.name === "0.20" ? "default" : "two",
+              chat: "123",
+              text: expect.stringContaining("second"),
+              loop: true,
+            },
+          ]),
+    ];
+    const first = play();
+    const firstEnded = finish(first);
+    await until("the messages to be sent", () => sent().length === wanted.length && existsSync(`${outbox}/a.done`));
+    if (release.name !== "0.19") await until("the second profile's answer", () => existsSync(`${outbox}/c.done`));
+    expect([...sent()].sort((x, y) => (x.text < y.text ? -1 : 1))).toEqual(wanted);
+    expect(read("a")).toEqual({ error: null, unknown: false });
+    expect(existsSync(`${outbox}/b.sending`)).toBe(true);
+    first.kill("SIGKILL");
+    await firstEnded;
+    play();
+    await until("the message to be given up", () => existsSync(`${outbox}/b.done`));
+    expect(read("b")).toEqual({
+      error: "The gateway ended while it sent this: it may have arrived or not",
+      unknown: true,
+    });
+    expect(sent().length).toBe(wanted.length);
+    daemon.release();
+  });
+
   test.each([
     ["two profiles", release.name === "0.22"],
     ["multiplexed profiles", release.name !== "0.19"],
@@ -171,6 +240,8 @@ describe.each(Object.values(releases))("$name", (release) => {
     const home = newHome();
     await makeDue(home);
     const second = addProfile(home, "two", "");
+    // 0.20 takes jobs of two profiles with one id for the same.
+    writeFileSync(`${second.path}/cron/jobs.json`, storeText(home).replaceAll(jobId, "0123456789ab"));
     if (kind === "multiplexed profiles") {
       const config = readFileSync(`${home.path}/config.yaml`, "utf8");
       writeFileSync(`${home.path}/config.yaml`, `${config}gateway: {multiplex_profiles: true}\n`);
