@@ -213,19 +213,20 @@ test("the daemon starts bash ahead of the jobs that are due next, and not where 
   home.script("look.sh", ownEnvironment);
   home.script("where.sh", "pwd\n");
   home.file(".env", "");
+  // A busy machine may have no time to start one ahead, so it is looked for among several.
+  const often = "* * * * * */2";
   home.writeJobs([
-    scriptJob("aaaaaaaaaaaa", 60, "look.sh", { next_run_at: isoIn(3000) }),
-    scriptJob("cccccccccccc", 60, "where.sh", { next_run_at: isoIn(3000), workdir: "src" }),
+    scriptJob("aaaaaaaaaaaa", often, "look.sh"),
+    scriptJob("cccccccccccc", often, "where.sh", { workdir: "src" }),
   ]);
   home.start();
-  await until(() => home.runs().filter((run) => run.ended_at !== null).length === 2);
-  expect(outputOf(home, "aaaaaaaaaaaa")).toBe("1\n");
+  await until(() => outputsOf(home, "aaaaaaaaaaaa").includes("1\n") && outputsOf(home, "cccccccccccc").length > 0);
   // A folder that is not named from the root on would be another one for each process that reads it.
-  expect(outputOf(home, "cccccccccccc")).toBe(`${join(home.path, "scripts")}\n`);
+  expect(outputsOf(home, "cccccccccccc")[0]).toBe(`${join(home.path, "scripts")}\n`);
   home.file(".env", "POSIXLY_CORRECT=1\n");
   home.writeJobs([scriptJob("bbbbbbbbbbbb", 60, "look.sh", { next_run_at: isoIn(3000) })]);
-  await until(() => home.runs().filter((run) => run.ended_at !== null).length === 3);
-  expect(outputOf(home, "bbbbbbbbbbbb")).toBe("0\n");
+  await until(() => outputsOf(home, "bbbbbbbbbbbb").length > 0);
+  expect(outputsOf(home, "bbbbbbbbbbbb")).toEqual(["0\n"]);
 });
 
 test("readMarkedProcesses() tells whose bash it is that was started before it was anybody's", async () => {
@@ -246,9 +247,11 @@ test("readMarkedProcesses() tells whose bash it is that was started before it wa
   await ended;
 });
 
-function outputOf(home: SupervisedHome, jobId: string): string {
-  const run = home.runs().find((one) => one.job_id === jobId);
-  return readFileSync(join(home.state, "runs", run?.id ?? "", "output.log"), "utf8");
+function outputsOf(home: SupervisedHome, jobId: string): readonly string[] {
+  return home
+    .runs()
+    .filter((run) => run.job_id === jobId && run.state === "completed")
+    .map((run) => readFileSync(join(home.state, "runs", run.id, "output.log"), "utf8"));
 }
 
 test("a launcher that is not told how its program waits starts nothing ahead", async () => {

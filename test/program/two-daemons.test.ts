@@ -59,6 +59,7 @@ test("two daemons with a state folder each on one home start every run once, als
   const before = ended([other]).length;
   await until(() => ended([other]).length >= before + 3);
   const third = home.start();
+  await third.said('"ready"');
   const after = ended(pair).length;
   await until(() => ended(pair).length >= after + 6);
   for (const daemon of [second, third]) daemon.kill("SIGINT");
