@@ -259,11 +259,12 @@ export function createDeliveries(
       timer = clock.after(0, lookNow);
     },
     isQuiet() {
-      const isMoving =
-        standAlone.running() > 0 ||
-        ledger.openDeliveries().some(({ state, error, retryAtMs }) => {
-          return isDeliveryOver(state) || (state === "pending" && error === null && retryAtMs === null);
-        });
+      const nowMs = clock.nowMs();
+      const isMoving = ledger.openDeliveries().some(({ state, way, error, retryAtMs, handedAtMs }) => {
+        if (state === "pending") return error === null && retryAtMs === null;
+        if (state !== "sending") return true;
+        return way === "stand_alone" || nowMs - (handedAtMs ?? 0) < soonForMs;
+      });
       if (!isMoving) return true;
       unquietSinceMonotonicMs ??= clock.monotonicMs();
       return clock.monotonicMs() - unquietSinceMonotonicMs >= quietWithinMs;
