@@ -24,7 +24,10 @@ export interface SlotLedger {
   slots(query: SlotQuery): readonly LedgerSlot[];
   /** Makes `pending` again what names a run that never ran. Answers the instants, the earliest first. */
   reopenSlots(home: string, jobId: string, runId: string): readonly number[];
-  /** Whether a run of ours that is not void was made for this instant. */
+  /**
+   * Whether nothing more is to be made of this instant: a run of ours that is not void was made for it, or it was passed over. The
+   * record may still name it, when we died before it could be written, or when an older copy of the file was put back.
+   */
   isServed(home: string, jobId: string, scheduledAtMs: number): boolean;
   /** The lines of this home that are still to become another, the earliest scheduled first. */
   pendingSlots(home: string): readonly LedgerSlot[];
@@ -92,8 +95,8 @@ export function createSlotLedger(database: DatabaseSync): SlotLedger {
       WHERE home = ? AND job_id = ? AND run_id = ? AND decision IN ('run', 'coalesce') RETURNING scheduled_us`,
   );
   const readServed = database.prepare(
-    `SELECT 1 FROM slot JOIN run ON run.id = slot.run_id WHERE slot.home = ? AND slot.job_id = ? AND slot.scheduled_us = ?
-      AND slot.decision = 'run' AND run.state <> 'void'`,
+    `SELECT 1 FROM slot LEFT JOIN run ON run.id = slot.run_id WHERE slot.home = ? AND slot.job_id = ? AND slot.scheduled_us = ?
+      AND (slot.decision = 'skip' OR (slot.decision = 'run' AND run.state <> 'void'))`,
   );
   for (const statement of [readPending, reopen]) statement.setReadBigInts(true);
   const readCursors = database.prepare("SELECT * FROM slot_cursor WHERE home = ?");

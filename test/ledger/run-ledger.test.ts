@@ -532,6 +532,21 @@ test("createRunLedger() says that a file is no ledger and leaves it alone", () =
   expect(statSync(path).size).toBe(1160);
 });
 
+test("isServed() knows an instant that a run was made for, and one that was passed over", () => {
+  const ledger = open();
+  ledger.claim([run({ id: "ran" }), run({ id: "void" })]);
+  ledger.close("void", end({ state: "void" }));
+  ledger.writeSlots("default", [
+    slot({ decision: "run", reason: "on_time" }, { scheduledAtMs: 1000, runId: "ran" }),
+    slot({ decision: "run", reason: "on_time" }, { scheduledAtMs: 2000, runId: "void" }),
+    slot({ decision: "skip", reason: "overlap" }, { scheduledAtMs: 3000 }),
+    slot({ decision: "miss", reason: "too_late" }, { scheduledAtMs: 4000 }),
+    slot({ decision: "pending", reason: "capacity" }, { scheduledAtMs: 5000 }),
+  ]);
+  const served = [1000, 2000, 3000, 4000, 5000, 6000].filter((atMs) => ledger.isServed("default", "j", atMs));
+  expect(served).toEqual([1000, 3000]);
+});
+
 test("the newest of many runs and slots are found through an index", () => {
   open().claim([run()]);
   const database = new DatabaseSync(path);
