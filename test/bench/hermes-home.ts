@@ -5,10 +5,11 @@ export type BenchSchedule =
   | { readonly kind: "cron"; readonly expr: string; readonly display: string }
   | { readonly kind: "interval"; readonly minutes: number; readonly display: string };
 
-/** A script job as `hermes cron create` of 0.22 writes it. */
+/** A job as `hermes cron create` of 0.22 writes it: a script or a prompt. */
 export interface BenchJob {
   readonly id: string;
-  readonly script: string;
+  readonly script?: string;
+  readonly prompt?: string;
   readonly schedule: BenchSchedule;
   readonly nextRunAtMs: number;
 }
@@ -40,15 +41,15 @@ export function jobId(index: number): string {
 function record(job: BenchJob): Readonly<Record<string, unknown>> {
   return {
     id: job.id,
-    name: job.script,
-    prompt: "",
+    name: job.script ?? job.id,
+    prompt: job.prompt ?? "",
     skills: [],
     skill: null,
     model: null,
     provider: null,
     base_url: null,
-    script: job.script,
-    no_agent: true,
+    script: job.script ?? null,
+    no_agent: job.script !== undefined,
     monitor_script: null,
     monitor_url: null,
     monitor_state: null,

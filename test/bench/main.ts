@@ -12,7 +12,8 @@ import { describeMachine } from "./machine.ts";
 import { measureManyHomes } from "./many-homes.ts";
 import { measureProgramStart } from "./program-start.ts";
 import { killPrograms } from "./programs.ts";
-import { idleTable, latenessTable, programStartTable, startTable, tickLockTable } from "./report.ts";
+import { measurePromptStart } from "./prompt-start.ts";
+import { idleTable, latenessTable, programStartTable, promptStartTable, startTable, tickLockTable } from "./report.ts";
 import { findSupercronic } from "./supercronic.ts";
 import { formatMarkdown, formatText, type Table } from "./table.ts";
 import { measureTickLock } from "./tick-lock.ts";
@@ -20,19 +21,20 @@ import { measureTickLock } from "./tick-lock.ts";
 const usage = `Usage: npm run bench -- [--quick] [--only PART]... [--program FILE] [--keep]
 
   --quick         under a minute, fewer rounds; docs/benchmarks.md stays as it is
-  --only PART     start, due, second, lock, homes (may be given more than once); docs/benchmarks.md stays as it is
+  --only PART     start, due, second, lock, homes, prompt (may be given more than once); docs/benchmarks.md stays as it is
   --program FILE  the program to measure instead of dist/src/cli/main.js; docs/benchmarks.md stays as it is
   --keep          leave the homes and logs of the bench where they are and say where
 `;
 
 const repository = resolve(import.meta.dirname, "../..");
-const parts = ["start", "due", "second", "lock", "homes"] as const;
+const parts = ["start", "due", "second", "lock", "homes", "prompt"] as const;
 type Part = (typeof parts)[number];
 
 const full = {
   starts: 15,
   dueRounds: 8,
   secondRounds: 5,
+  promptRounds: 7,
   lock: { jobs: 100, due: 100, everyMs: 150, compare: false },
   largeLock: { jobs: 10_000, due: 8, everyMs: 2000, compare: true },
   // Longer than the daemon's longest pause between two looks at its files.
@@ -42,6 +44,7 @@ const quick: typeof full = {
   starts: 3,
   dueRounds: 2,
   secondRounds: 0,
+  promptRounds: 1,
   lock: { jobs: 100, due: 10, everyMs: 150, compare: false },
   largeLock: { jobs: 10_000, due: 2, everyMs: 2000, compare: true },
   homes: { homes: 100, jobsPerHome: 100, starts: 1, settleMs: 1000, idleMs: 1500 },
@@ -190,6 +193,18 @@ async function measure(folder: string, options: Options): Promise<void> {
       idleTable(`${what}, nothing due`, result, [
         "The peers have the jobs in one file and know no homes. Aim: 90 MiB, 0.1 % of a core, 2 wake-ups a second.",
         ...without,
+      ]),
+    );
+  }
+
+  if (options.parts.includes("prompt")) {
+    const python = join(repository, ".cache/venvs/hermes-0.22/bin/python");
+    const found = existsSync(python);
+    const results = found ? await measurePromptStart(own("prompt"), options.program, python, plan.promptRounds) : [];
+    show(
+      promptStartTable(results, [
+        ...(found ? [] : ["Not measured: there is no Hermes in .cache/venvs, run npm run test:hermes first."]),
+        "Hermes 0.22 and a model of our own on this machine. Aim: 0.3 s with a worker that waited, 1.9 s without, 1.2 s for the last of eight.",
       ]),
     );
   }

@@ -1,6 +1,7 @@
 import type { LatenessResult } from "./lateness.ts";
 import type { ManyHomesResult } from "./many-homes.ts";
 import type { ProgramStart } from "./program-start.ts";
+import type { PromptStart } from "./prompt-start.ts";
 import { percentile, type Ratio, ratioByRound, summarize } from "./statistics.ts";
 import { formatNumber, type Table } from "./table.ts";
 import type { TickLockResult } from "./tick-lock.ts";
@@ -132,6 +133,18 @@ export function programStartTable(results: readonly ProgramStart[], notes: reado
       const ratio =
         floor === undefined || result === floor ? "" : formatRatio(ratioByRound(result.rounds, floor.rounds, 0.5));
       return [result.command, ...[p50, p99, max].map(formatNumber), String(count), ratio];
+    }),
+    notes,
+  };
+}
+
+export function promptStartTable(results: readonly PromptStart[], notes: readonly string[]): Table {
+  return {
+    title: "Prompt jobs: from the opened gate to the first byte at the model",
+    columns: ["s", "p50", "max", "runs"],
+    rows: results.map(({ way, seconds }) => {
+      const { p50, max } = summarize(seconds);
+      return [way, formatNumber(p50), formatNumber(max), String(seconds.length)];
     }),
     notes,
   };
