@@ -250,7 +250,7 @@ test("readMarkedProcesses() tells whose bash it is that was started before it wa
 function outputsOf(home: SupervisedHome, jobId: string): readonly string[] {
   return home
     .runs()
-    .filter((run) => run.job_id === jobId && run.state === "completed")
+    .filter((run) => run.job_id === jobId && run.ended_at !== null)
     .map((run) => readFileSync(join(home.state, "runs", run.id, "output.log"), "utf8"));
 }
 
