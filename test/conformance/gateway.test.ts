@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { createLocks } from "../../src/system/flock.ts";
 import type { HeldLock } from "../../src/system/lock.ts";
-import { startGateway } from "./gateway.ts";
+import { patienceMs, startGateway } from "./gateway.ts";
 import {
   addProfile,
   copyHome,
@@ -43,6 +43,10 @@ interface GatewayStatus {
 /** A minute ago, in the zone of the test homes. */
 function justDue(): string {
   return `${new Date(Date.now() - 60_000 + 330 * 60_000).toISOString().slice(0, 19)}+05:30`;
+}
+
+function eventually(what: string, fact: () => boolean): Promise<void> {
+  return until(what, fact, patienceMs);
 }
 
 async function makeDue(home: Home): Promise<void> {
@@ -112,7 +116,7 @@ describe.each(Object.values(releases))("$name", (release) => {
     expect(held.homes).toEqual([expect.objectContaining({ home: "default", attached: true, ticks: "supervisor" })]);
 
     daemon.release();
-    await until("the gateway to take over", () => runsOf(home) === 1);
+    await eventually("the gateway to take over", () => runsOf(home) === 1);
     const released = await readJson<GatewayStatus>(home, "gateway", "status");
     expect(released.homes).toEqual([expect.objectContaining({ ticks: "gateway" })]);
 
@@ -129,7 +133,7 @@ describe.each(Object.values(releases))("$name", (release) => {
     await gateway.twoTicks();
     expect(runsOf(home)).toBe(1);
     run.release();
-    await until("the gateway to run the job again", () => runsOf(home) === 2);
+    await eventually("the gateway to run the job again", () => runsOf(home) === 2);
 
     // Detached while it runs: nothing holds it back any more.
     daemon = holdAsDaemon(home);
@@ -137,7 +141,7 @@ describe.each(Object.values(releases))("$name", (release) => {
     await gateway.twoTicks();
     expect(runsOf(home)).toBe(2);
     expect((await supervisor(home, "gateway", "detach", "--yes")).code).toBe(0);
-    await until("the detached gateway to run the job", () => runsOf(home) === 3);
+    await eventually("the detached gateway to run the job", () => runsOf(home) === 3);
     daemon.release();
     await gateway.stop();
     expect(readFileSync(`${home.path}/config.yaml`)).toEqual(readFileSync(`${base.path}/config.yaml`));
@@ -163,7 +167,7 @@ describe.each(Object.values(releases))("$name", (release) => {
     put("silent.json", JSON.stringify({ job: { ...job, deliver: "local" }, content: "hello", home: "default" }));
     const gateway = await startGateway(home);
     const answers = ["broken.done", "left.done", "other.json", "own.done", "silent.done"];
-    await until("all answers", () => readdirSync(outbox).sort().join() === answers.join());
+    await eventually("all answers", () => readdirSync(outbox).sort().join() === answers.join());
     const read = (name: string): unknown => JSON.parse(readFileSync(`${outbox}/${name}.done`, "utf8"));
     expect(["broken", "left", "own", "silent"].map(read)).toEqual([
       { error: "ValueError: the message is no JSON object", unknown: false },
@@ -216,15 +220,18 @@ describe.each(Object.values(releases))("$name", (release) => {
     ];
     const first = play();
     const firstEnded = finish(first);
-    await until("the messages to be sent", () => sent().length === wanted.length && existsSync(`${outbox}/a.done`));
-    if (release.name !== "0.19") await until("the second profile's answer", () => existsSync(`${outbox}/c.done`));
+    await eventually(
+      "the messages to be sent",
+      () => sent().length === wanted.length && existsSync(`${outbox}/a.done`),
+    );
+    if (release.name !== "0.19") await eventually("the second profile's answer", () => existsSync(`${outbox}/c.done`));
     expect([...sent()].sort((x, y) => (x.text < y.text ? -1 : 1))).toEqual(wanted);
     expect(read("a")).toEqual({ error: null, unknown: false });
     expect(existsSync(`${outbox}/b.sending`)).toBe(true);
     first.kill("SIGKILL");
     await firstEnded;
     play();
-    await until("the message to be given up", () => existsSync(`${outbox}/b.done`));
+    await eventually("the message to be given up", () => existsSync(`${outbox}/b.done`));
     expect(read("b")).toEqual({
       error: "The gateway ended while it sent this: it may have arrived or not",
       unknown: true,
@@ -253,7 +260,7 @@ describe.each(Object.values(releases))("$name", (release) => {
     expect([runsOf(home), runsOf(second)]).toEqual([0, 0]);
     daemon.release();
     const both = servesBoth ? 1 : 0;
-    await until("the jobs of the homes that it serves", () => runsOf(home) + runsOf(second) === 1 + both);
+    await eventually("the jobs of the homes that it serves", () => runsOf(home) + runsOf(second) === 1 + both);
     expect([runsOf(home), runsOf(second)]).toEqual([1, both]);
     await gateway.stop();
   });
@@ -268,7 +275,7 @@ describe.each(Object.values(releases))("$name", (release) => {
     writeFileSync(`${home.path}/plugins/hermes-supervisor/${file}`, text);
     const daemon = holdAsDaemon(home);
     const gateway = await startGateway(home);
-    await until("the job to run", () => runsOf(home) === 1);
+    await eventually("the job to run", () => runsOf(home) === 1);
     daemon.release();
     await gateway.stop();
   });

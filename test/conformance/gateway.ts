@@ -20,6 +20,9 @@ const networkPrefix = ((): readonly string[] => {
   }
 })();
 
+/** 0.22 takes five seconds to start, and many times that on a machine that is busy with other tests. */
+export const patienceMs = 120_000;
+
 export async function startGateway(home: Home, tickSeconds = 0.5): Promise<Gateway> {
   const command = [...networkPrefix, home.python, "-m", "hermes_cli.main", "gateway", "run"];
   const child = start(command[0] ?? "", command.slice(1), {
@@ -37,10 +40,14 @@ export async function startGateway(home: Home, tickSeconds = 0.5): Promise<Gatew
     return existsSync(path) ? readFileSync(path, "utf8") : "";
   };
   const beat = async (of: Home, before: string): Promise<void> =>
-    await until("the gateway's ticker to go round", () => {
-      if (early !== null) throw new Error(`Cannot run the gateway: it ended with ${early.code}: ${early.stderr}`);
-      return heartbeat(of) !== before;
-    });
+    await until(
+      "the gateway's ticker to go round",
+      () => {
+        if (early !== null) throw new Error(`Cannot run the gateway: it ended with ${early.code}: ${early.stderr}`);
+        return heartbeat(of) !== before;
+      },
+      patienceMs,
+    );
   await beat(home, heartbeat(home));
   return {
     async twoTicks(of = home) {
