@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import importlib
 import importlib.metadata
+import importlib.util
 import inspect
 import json
 import os
@@ -104,6 +106,14 @@ def distribution() -> tuple[str, str]:
             if "hermes" in name.lower():
                 return name, str(one.version)
     return "hermes-agent", str(find("hermes_cli", "__version__") or "unknown")
+
+
+def enter_checkout() -> None:
+    """Brings in an installation from source, which its interpreter does not know: by its own bootstrap, as its launcher does."""
+    root = os.environ.get("HERMES_PYTHON_SRC_ROOT")
+    if root and importlib.util.find_spec("hermes_constants") is None:
+        sys.path.insert(0, root)
+        importlib.import_module("hermes_bootstrap")
 
 
 def setting(section: str, key: str, default: Any) -> Any:
@@ -695,6 +705,7 @@ def main(arguments: Sequence[str]) -> int:
     # Python puts the folder of this file first, where its neighbours could be taken for modules of Hermes.
     own = os.path.abspath(__file__)
     sys.path[:] = [entry for entry in sys.path if entry != os.path.dirname(own)]
+    enter_checkout()
     if len(arguments) == 3 and arguments[0] == "ask":
         question = json.loads(Path(arguments[1]).read_bytes())
         write_whole(Path(arguments[2]), answer_question(question))

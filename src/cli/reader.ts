@@ -16,6 +16,7 @@ import { diskShortage } from "../homes/disk-room.ts";
 import { type EnvFile, parseEnvFile } from "../homes/env-file.ts";
 import { snapshotEnvironment } from "../homes/environment.ts";
 import {
+  candidateKey,
   type HermesPlaces,
   hermesCandidates,
   hermesIdentity,
@@ -262,10 +263,10 @@ function keptHermes(
   const records = parseHermesNote(note);
   if (records.size === 0) return null;
   const workerPath = join(packageRoot(), "worker/hermes_worker.py");
-  for (const python of hermesCandidates(system, places)) {
-    const record = records.get(python);
+  for (const candidate of hermesCandidates(system, places)) {
+    const record = records.get(candidateKey(candidate));
     if (record === undefined) continue;
-    const identity = hermesIdentity(system, python, workerPath, userHome, record.files);
+    const identity = hermesIdentity(system, candidate, workerPath, userHome, record.files);
     if (identity === record.hermes.identity) return record.hermes;
   }
   return null;

@@ -1,6 +1,9 @@
-import type { AskHermes } from "../child/ask-hermes.ts";
+import type { AskHermes, HermesAnswer } from "../child/ask-hermes.ts";
 import {
+  candidateKey,
+  checkoutVariable,
   formatHermesNote,
+  type HermesCandidate,
   type HermesPlaces,
   type HermesRecord,
   hermesCandidates,
@@ -49,6 +52,7 @@ export interface HermesFinderParts {
   readonly ledger: Pick<RunLedger, "note" | "setNote">;
   readonly ask: AskHermes;
   readonly workerPath: string;
+  readonly rootHome: string;
   /** The daemon's own. */
   readonly variables: Readonly<Record<string, string | undefined>>;
   /** What `look` answers may be different now. */
@@ -89,74 +93,85 @@ export function createHermesFinder(parts: HermesFinderParts): HermesFinder {
     return records;
   }
 
-  function identityOf(python: string, files: readonly string[]): string {
-    return hermesIdentity(system, python, parts.workerPath, userHome, files);
+  function identityOf(candidate: HermesCandidate, files: readonly string[]): string {
+    return hermesIdentity(system, candidate, parts.workerPath, userHome, files);
   }
 
   function find(places: HermesPlaces): HermesLook {
     const faults: string[] = [];
     const candidates = hermesCandidates(system, places);
-    for (const python of candidates) {
+    for (const candidate of candidates) {
       // Only one that is named is not known to be there.
-      if (!isThere(python)) continue;
-      const record = answered().get(python);
-      if (record !== undefined && record.hermes.identity === identityOf(python, record.files))
+      if (kindOf(candidate.python) !== "file") continue;
+      const key = candidateKey(candidate);
+      const record = answered().get(key);
+      if (record !== undefined && record.hermes.identity === identityOf(candidate, record.files))
         return { hermes: record.hermes, isFinding: false, fault: null };
-      const failure = failures.get(python);
+      const failure = failures.get(key);
       const isStale = failure === undefined || system.clock.monotonicMs() - failure.atMonotonicMs >= retryMs;
-      if (!isStale && failure.identity === identityOf(python, [])) {
+      if (!isStale && failure.identity === identityOf(candidate, [])) {
         faults.push(failure.error);
         continue;
       }
-      ask(python);
+      ask(candidate, key);
       return { hermes: null, isFinding: true, fault: null };
     }
     return { hermes: null, isFinding: false, fault: faultOf(places, candidates, faults) };
   }
 
-  function isThere(python: string): boolean {
+  function kindOf(path: string): string | null {
     try {
-      return system.files.stat(python)?.kind === "file";
+      return system.files.stat(path)?.kind ?? null;
     } catch {
       // Behind a folder that we may not enter, it is of no use either.
-      return false;
+      return null;
     }
   }
 
-  function ask(python: string): void {
-    if (asking.has(python) || halting.signal.aborted) return;
-    asking.add(python);
+  /** An installation from source has its packages recorded in its own home, and would fetch them anew for an empty one. */
+  function environmentOf({ checkout }: HermesCandidate): Readonly<Record<string, string>> {
+    if (checkout === null) return environment;
+    const above = checkout.slice(0, checkout.lastIndexOf("/"));
+    const home = kindOf(`${above}/installs`) === "folder" ? above : parts.rootHome;
+    return { ...environment, HERMES_HOME: home, [checkoutVariable]: checkout };
+  }
+
+  function ask(candidate: HermesCandidate, key: string): void {
+    if (asking.has(key) || halting.signal.aborted) return;
+    asking.add(key);
     queue = queue.then(async () => {
       if (halting.signal.aborted) return;
-      const before = identityOf(python, []);
+      const before = identityOf(candidate, []);
       const said = await parts.ask({
-        python,
+        python: candidate.python,
         question: { ask: "probe" },
-        environment,
+        environment: environmentOf(candidate),
         timeoutMs: probeTimeoutMs,
         signal: halting.signal,
       });
-      asking.delete(python);
+      asking.delete(key);
       if (halting.signal.aborted) return;
       // What was changed meanwhile may have been half old and half new when it answered: it is asked once more.
-      if (identityOf(python, []) === before) takeAnswer(python, before, said);
+      if (identityOf(candidate, []) === before) takeAnswer(candidate, key, before, said);
       known.clear();
       parts.changed();
     });
   }
 
-  function takeAnswer(python: string, identity: string, said: Awaited<ReturnType<AskHermes>>): void {
-    const first = said.ok ? parseProbe(python, identity, said.answer) : null;
+  function takeAnswer(candidate: HermesCandidate, key: string, identity: string, said: HermesAnswer): void {
+    const first = said.ok ? parseProbe(candidate, identity, said.answer) : null;
     if (!said.ok || first === null) {
-      const error = said.ok ? `Cannot ask Hermes "probe" with "${python}": its answer names no version` : said.error;
-      answered().delete(python);
-      failures.set(python, { identity, error, atMonotonicMs: system.clock.monotonicMs() });
+      const error = said.ok
+        ? `Cannot ask Hermes "probe" with "${candidate.python}": its answer names no version`
+        : said.error;
+      answered().delete(key);
+      failures.set(key, { identity, error, atMonotonicMs: system.clock.monotonicMs() });
       return;
     }
-    failures.delete(python);
-    answered().delete(python);
+    failures.delete(key);
+    answered().delete(key);
     const { hermes, files } = first;
-    answered().set(python, { hermes: { ...hermes, identity: identityOf(python, files) }, files });
+    answered().set(key, { hermes: { ...hermes, identity: identityOf(candidate, files) }, files });
     for (const [old] of answered()) if (answered().size > recordsMax) answered().delete(old);
     try {
       ledger.setNote(hermesNote, formatHermesNote(answered().values()));
@@ -229,11 +244,11 @@ function isSame(a: HermesLook, b: HermesLook): boolean {
   return a.hermes?.identity === b.hermes?.identity && a.isFinding === b.isFinding;
 }
 
-function faultOf(places: HermesPlaces, candidates: readonly string[], faults: readonly string[]): string {
+function faultOf(places: HermesPlaces, candidates: readonly HermesCandidate[], faults: readonly string[]): string {
   if (places.named !== null)
     return (
       faults[0] ??
-      `Cannot use "${candidates[0]}": there is no such file, expected the interpreter that Hermes is installed in`
+      `Cannot use "${candidates[0]?.python}": there is no such file, expected the interpreter that Hermes is installed in`
     );
   const none =
     "No installed Hermes was found: put hermes on PATH, or set hermes.python in the supervisor's config.yaml";

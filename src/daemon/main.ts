@@ -135,6 +135,7 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
     ledger,
     ask: parts.askHermes,
     workerPath,
+    rootHome,
     variables: options.environment,
     changed: () => hermesChanged(),
   });

@@ -5,6 +5,8 @@ import { findOnPath } from "./find-on-path.ts";
 export interface InstalledHermes {
   /** The interpreter that it is installed in. */
   readonly python: string;
+  /** The folder of its code where that interpreter does not know it: an installation from source. */
+  readonly checkout: string | null;
   readonly version: string;
   /** The name of the package that it was installed from. */
   readonly release: string;
@@ -15,6 +17,12 @@ export interface InstalledHermes {
   /** Differs when anything of its installation, its interpreter or our worker was changed. */
   readonly identity: string;
 }
+
+/** An interpreter that Hermes may be installed in. */
+export type HermesCandidate = Pick<InstalledHermes, "python" | "checkout">;
+
+/** The variable that tells our worker, and Hermes, where the code of an installation from source is. */
+export const checkoutVariable = "HERMES_PYTHON_SRC_ROOT";
 
 /** Where the Hermes of a home may be. Homes with equal places have the same Hermes. */
 export interface HermesPlaces {
@@ -43,18 +51,21 @@ type Reading = Pick<Files, "stat" | "list" | "readPart" | "realPath">;
 type ReadingSystem = { readonly files: Reading };
 
 /** Interpreters that Hermes may be installed in, the likeliest first. None of them has been tried. */
-export function hermesCandidates(system: ReadingSystem, places: HermesPlaces): readonly string[] {
+export function hermesCandidates(system: ReadingSystem, places: HermesPlaces): readonly HermesCandidate[] {
   const { path, userHome } = places;
-  if (places.named !== null) return [namedInterpreter(system, places.named, places)];
-  const found = new Set<string>();
-  const add = (python: string | null): void => {
-    if (python !== null && found.size < candidatesMax && isProgram(system, python)) found.add(python);
+  if (places.named !== null) return [{ python: namedInterpreter(system, places.named, places), checkout: null }];
+  const found = new Map<string, HermesCandidate>();
+  const addFound = (candidate: HermesCandidate | null): void => {
+    if (candidate === null || found.size >= candidatesMax || !isProgram(system, candidate.python)) return;
+    const key = candidateKey(candidate);
+    if (!found.has(key)) found.set(key, candidate);
   };
+  const add = (python: string | null): void => addFound(python === null ? null : { python, checkout: null });
   for (const name of commands) {
     for (const folder of path.split(":")) {
       const command = findOnPath(system, folder, name);
       if (command === null) continue;
-      add(interpreterOf(system, command, places));
+      addFound(interpreterOf(system, command, places));
       add(besideTarget(system, command));
     }
   }
@@ -83,10 +94,15 @@ export function hermesCandidates(system: ReadingSystem, places: HermesPlaces): r
   for (const folder of binFolders) {
     for (const name of commands) {
       const command = findOnPath(system, folder, name);
-      if (command !== null) add(interpreterOf(system, command, places));
+      if (command !== null) addFound(interpreterOf(system, command, places));
     }
   }
-  return [...found];
+  return [...found.values()];
+}
+
+/** Tells one candidate from another. */
+export function candidateKey({ python, checkout }: HermesCandidate): string {
+  return checkout === null ? python : `${python} ${checkout}`;
 }
 
 /** The Python of `.py` scripts: that of Hermes, or the one that is named to be it, else `python3` of the path. */
@@ -97,7 +113,7 @@ export function scriptPython(
   isFinding: boolean,
 ): string | null {
   if (hermes !== null) return hermes.python;
-  const likely = places.named !== null || isFinding ? hermesCandidates(system, places)[0] : undefined;
+  const likely = places.named !== null || isFinding ? hermesCandidates(system, places)[0]?.python : undefined;
   return likely ?? findOnPath(system, places.path, "python3");
 }
 
@@ -122,22 +138,34 @@ function besideTarget(system: ReadingSystem, command: string): string | null {
  * The Python that a command starts: that of its `#!`, of the `exec` that pip and uv write where the path is too long for one, or
  * of the command that a wrapper in shell hands over to, as the installer of Hermes writes it.
  */
-function interpreterOf(system: ReadingSystem, command: string, places: HermesPlaces, depth = 0): string | null {
+function interpreterOf(
+  system: ReadingSystem,
+  command: string,
+  places: HermesPlaces,
+  depth = 0,
+): HermesCandidate | null {
   if (depth > wrappersMax) return null;
   const text = headOf(system, command);
   const shebang = /^#!\s*(\S+)[ \t]*(.*)$/mu.exec(text.split("\n", 1)[0] ?? "");
   if (shebang === null) return null;
   const program = shebang[1] ?? "";
-  if (isPythonName(program)) return program;
+  if (isPythonName(program)) return { python: program, checkout: null };
   const words = (shebang[2] ?? "").split(/\s+/u).filter((word) => word !== "" && !/^-|=/u.test(word));
   if (program.endsWith("/env") && isPythonName(words[0] ?? "")) return onPath(system, words[0] ?? "", places);
   for (const word of execTargets(text, command, places.userHome)) {
-    if (isPythonName(word)) return word.startsWith("/") ? word : onPath(system, word, places);
+    if (isPythonName(word))
+      return word.startsWith("/") ? { python: word, checkout: checkoutOf(text) } : onPath(system, word, places);
     const next = word.startsWith("/") ? word : null;
     const python = next === null || next === command ? null : interpreterOf(system, next, places, depth + 1);
     if (python !== null) return python;
   }
   return null;
+}
+
+/** The code that a launcher of an installation from source puts before its interpreter's own, as the shell's quotes show it. */
+function checkoutOf(text: string): string | null {
+  const path = /sys\.path\.insert\(0, (?:'"'"'|')(\/[^'"]+)(?:'"'"'|')\)/u.exec(text)?.[1];
+  return path ?? null;
 }
 
 /** What the `exec` lines of a shell script start, with the variables that it sets itself put in. The last is the usual one. */
@@ -162,8 +190,9 @@ function execTargets(text: string, command: string, userHome: string | null): re
   return targets;
 }
 
-function onPath(system: ReadingSystem, name: string, { path }: HermesPlaces): string | null {
-  return findOnPath(system, path, name);
+function onPath(system: ReadingSystem, name: string, { path }: HermesPlaces): HermesCandidate | null {
+  const python = findOnPath(system, path, name);
+  return python === null ? null : { python, checkout: null };
 }
 
 function isPythonName(program: string): boolean {
@@ -227,7 +256,7 @@ function packageFolders(system: ReadingSystem, python: string, userHome: string 
  */
 export function hermesIdentity(
   system: ReadingSystem,
-  python: string,
+  { python, checkout }: HermesCandidate,
   workerPath: string,
   userHome: string | null,
   told: readonly string[],
@@ -239,8 +268,8 @@ export function hermesIdentity(
     ),
   );
   // An installation from a checkout: its code changes with every pull, its entry among the packages need not.
-  const checkout = python.split("/").slice(0, -3).join("/");
-  const code = [...packages, checkout].flatMap((folder) => [
+  const source = checkout ?? python.split("/").slice(0, -3).join("/");
+  const code = [...packages, source].flatMap((folder) => [
     `${folder}/cron/scheduler.py`,
     `${folder}/hermes_cli/__init__.py`,
   ]);
@@ -277,13 +306,18 @@ export interface HermesRecord {
 }
 
 /** Reads what the worker answered to `{"ask": "probe"}`; null when it is no such answer. */
-export function parseProbe(python: string, identity: string, answer: unknown): HermesRecord | null {
+export function parseProbe(
+  { python, checkout }: HermesCandidate,
+  identity: string,
+  answer: unknown,
+): HermesRecord | null {
   const { version, release, features, blocked_names: blocked, files } = asRecord(answer);
   if (typeof version !== "string" || version === "") return null;
   const names = texts(blocked);
   return {
     hermes: {
       python,
+      checkout,
       version,
       release: typeof release === "string" ? release : "",
       features: Object.fromEntries(
@@ -296,38 +330,33 @@ export function parseProbe(python: string, identity: string, answer: unknown): H
   };
 }
 
-/** What an earlier daemon or this one wrote down, by interpreter. A note that cannot be read counts as none. */
+/** What an earlier daemon or this one wrote down, by `candidateKey`. What cannot be read of a note counts as nothing. */
 export function parseHermesNote(text: string | null): ReadonlyMap<string, HermesRecord> {
   const records = new Map<string, HermesRecord>();
-  if (text === null) return records;
-  let note: unknown;
+  let note: unknown = null;
   try {
-    note = JSON.parse(text);
+    note = text === null ? null : JSON.parse(text);
   } catch {
     // Of another version of this program: Hermes is asked again.
-    return records;
   }
-  for (const [python, value] of Object.entries(asRecord(note))) {
-    const { identity, ...answer } = asRecord(value);
-    const record = typeof identity === "string" ? parseProbe(python, identity, answer) : null;
-    if (record !== null) records.set(python, record);
+  for (const value of Array.isArray(note) ? note : []) {
+    const { python, checkout, identity, ...answer } = asRecord(value);
+    if (typeof python !== "string" || typeof identity !== "string") continue;
+    const candidate = { python, checkout: typeof checkout === "string" ? checkout : null };
+    const record = parseProbe(candidate, identity, answer);
+    if (record !== null) records.set(candidateKey(candidate), record);
   }
   return records;
 }
 
 export function formatHermesNote(records: Iterable<HermesRecord>): string {
-  const entries = [...records].map(({ hermes, files }) => [
-    hermes.python,
-    {
-      identity: hermes.identity,
-      version: hermes.version,
-      release: hermes.release,
-      features: hermes.features,
-      blocked_names: [...(hermes.blockedNames ?? [])],
+  return JSON.stringify(
+    Array.from(records, ({ hermes: { blockedNames, ...hermes }, files }) => ({
+      ...hermes,
+      blocked_names: [...(blockedNames ?? [])],
       files,
-    },
-  ]);
-  return JSON.stringify(Object.fromEntries(entries));
+    })),
+  );
 }
 
 function asRecord(value: unknown): Readonly<Record<string, unknown>> {

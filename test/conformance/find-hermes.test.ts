@@ -15,13 +15,13 @@ test("one daemon finds each release by the hermes on its home's PATH, with its v
     const profile = home.profile(`on-${release.name.replace(".", "-")}`);
     writeFileSync(join(profile, ".env"), `PATH=${folder}:/usr/bin:/bin\n`);
     const places = { named: null, path: folder, userHome: null, rootHome: home.path, toolFolders: [] };
-    const [python = ""] = hermesCandidates({ files: createFiles() }, places);
-    expect(dirname(python)).toBe(folder);
+    const [candidate = { python: "", checkout: null }] = hermesCandidates({ files: createFiles() }, places);
+    expect(dirname(candidate.python)).toBe(folder);
     // Another version has another record; the same version, installed again, has it written anew.
     const [name, version] = release.requirement.split("==");
     const record = `/site-packages/${name?.replaceAll("-", "_")}-${version}.dist-info/RECORD `;
-    expect(hermesIdentity({ files: createFiles() }, python, "/worker.py", null, [])).toContain(record);
-    expected.set(`on-${release.name.replace(".", "-")}`, { python, version });
+    expect(hermesIdentity({ files: createFiles() }, candidate, "/worker.py", null, [])).toContain(record);
+    expected.set(`on-${release.name.replace(".", "-")}`, { python: candidate.python, version });
   }
   home.start({ PATH: "/usr/bin:/bin" });
   const found = await until(() => {

