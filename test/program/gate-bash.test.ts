@@ -219,12 +219,15 @@ test("the daemon starts bash ahead of the jobs that are due next, and not where 
     scriptJob("aaaaaaaaaaaa", often, "look.sh"),
     scriptJob("cccccccccccc", often, "where.sh", { workdir: "src" }),
   ]);
-  home.start();
+  const daemon = home.start();
   await until(() => outputsOf(home, "aaaaaaaaaaaa").includes("1\n") && outputsOf(home, "cccccccccccc").length > 0);
   // A folder that is not named from the root on would be another one for each process that reads it.
   expect(outputsOf(home, "cccccccccccc")[0]).toBe(`${join(home.path, "scripts")}\n`);
+  daemon.kill("SIGINT");
+  await daemon.exited;
   home.file(".env", "POSIXLY_CORRECT=1\n");
-  home.writeJobs([scriptJob("bbbbbbbbbbbb", 60, "look.sh", { next_run_at: isoIn(3000) })]);
+  home.writeJobs([scriptJob("bbbbbbbbbbbb", 60, "look.sh", { next_run_at: isoIn(4000) })]);
+  home.start();
   await until(() => outputsOf(home, "bbbbbbbbbbbb").length > 0);
   expect(outputsOf(home, "bbbbbbbbbbbb")).toEqual(["0\n"]);
 });
