@@ -339,7 +339,7 @@ def answer(claimed: Path, error: str | None, *, unknown: bool) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.rename(temporary, done)
-    claimed.unlink()
+    claimed.unlink(missing_ok=True)
 
 
 def home_name(home: Path) -> str:

@@ -210,8 +210,6 @@ export interface GatewayProcess {
   readonly pid: number;
   /** Whether it has loaded the plugin. */
   readonly hasPlugin: boolean;
-  /** Whether its Hermes looks at a job's claim before it starts the job; null when that cannot be told. */
-  readonly obeysClaims: boolean | null;
 }
 
 /** The gateway that runs in a home, or null. */
@@ -224,7 +222,7 @@ export function readGatewayProcess(
   const pid = system.locks.holderPid(lockPath);
   if (pid === null) return null;
   const loaded = parseRecord(readOrNull(system.files, join(pathsOf(home).pluginFolder, "loaded.json")));
-  return { pid, hasPlugin: loaded?.["pid"] === pid, obeysClaims: obeysClaims(system.files, pid) };
+  return { pid, hasPlugin: loaded?.["pid"] === pid };
 }
 
 const freshMs = 150_000;
@@ -235,8 +233,11 @@ export function hasHeartbeat(system: Pick<System, "files" | "clock">, home: Atta
   return system.clock.nowMs() - Number.parseFloat(text) * 1000 < freshMs;
 }
 
-/** Looks for what only a Hermes has that knows whose a claim is, in the files that its process was started from. */
-function obeysClaims(files: Files, pid: number): boolean | null {
+/**
+ * Whether the Hermes of a gateway's process looks at a job's claim before it starts the job: by what only such a one has among the
+ * files that it was started from. Null when that cannot be told.
+ */
+export function obeysClaims({ files }: Pick<System, "files">, { pid }: GatewayProcess): boolean | null {
   try {
     const [python = ""] = files.readText(`/proc/${pid}/cmdline`).split("\0");
     const library = join(dirname(python), "..", "lib");

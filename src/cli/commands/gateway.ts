@@ -7,6 +7,7 @@ import {
   type GatewayProcess,
   hasHeartbeat,
   hasOwnGateway,
+  obeysClaims,
   planAttach,
   planDetach,
   readAttachment,
@@ -177,19 +178,19 @@ function readHomes(parts: CommandParts, daemonRuns: boolean): readonly HomeStatu
     }
     if (gateway?.isOwn && attachment.attached && !gateway.hasPlugin) {
       problems.push(`The gateway (process ${gateway.pid}) was started without the plugin: hermes gateway restart`);
-    } else if (gateway !== null && ticks === "both") problems.push(besideUs(gateway));
+    } else if (gateway !== null && ticks === "both") problems.push(besideUs(gateway.pid, obeysClaims(system, gateway)));
     return { home: home.name, path: home.path, attachment, gateway, ticks, problems };
   });
 }
 
 /** What locks and claims cannot do while a gateway ticks beside us. */
-function besideUs({ pid, obeysClaims }: GatewayProcess): string {
+function besideUs(pid: number, seesClaims: boolean | null): string {
   const what = `The gateway (process ${pid}) ticks too`;
   const remedy = "hermes-supervisor gateway attach ends that";
-  if (obeysClaims === true) {
+  if (seesClaims === true) {
     return `${what}. It obeys claims, so nothing runs twice, but what it sees first it runs, in its own process: ${remedy}`;
   }
-  const whose = obeysClaims === null ? "where its Hermes is older than 0.20 it" : "its Hermes";
+  const whose = seesClaims === null ? "where its Hermes is older than 0.20 it" : "its Hermes";
   return `${what}, and ${whose} looks at no claim. Only runs shorter than their interval are protected, a longer one can start twice: ${remedy}`;
 }
 
