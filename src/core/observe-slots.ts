@@ -188,8 +188,13 @@ export function observeSlots(
   const isEdited = cursor.scheduleText !== formatScheduleKey(schedule);
   const edited: SlotDecision = { decision: "move", reason: "edited" };
   const moved: SlotDecision = isEdited ? edited : { decision: "move", reason: "reanchored" };
+  // What waits comes again after an earlier instant that is put back, unless more come before it than can wait.
+  const isBeyond =
+    cursor.pending !== undefined &&
+    next.ms < awaitedMs &&
+    passedInstants(schedule, next.ms, cursor.pending.throughMs, view.zone).restFromMs !== null;
   const isLost = (atMs: number): SlotDecision | null =>
-    isNamedSince(schedule, next.ms, atMs, view.zone) ? null : moved;
+    !isBeyond && isNamedSince(schedule, next.ms, atMs, view.zone) ? null : moved;
   if (awaitedMs > view.nowMs) return settled(isEdited ? closeAwaited(job, cursor, isLost, view) : [], null);
   if (isEdited || schedule.kind === "once") {
     // An instant that the new rule names too is still to be decided, if the rule starts early enough.

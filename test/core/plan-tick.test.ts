@@ -726,6 +726,23 @@ test("planTick() leaves out none of more than a thousand instants since a pause 
   expect(moved).toEqual([0, ...Array.from({ length: 1439 }, (_, place) => 61 + place)].map(minutesMs));
 });
 
+test("planTick() ends what waited behind more than a thousand instants that are put back before it", () => {
+  const minutesMs = (count: number): number => at("10:00:00") + count * 60_000;
+  const job = sampleJob({ schedule: { kind: "cron", expression: "* * * * *" } });
+  const plan = (before: number): readonly string[] => {
+    const waited = cursor({
+      scheduleText: "cron * * * * *",
+      nextAtMs: minutesMs(before),
+      pending: { reason: "drain", throughMs: minutesMs(before + 2), count: 3 },
+    });
+    const cursors = new Map([["a1", waited]]);
+    const { slots } = planTick(tickInput({ jobs: [job], cursors, nowMs: minutesMs(before + 2) + 1, capacity: 0 }));
+    return show(slots.filter((line) => line.decision !== "pending"));
+  };
+  expect(plan(997)).toEqual([]);
+  expect(plan(1200)).toEqual(["06:00:00", "06:01:00", "06:02:00"].map((clock) => `${clock} move reanchored`));
+});
+
 test("planTick() misses the slot of a record that is gone and forgets its cursor", () => {
   const cursors = new Map([
     ["due", cursor()],
