@@ -1,10 +1,12 @@
 import { renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { hermesCandidates, hermesIdentity } from "../../src/homes/find-hermes.ts";
 import type { StatusJson } from "../../src/status/snapshot.ts";
 import { createFiles } from "../../src/system/real-files.ts";
 import { makeSupervisedHome, until } from "../helpers/supervised-home.ts";
+import { finish, start } from "./home.ts";
 import { hermesPython, type Release, releases } from "./releases.ts";
 
 test("one daemon finds each release by the hermes on its home's PATH, with its version", async () => {
@@ -51,4 +53,20 @@ test("a link that is turned to another release is noticed in mid-life", async ()
     }, 120_000);
     expect(release.requirement).toContain(version);
   }
+});
+
+test("an installation from source is found by its launcher, with its packages", async () => {
+  const home = makeSupervisedHome();
+  const python = await hermesPython(releases["0.22"]);
+  const script = fileURLToPath(new URL("source-install.py", import.meta.url));
+  const made = await finish(
+    start(python, [script, join(home.path, "data")], { PATH: "/usr/bin:/bin", HOME: home.path }),
+  );
+  expect(made.stderr).toBe("");
+  home.start({ PATH: `${made.stdout.trim()}:/usr/bin:/bin` });
+  const found = await until(() => {
+    const status: StatusJson = home.ask("status").json;
+    return status.homes[0]?.hermes;
+  }, 120_000);
+  expect(found).toEqual({ python: join(home.path, "data/tools/python/bin/python3"), version: "0.22.2.post1" });
 });
