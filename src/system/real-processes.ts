@@ -60,7 +60,17 @@ export function createProcesses(options: ProcessesOptions = {}): Processes {
     async exitStatus(file, args, environment) {
       // Descriptor 3 is there and empty, as a gate is whose daemon has gone.
       const stdio = ["ignore", "ignore", "ignore", "ignore"];
-      const options = { env: environment, extendEnv: false, timeout: 5000, buffer: false, reject: false, stdio };
+      // With its clean-up, execa would raise a signal again that our own listener has just served.
+      const options = {
+        env: environment,
+        extendEnv: false,
+        detached: true,
+        cleanup: false,
+        timeout: 5000,
+        buffer: false,
+        reject: false,
+        stdio,
+      };
       const result = await execa(file, [...args], options as unknown as Options);
       return result.exitCode ?? null;
     },

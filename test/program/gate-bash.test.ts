@@ -281,3 +281,12 @@ async function waitsAtGate({ child }: Launcher, name = "bash"): Promise<void> {
 function stateOf(pid: string): string {
   return readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.[0] ?? "";
 }
+
+test("exitStatus() listens for no signal of ours, which would then be raised a second time", async () => {
+  const signals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
+  const count = () => signals.map((signal) => process.listenerCount(signal));
+  const before = count();
+  const ended = processes.exitStatus("/bin/sleep", ["0.2"], {});
+  expect(count()).toEqual(before);
+  expect(await ended).toBe(0);
+});
