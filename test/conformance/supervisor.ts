@@ -15,6 +15,8 @@ export interface Daemon {
   drain(): Promise<Ended>;
   /** Leaves open runs to the next daemon (SIGTERM). */
   handOver(): Promise<Ended>;
+  /** Ends it in the midst of whatever it does. */
+  kill(): Promise<Ended>;
 }
 
 /** Starts the daemon and waits until it says that it is ready. */
@@ -40,6 +42,10 @@ export async function startDaemon(home: Home): Promise<Daemon> {
     },
     async handOver() {
       child.kill("SIGTERM");
+      return await ended;
+    },
+    async kill() {
+      child.kill("SIGKILL");
       return await ended;
     },
   };
