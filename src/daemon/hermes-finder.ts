@@ -38,10 +38,10 @@ export interface HermesFinder {
 const lookEveryMs = 1000;
 /** A Hermes that comes before the one in use, say on PATH, is noticed this late. */
 const searchEveryMs = 30_000;
-/** Hermes loads most of itself to tell what it blocks: seconds on a busy machine. */
-const probeTimeoutMs = 60_000;
+/** Hermes loads most of itself to tell what it blocks: half a second, and minutes on a machine that has no room for it. */
+const probeTimeoutMs = 180_000;
 /** The same installation that could not answer is asked again after this long: the machine may have been busy. */
-const retryMs = 300_000;
+const retryMs = 60_000;
 const recordsMax = 20;
 
 /** What a probe gets of the daemon's own variables. It is asked what the installation is, not what a home is. */

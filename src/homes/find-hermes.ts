@@ -53,7 +53,7 @@ type ReadingSystem = { readonly files: Reading };
 /** Interpreters that Hermes may be installed in, the likeliest first. None of them has been tried. */
 export function hermesCandidates(system: ReadingSystem, places: HermesPlaces): readonly HermesCandidate[] {
   const { path, userHome } = places;
-  if (places.named !== null) return [{ python: namedInterpreter(system, places.named, places), checkout: null }];
+  if (places.named !== null) return [namedCandidate(system, places.named, places)];
   const found = new Map<string, HermesCandidate>();
   const addFound = (candidate: HermesCandidate | null): void => {
     if (candidate === null || found.size >= candidatesMax || !isProgram(system, candidate.python)) return;
@@ -117,10 +117,14 @@ export function scriptPython(
   return likely ?? findOnPath(system, places.path, "python3");
 }
 
-function namedInterpreter(system: ReadingSystem, name: string, { path, userHome }: HermesPlaces): string {
+/** A person may name the interpreter, the folder of its virtual environment, or the command that starts Hermes with it. */
+function namedCandidate(system: ReadingSystem, name: string, places: HermesPlaces): HermesCandidate {
+  const { path, userHome } = places;
   const expanded = name.startsWith("~/") && userHome !== null ? `${userHome}${name.slice(1)}` : name;
-  if (!expanded.includes("/")) return findOnPath(system, path, expanded) ?? expanded;
-  return kindOf(system, expanded) === "folder" ? `${expanded.replace(/\/+$/u, "")}/bin/python` : expanded;
+  const file = expanded.includes("/") ? expanded : (findOnPath(system, path, expanded) ?? expanded);
+  if (kindOf(system, file) === "folder") return { python: `${file.replace(/\/+$/u, "")}/bin/python`, checkout: null };
+  const started = isPythonName(file) ? null : interpreterOf(system, file, places);
+  return started ?? { python: file, checkout: null };
 }
 
 /** The interpreter beside the file that a command is a link to, for commands that are no script. */

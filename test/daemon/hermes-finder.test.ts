@@ -218,18 +218,18 @@ test("look() takes a Hermes that came before the one in use, half a minute later
   expect(version(await settle(host, finder, onPath))).toBe("0.22.2");
 });
 
-test("look() asks what could not answer again when it was changed, and after five minutes", async () => {
+test("look() asks what could not answer again when it was changed, and after a minute", async () => {
   const host = createHost();
   const finder = host.finder();
   host.answers.clear();
   await settle(host, finder, named);
-  host.clock.pass(200_000);
+  host.clock.pass(50_000);
   await settle(host, finder, named);
   expect(host.asked).toHaveLength(1);
   host.files.plant(first, "mended", 0o755);
   await settle(host, finder, named);
   expect(host.asked).toHaveLength(2);
-  host.clock.pass(300_000);
+  host.clock.pass(60_000);
   host.answers.set(first, { version: "0.22.2" });
   expect(version(await settle(host, finder, named))).toBe("0.22.2");
   expect(host.asked).toHaveLength(3);

@@ -156,12 +156,16 @@ test.each([
   ["~/v/bin/python", "/home/ada/v/bin/python"],
   ["python3", "/usr/bin/python3"],
   ["/srv/v", "/srv/v/bin/python"],
+  ["/usr/bin/hermes", "/srv/v/bin/python"],
+  ["hermes", "/srv/v/bin/python"],
+  ["/usr/bin/not-hermes", "/usr/bin/not-hermes"],
   ["/srv/gone/python", "/srv/gone/python"],
 ])("hermesCandidates() takes the named interpreter %s and no other", (named, python) => {
   const files = hostWith({
     "/usr/bin/hermes": "#!/srv/v/bin/python\n",
     "/srv/v/bin/python": elf,
     "/usr/bin/python3": elf,
+    "/usr/bin/not-hermes": elf,
   });
   expect(pythons(files, places({ named }))).toEqual([python]);
 });
