@@ -40,6 +40,8 @@ const lookEveryMs = 1000;
 const searchEveryMs = 30_000;
 /** Hermes loads most of itself to tell what it blocks: half a second, and minutes on a machine that has no room for it. */
 const probeTimeoutMs = 180_000;
+/** The next one is asked after this long, also when the one before has not answered. */
+const turnMsMax = 5000;
 /** The same installation that could not answer is asked again after this long: the machine may have been busy. */
 const retryMs = 60_000;
 const recordsMax = 20;
@@ -85,8 +87,9 @@ export function createHermesFinder(parts: HermesFinderParts): HermesFinder {
   const known = new Map<string, Known>();
   /** By places, the last thing that the log was told. */
   const said = new Map<string, { readonly hermes: InstalledHermes | null; readonly fault: string | null }>();
-  // One at a time: each takes a core for a second or two, and the runs want them.
-  let queue: Promise<void> = Promise.resolve();
+  const open = new Set<Promise<void>>();
+  // One after the other: each takes a core for a moment, and the runs want them.
+  let turn: Promise<void> = Promise.resolve();
 
   function answered(): Map<string, HermesRecord> {
     records ??= new Map(parseHermesNote(ledger.note(hermesNote)));
@@ -139,7 +142,7 @@ export function createHermesFinder(parts: HermesFinderParts): HermesFinder {
   function ask(candidate: HermesCandidate, key: string): void {
     if (asking.has(key) || halting.signal.aborted) return;
     asking.add(key);
-    queue = queue.then(async () => {
+    const done = turn.then(async () => {
       if (halting.signal.aborted) return;
       const before = identityOf(candidate, []);
       const said = await parts.ask({
@@ -155,6 +158,20 @@ export function createHermesFinder(parts: HermesFinderParts): HermesFinder {
       if (identityOf(candidate, []) === before) takeAnswer(candidate, key, before, said);
       known.clear();
       parts.changed();
+    });
+    open.add(done);
+    void done.then(() => open.delete(done));
+    turn = turn.then(() => endedOrSlow(done));
+  }
+
+  /** One that hangs must not keep the others from being asked. */
+  function endedOrSlow(done: Promise<void>): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = system.clock.after(turnMsMax, resolve);
+      void done.then(() => {
+        timer.cancel();
+        resolve();
+      });
     });
   }
 
@@ -231,10 +248,7 @@ export function createHermesFinder(parts: HermesFinderParts): HermesFinder {
     },
     async settled() {
       // An answer may have another candidate asked.
-      for (let last: Promise<void> | null = null; last !== queue; ) {
-        last = queue;
-        await last;
-      }
+      while (open.size > 0) await Promise.all(open);
     },
     halt: () => halting.abort(),
   };

@@ -15,6 +15,8 @@ interface Host {
   readonly asked: HermesQuestion[];
   readonly said: string[];
   changes: number;
+  /** Whoever is asked now never answers. */
+  hangs: boolean;
   /** Called while a question is open. */
   during: () => void;
   finder(): HermesFinder;
@@ -48,6 +50,7 @@ function createHost(): Host {
     asked: [],
     said: [],
     changes: 0,
+    hangs: false,
     during: () => undefined,
     finder: () =>
       createHermesFinder({
@@ -60,6 +63,7 @@ function createHost(): Host {
           host.asked.push(question);
           await Promise.resolve();
           host.during();
+          if (host.hangs) await new Promise<never>(() => undefined);
           const answer = host.answers.get(question.python);
           return answer === undefined ? { ok: false, error: "No module named cron" } : { ok: true, answer };
         },
@@ -278,6 +282,23 @@ test("look() passes over a note that cannot be read", async () => {
   const host = createHost();
   host.notes.set("hermes", "{");
   expect(version(await settle(host, host.finder(), named))).toBe("0.22.2");
+});
+
+test("look() has others asked although one hangs", async () => {
+  const host = createHost();
+  const finder = host.finder();
+  host.answers.set(second, { version: "0.19.0" });
+  host.hangs = true;
+  finder.look(named);
+  const other = { ...named, named: second };
+  finder.look(other);
+  for (let turns = 0; turns < 20; turns++) await Promise.resolve();
+  expect(host.asked).toHaveLength(1);
+  host.hangs = false;
+  host.clock.fireNext();
+  for (let turns = 0; turns < 20; turns++) await Promise.resolve();
+  expect(version(finder.look(other))).toBe("0.19.0");
+  expect(finder.look(named).isFinding).toBe(true);
 });
 
 test("halt() ends the question that is open and asks no more", async () => {
