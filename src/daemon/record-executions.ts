@@ -272,13 +272,14 @@ export function createExecutionsMirror(
   return {
     meet() {
       const fresh = [...homes().values()].filter((home) => home.state.kind !== "unsupported" && !states.has(home));
-      if (fresh.length === 0) return;
+      const files = fresh.flatMap((home) => {
+        stateOf(home);
+        const identity = home.executions.identity();
+        return identity === null ? [] : [{ home, identity }];
+      });
+      if (files.length === 0) return;
       ledger.transaction(() => {
-        for (const home of fresh) {
-          stateOf(home);
-          const identity = home.executions.identity();
-          if (identity !== null) coverage(home, identity);
-        }
+        for (const { home, identity } of files) coverage(home, identity);
       });
     },
     record() {
