@@ -277,6 +277,25 @@ two      not attached  none${" ".repeat(`${process.pid}`.length + 6)}supervisor
   gateway?.release();
 });
 
+test("status tells of each home's own gateway whether it runs the jobs", async () => {
+  const home = createHome();
+  const locks = createLocks();
+  const note = async (): Promise<string | undefined> =>
+    (await home.run("status")).out.split("\n").find((line) => line.startsWith("default: "));
+  expect(await note()).toBeUndefined();
+  const gateway = locks.tryLock(join(home.root, "gateway.lock"));
+  expect(await note()).toBe(`default: its gateway (process ${process.pid}) runs the jobs`);
+  mkdirSync(home.state, { recursive: true });
+  const daemon = locks.tryLock(join(home.state, "daemon.lock"));
+  expect(await note()).toBe(
+    `default: its gateway (process ${process.pid}) ticks too, see hermes-supervisor gateway status`,
+  );
+  home.write("plugins/hermes-supervisor/loaded.json", JSON.stringify({ pid: process.pid }));
+  expect(await note()).toBe(`default: its gateway (process ${process.pid}) stands by`);
+  daemon?.release();
+  gateway?.release();
+});
+
 test("gateway status says what is not as it should be", async () => {
   const home = createHome();
   await home.run("gateway", "attach", "--yes");

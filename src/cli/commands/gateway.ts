@@ -183,6 +183,27 @@ function readHomes(parts: CommandParts, daemonRuns: boolean): readonly HomeStatu
   });
 }
 
+interface TickerNote {
+  readonly text: string;
+  readonly isFine: boolean;
+}
+
+/** For `status`, of each home with a gateway of its own: who of the two runs its jobs. */
+export function tickerNotes(
+  { system }: CommandParts,
+  homes: readonly ChosenHome[],
+  daemonRuns: boolean,
+): readonly TickerNote[] {
+  return homes.flatMap((home): readonly TickerNote[] => {
+    const gateway = readGatewayProcess(system, home);
+    if (gateway === null) return [];
+    const whose = `${printable(home.name)}: its gateway (process ${gateway.pid})`;
+    if (!daemonRuns) return [{ text: `${whose} runs the jobs`, isFine: true }];
+    if (gateway.hasPlugin) return [{ text: `${whose} stands by`, isFine: true }];
+    return [{ text: `${whose} ticks too, see hermes-supervisor gateway status`, isFine: false }];
+  });
+}
+
 /** What locks and claims cannot do while a gateway ticks beside us. */
 function besideUs(pid: number, seesClaims: boolean | null): string {
   const what = `The gateway (process ${pid}) ticks too`;

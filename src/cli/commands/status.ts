@@ -14,6 +14,7 @@ import {
   printable,
 } from "../print.ts";
 import { createReader, type Reader } from "../reader.ts";
+import { tickerNotes } from "./gateway.ts";
 
 /** From the daemon where one answers, since it knows more than the files; else from the files. */
 export async function readStatus(parts: CommandParts, reader: Reader): Promise<StatusJson> {
@@ -41,6 +42,11 @@ function formatStatus(parts: CommandParts, reader: Reader, snapshot: StatusJson)
   const blocks = [daemonText(parts, reader, snapshot, nowMs)];
   if (snapshot.homes.length === 0) blocks.push(`No Hermes home at ${printable(parts.rootHome)}\n`);
   else blocks.push(homesText(parts, reader, snapshot, nowMs));
+  const tickers = tickerNotes(parts, snapshot.homes, snapshot.daemon.running);
+  if (tickers.length > 0) {
+    const lines = tickers.map(({ text, isFine }) => `${isFine ? text : paint(terminal, "yellow", text)}\n`);
+    blocks.push(lines.join(""));
+  }
   const waits = snapshot.homes.filter((home) => home.waiting > 0).map((home) => waitText(home, snapshot));
   if (waits.length > 0) blocks.push(waits.map((line) => `${paint(terminal, "yellow", line)}\n`).join(""));
   if (snapshot.open_runs.length > 0) {
