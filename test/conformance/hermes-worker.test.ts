@@ -1,11 +1,12 @@
 import { execFile } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { createHome, type Home, removeHome, until } from "./home.ts";
 import { hermesPython, type Release, releases } from "./releases.ts";
-import { type StubModel, startStubModel, stubConfig } from "./stub-model.ts";
+import { type ModelRequest, type StubModel, startStubModel, stubConfig } from "./stub-model.ts";
 import { ask, promptJob, startWorker, stopWorkers, type WorkerEnd } from "./worker.ts";
 
 const folder = fileURLToPath(new URL(".", import.meta.url));
@@ -61,11 +62,13 @@ const toolText = 'the tool said {"output": "hi", "exit_code": 0, "error": null}'
 
 for (const release of all) {
   test(`${release.name}: a worker's answer says how its run went`, async () => {
-    const home = stubHome(release);
+    const home = stubHome(release, undefined, hooks);
+    writeFileSync(`${home.path}/scripts/hook.sh`, 'cat >/dev/null; echo called >>"$HERMES_HOME/hooked"; echo "{}"\n');
     const cases: readonly (readonly [string, object])[] = [
       ["stub", ok("stub answer")],
       ["stub-tool", ok(toolText)],
       ["stub-silent", quiet("[SILENT]")],
+      ["stub-folder", ok(toolText.replace("hi", `${home.folder}/user`))],
       ["stub-500", failed("RuntimeError: HTTP 500: stub says 500")],
     ];
     for (const [model, expected] of cases) {
@@ -75,6 +78,8 @@ for (const release of all) {
       expect(end.answer?.document).toContain("# Cron Job: probe");
       if (end.answer?.success === false) expect(end.answer.deliver).toMatch(/^⚠️ Cron 'probe' failed: /u);
     }
+    // The user's own hooks hold for jobs as well: two of them ran a command.
+    expect(readFileSync(`${home.path}/hooked`, "utf8")).toBe("called\ncalled\n");
     const keys = new Set(stub.requests.map((request) => request.authorization));
     expect([...keys].filter((key) => key.includes(release.name))).toEqual([`Bearer key-of-${release.name}`]);
     // The store, the ledger and the documents are the daemon's: only Hermes' incidents may have made a ledger.
@@ -158,21 +163,26 @@ for (const release of all) {
   test(`${release.name}: a warm worker sends the request that a cold one sends`, async () => {
     const home = stubHome(release);
     const first = stub.requests.length;
-    const cold = await startWorker(home, promptJob("stub")).ended;
-    const warm = startWorker(home, promptJob("stub"), "warm");
+    const cold = startWorker(home, promptJob("stub"), "cold", told);
+    const coldEnd = await cold.ended;
+    const warm = startWorker(home, promptJob("stub"), "warm", told);
     await untilItWaits(warm.pid);
     expect(existsSync(`${warm.run}/started`)).toBe(false);
+    // What it kept of its warm-up, it would bring into the run: threads, open databases.
+    expect(readdirSync(`/proc/${warm.pid}/task`)).toEqual([String(warm.pid)]);
+    expect(openFiles(warm.pid, home.folder)).toEqual([`${warm.run}/output.log`, `${warm.run}/output.log`]);
     const openedAtMs = performance.now();
     warm.open();
-    const end = await warm.ended;
+    const warmEnd = await warm.ended;
     const [coldRequest, warmRequest] = stub.requests.slice(first);
     expect(stub.requests.length).toBe(first + 2);
-    expect(judged(end)).toEqual(judged(cold));
-    expect(readFileSync(`${warm.run}/started`, "utf8")).toBe("a1b2c3d4e5f6\n");
-    expect(warmRequest?.body).toBe(coldRequest?.body);
+    expect(judged(warmEnd)).toEqual(judged(coldEnd));
+    expect(existsSync(`${warm.run}/started`)).toBe(true);
+    expect(difference(settled(warmRequest), settled(coldRequest))).toBeNull();
     expect(warmRequest?.authorization).toBe(coldRequest?.authorization);
+    expect(environmentAfter(warm.run)).toEqual(environmentAfter(cold.run));
     // Generous: what is to be seen here is that nothing is loaded behind the gate.
-    expect((warmRequest?.atMs ?? 0) - openedAtMs).toBeLessThan(1500);
+    expect((warmRequest?.atMs ?? 0) - openedAtMs).toBeLessThan(5000);
   });
 
   test(`${release.name}: a warm worker whose gate closes leaves nothing`, async () => {
@@ -202,12 +212,15 @@ for (const release of all) {
     const [one, two] = [stubHome(release, "key-one"), stubHome(release, "key-two")];
     const first = stub.requests.length;
     const warm = [startWorker(one, promptJob("stub-tool"), "warm"), startWorker(two, promptJob("stub"), "warm")];
+    for (const worker of warm) await untilItWaits(worker.pid);
+    // Hermes reads its keys anew for each run, and so does a worker that was there before the change.
+    writeFileSync(`${two.path}/.env`, "STUB_API_KEY=key-three\n");
     for (const worker of warm) worker.open();
     const ends = await Promise.all(warm.map((worker) => worker.ended));
     expect(ends.map((end) => end.answer?.final_text)).toEqual([toolText, "stub answer"]);
     const seen = stub.requests.slice(first).map(({ model, authorization }) => `${model} ${authorization}`);
-    expect(seen.sort()).toEqual(["stub Bearer key-two", "stub-tool Bearer key-one", "stub-tool Bearer key-one"]);
-    for (const home of [one, two]) expect(existsSync(`${home.path}/state.db`)).toBe(true);
+    expect(seen.sort()).toEqual(["stub Bearer key-three", "stub-tool Bearer key-one", "stub-tool Bearer key-one"]);
+    expect([sessions(one), sessions(two)]).toEqual([["stub-tool"], ["stub"]]);
   });
 
   test(`${release.name}: a worker answers questions`, async () => {
@@ -272,6 +285,51 @@ const expectedFeatures: Readonly<Record<Release["name"], readonly string[]>> = {
     "unreachable_retry",
   ],
 };
+
+const told = { MISBEHAVES: "tells-its-environment", PYTHONPATH: misbehaving, PYTHONDONTWRITEBYTECODE: "1" };
+const hooks = `hooks_auto_accept: true
+hooks: {pre_tool_call: [{command: 'sh -c "exec sh $HERMES_HOME/scripts/hook.sh"'}]}
+`;
+
+/** What a run has left in its own environment, but for what names the run. */
+function environmentAfter(run: string): unknown {
+  const { HERMES_SESSION_ID: _, ...rest } = JSON.parse(
+    readFileSync(`${run}/environment.json`, "utf8").replaceAll(run, "<run>"),
+  ) as Record<string, string>;
+  return rest;
+}
+
+/** A request without what Hermes says of the machine's Python: it asks four programs, and on a busy machine it gives some up. */
+function settled(request: ModelRequest | undefined): string {
+  return (request?.body ?? "").replace(/Python toolchain: .*?\\n\\n/u, "");
+}
+
+/** Where two texts part, with a little of what follows; null when they are equal. They are too long to be shown whole. */
+function difference(ours: string, theirs: string): object | null {
+  if (ours === theirs) return null;
+  const at = [...ours].findIndex((character, index) => character !== theirs[index]);
+  const from = Math.max(0, (at === -1 ? ours.length : at) - 100);
+  return { ours: ours.slice(from, from + 300), theirs: theirs.slice(from, from + 300) };
+}
+
+/** Where the descriptors of a process lead to below `folder`. */
+function openFiles(pid: number, folder: string): readonly string[] {
+  const links = readdirSync(`/proc/${pid}/fd`).map((name) => readlinkSync(`/proc/${pid}/fd/${name}`));
+  return links.filter((path) => path.startsWith(folder));
+}
+
+/** The models of the sessions that a home's own database holds. */
+function sessions(home: Home): readonly unknown[] {
+  const database = new DatabaseSync(`${home.path}/state.db`, { readOnly: true });
+  try {
+    return database
+      .prepare("SELECT model FROM sessions")
+      .all()
+      .map(({ model }) => model);
+  } finally {
+    database.close();
+  }
+}
 
 function misbehave(home: Home, way: string) {
   return startWorker(home, promptJob("stub"), "cold", {

@@ -105,6 +105,9 @@ async function behave({ model, messages }: Chat): Promise<Reply> {
     case "tool":
       if (results.length === 0) return { kind: "command", command: "echo hi" };
       return { kind: "text", text: `the tool said ${String(results.at(-1)?.content)}` };
+    case "folder":
+      if (results.length === 0) return { kind: "command", command: "pwd" };
+      return { kind: "text", text: `the tool said ${String(results.at(-1)?.content)}` };
     case "sleep":
       if (results.length === 0) return { kind: "command", command: `sleep ${amount}` };
       return { kind: "text", text: "stub answer" };

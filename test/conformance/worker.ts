@@ -28,6 +28,9 @@ export interface Worker {
   kill(signal: NodeJS.Signals): void;
 }
 
+/** What the launcher has read from the gate before it starts a cold worker. */
+const launched = { [runVariables.jobId]: "a1b2c3d4e5f6", [runVariables.attempt]: "1", [runVariables.scheduledAt]: "" };
+
 let runs = 0;
 const live = new Set<ChildProcess>();
 
@@ -66,7 +69,7 @@ export function startWorker(
     env: {
       ...environmentOf(home),
       [runVariables.runFolder]: run,
-      ...(start === "warm" ? { [runVariables.waitsFor]: program } : {}),
+      ...(start === "warm" ? { [runVariables.waitsFor]: program } : launched),
       ...variables,
     },
     stdio: ["ignore", output, output, ...(start === "warm" ? (["pipe"] as const) : [])],
@@ -85,7 +88,8 @@ export function startWorker(
         code,
         signal,
         answer: existsSync(answer) ? (JSON.parse(readFileSync(answer, "utf8")) as Answer) : null,
-        output: readFileSync(`${run}/${runFiles.output}`, "latin1"),
+        // A test that failed may have removed its home already.
+        output: existsSync(run) ? readFileSync(`${run}/${runFiles.output}`, "latin1") : "",
       });
     });
   });
@@ -95,7 +99,9 @@ export function startWorker(
     pid: child.pid ?? 0,
     ended,
     open(order = loaded) {
-      gate?.end(formatGateOrder({ jobId: "a1b2c3d4e5f6", attempt: 1, scheduledAt: "", ...order }, loaded));
+      gate?.end(
+        formatGateOrder({ jobId: launched[runVariables.jobId] ?? "", attempt: 1, scheduledAt: "", ...order }, loaded),
+      );
     },
     abandon() {
       gate?.end();

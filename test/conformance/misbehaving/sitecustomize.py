@@ -1,6 +1,7 @@
 """Makes `run_job` of the installed Hermes misbehave in the one way that $MISBEHAVES names. Python loads this by itself."""
 
 import inspect
+import json
 import os
 import sys
 import threading
@@ -15,7 +16,7 @@ if way is not None and "HERMES_SUPERVISOR_RUN_DIR" in os.environ:
     class Odd(BaseException):
         pass
 
-    def run_job(job, **_more):
+    def run_job(job, **more):
         match way:
             case "raises":
                 raise ValueError("the store is upside down")
@@ -41,7 +42,12 @@ if way is not None and "HERMES_SUPERVISOR_RUN_DIR" in os.environ:
             case "never-returns":
                 print("still at it", flush=True)
                 time.sleep(3600)
-        return original(job)
+            case "tells-its-environment":
+                result = original(job, **more)
+                with open(os.environ["HERMES_SUPERVISOR_RUN_DIR"] + "/environment.json", "w") as file:
+                    json.dump(dict(os.environ), file, sort_keys=True)
+                return result
+        return original(job, **more)
 
     run_job.__signature__ = inspect.signature(original)
     scheduler.run_job = run_job
