@@ -264,7 +264,6 @@ function faultOf(places: HermesPlaces, candidates: readonly HermesCandidate[], f
       faults[0] ??
       `Cannot use "${candidates[0]?.python}": there is no such file, expected the interpreter that Hermes is installed in`
     );
-  const none =
-    "No installed Hermes was found: put hermes on PATH, or set hermes.python in the supervisor's config.yaml";
+  const none = "No installed Hermes was found on PATH or where installers put it";
   return faults.length === 0 ? none : `${none} (${faults.join("; ")})`;
 }

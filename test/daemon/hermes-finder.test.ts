@@ -132,14 +132,14 @@ test("look() says why there is none", async () => {
     hermes: null,
     isFinding: false,
     fault:
-      "No installed Hermes was found: put hermes on PATH, or set hermes.python in the supervisor's config.yaml (No module named cron; No module named cron)",
+      "No installed Hermes was found on PATH or where installers put it (No module named cron; No module named cron)",
   });
   expect((await settle(host, finder, { ...named, named: "/srv/gone/python" })).fault).toBe(
     'Cannot use "/srv/gone/python": there is no such file, expected the interpreter that Hermes is installed in',
   );
   for (const command of ["/usr/bin/hermes", "/usr/local/bin/hermes"]) host.files.remove(command);
   expect((await settle(host, finder, onPath)).fault).toBe(
-    "No installed Hermes was found: put hermes on PATH, or set hermes.python in the supervisor's config.yaml",
+    "No installed Hermes was found on PATH or where installers put it",
   );
 });
 
