@@ -180,7 +180,7 @@ class WakingEvent:
                 self._ahead += max(0.0, end - time.monotonic())
                 return self._event.is_set()
             if lives and not stood_down:
-                log.warning("the supervisor is back: it runs the cron jobs")
+                log.info("the supervisor is back: it runs the cron jobs")
             stood_down = lives
         return self._event.is_set()
 
@@ -199,16 +199,15 @@ class Outbox:
     def drain(self, stop_event: threading.Event) -> None:
         said: set[str] = set()
         while not stop_event.wait(OUTBOX_SECONDS):
-            try:
-                for path in sorted(self._folder.glob("*.sending")):
-                    self._answer_left(path)
-                for path in sorted(self._folder.glob("*.json")):
-                    self._take(path)
-            except Exception as error:
-                # The same fault each time is said once.
-                if (text := f"{type(error).__name__}: {error}") not in said:
-                    said.add(text)
-                    log.exception("could not look through %s", self._folder)
+            for ending, act in ((".sending", self._answer_left), (".json", self._take)):
+                for path in sorted(self._folder.glob(f"*{ending}")):
+                    try:
+                        act(path)
+                    except Exception as error:
+                        # The same fault each time is said once, and keeps no other message waiting.
+                        if (text := f"{path}: {error}") not in said:
+                            said.add(text)
+                            log.exception("could not send %s", path)
 
     def _take(self, path: Path) -> None:
         message = read_message(path)
@@ -393,10 +392,14 @@ class SupervisorScheduler(InProcessCronScheduler):  # type: ignore[misc, unused-
         super().start(event, **changed)
 
     def _join(self, daemon: Daemon, stop_event: threading.Event, kwargs: dict[str, Any]) -> WakingEvent:
-        keep_apart(daemon)
+        try:
+            keep_apart(daemon)
+        except Exception:
+            log.exception("this Hermes is not known: a run that outlives the supervisor may be started a second time")
         kwargs["interval"] = tick_seconds(float(kwargs.get("interval") or 60))
         gateway_can: Callable[[], bool] | None = kwargs.get("can_dispatch")
         kwargs["can_dispatch"] = lambda: not daemon.lives() and (gateway_can is None or gateway_can())
+        # Only a gateway has a loop and adapters; the desktop's backend has a ticker alone.
         if kwargs.get("loop") is not None:
             names = ["profile_homes", "profile_adapters"]
             profiles = {name: kwargs[name] for name in names if name in kwargs}
@@ -404,7 +407,8 @@ class SupervisorScheduler(InProcessCronScheduler):  # type: ignore[misc, unused-
             threading.Thread(
                 target=outbox.drain, args=(stop_event,), name="hermes-supervisor-outbox", daemon=True
             ).start()
-        LOADED.write_text(json.dumps({"pid": os.getpid()}), "utf-8")
+            with contextlib.suppress(OSError):
+                LOADED.write_text(json.dumps({"pid": os.getpid()}), "utf-8")
         who = "the supervisor runs the cron jobs" if daemon.lives() else "no supervisor is there"
         log.info("attached to the supervisor in %s: %s", daemon.state, who)
         return WakingEvent(stop_event, daemon, kwargs["interval"])

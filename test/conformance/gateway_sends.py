@@ -29,7 +29,12 @@ class Adapter:
         raise AttributeError(name)
 
     async def send(self, chat_id, content, reply_to=None, metadata=None, **more):
-        said = {"adapter": self.profile, "chat": str(chat_id), "text": content, "loop": loop is asyncio.get_running_loop()}
+        said = {
+            "adapter": self.profile,
+            "chat": str(chat_id),
+            "text": content,
+            "loop": loop is asyncio.get_running_loop(),
+        }
         with open(home / "sent.log", "a", encoding="utf-8") as file:
             file.write(json.dumps(said) + "\n")
         if "hang" in content:
