@@ -47,6 +47,6 @@ const flaws: readonly (readonly [flaw: Flaw, law: string, seeds: number])[] = [
   ["SIGKILL does nothing", "L7", 60],
 ];
 
-test.each(flaws)("the simulation notices when %s: %s", { timeout: 120_000 }, async (flaw, law, seeds) => {
+test.each(flaws)("the simulation notices when %s: %s", { timeout: 300_000 }, async (flaw, law, seeds) => {
   expect(await isNoticed(flaw, law, seeds)).toBe(true);
 });
