@@ -51,6 +51,8 @@ interface HomeState {
   busySinceMonotonicMs: number | null;
   busyRetryMs: number;
   isSaid: boolean;
+  /** The file is there, without the table of runs: Hermes made it for something else. */
+  lacksTable: boolean;
   /** Hermes is making the file. */
   isMaking: boolean;
   /** By its identity, the Hermes that could not make one. */
@@ -84,6 +86,7 @@ export function createExecutionsMirror(
         busySinceMonotonicMs: null,
         busyRetryMs,
         isSaid: false,
+        lacksTable: false,
         isMaking: false,
         cannotMake: null,
         left: null,
@@ -99,8 +102,11 @@ export function createExecutionsMirror(
     const state = stateOf(home);
     if (state.isMaking || (home.executionsDue.size === 0 && !state.compares)) return null;
     const isAwaited = [...home.executionsDue.values()].some(({ startedAtMs }) => startedAtMs !== undefined);
-    if (isAwaited && state.busySinceMonotonicMs === null) return clock.monotonicMs();
-    state.dueAtMonotonicMs ??= clock.monotonicMs() + gatherMs;
+    const nowMs = clock.monotonicMs();
+    // Kept, so that it has passed at the next look: a clock goes on between any two.
+    if (isAwaited && state.busySinceMonotonicMs === null)
+      state.dueAtMonotonicMs = Math.min(nowMs, state.dueAtMonotonicMs ?? nowMs);
+    state.dueAtMonotonicMs ??= nowMs + gatherMs;
     return state.dueAtMonotonicMs;
   }
 
@@ -117,7 +123,7 @@ export function createExecutionsMirror(
     const state = stateOf(home);
     state.dueAtMonotonicMs = null;
     const identity = home.executions.identity();
-    if (identity === null && haveMade(home, state)) return true;
+    if ((identity === null || state.lacksTable) && haveMade(home, state)) return true;
     if (identity === null || (state.left !== null && sameFile(state.left.identity, identity))) {
       forget(home, state);
       return false;
@@ -139,10 +145,10 @@ export function createExecutionsMirror(
     return true;
   }
 
-  /** Whether Hermes has made no file that rows could be in, and will. */
+  /** Whether Hermes has made nothing that rows could be in, and will. */
   function waitsForFile(home: HomeRuntime, state: HomeState): boolean {
     if (home.state.kind === "unsupported" || home.executionsDue.size === 0) return false;
-    if (home.executions.identity() !== null) return false;
+    if (home.executions.identity() !== null && !state.lacksTable) return false;
     const { hermes, isFindingHermes } = home.settings;
     return isFindingHermes || (hermes?.features["executions"] === true && state.cannotMake !== hermes.identity);
   }
@@ -157,13 +163,15 @@ export function createExecutionsMirror(
     }
     state.isMaking = true;
     const { python, identity } = hermes;
-    const environment = { ...home.settings.environments.script.variables, HERMES_HOME: home.path };
+    const environment = { ...home.settings.environments.prompt.variables, HERMES_HOME: home.path };
     const question = { ask: "make_executions" };
     const { signal } = halting;
     void parts.askHermes({ python, question, environment, timeoutMs: makeTimeoutMs, signal }).then((answer) => {
       state.isMaking = false;
       if (signal.aborted) return;
-      if (home.executions.identity() === null) {
+      const known = home.executions.known();
+      state.lacksTable = false;
+      if ("kind" in known && known.kind === "absent") {
         state.cannotMake = identity;
         log.warn("Hermes could not make its own ledger; hermes cron runs does not show our runs", {
           home: home.name,
@@ -228,6 +236,12 @@ export function createExecutionsMirror(
         state.left = { identity, problem: result.problem };
         break;
       case "absent":
+        state.lacksTable = identity !== null;
+        if (waitsForFile(home, state)) {
+          state.dueAtMonotonicMs = nowMs;
+          return;
+        }
+        state.lacksTable = false;
         break;
       case "done":
         if (state.left !== null || state.isSaid)
@@ -301,7 +315,10 @@ export function createExecutionsMirror(
       if (earliest === null || earliest > clock.monotonicMs() || !isUrgentSoon()) return earliest;
       return clock.monotonicMs() + quietMs;
     },
-    isSettled: () => [...homes().values()].every((home) => !waitsForFile(home, stateOf(home))),
+    isSettled: () => [...homes().values()].every((home) => {
+        const state = stateOf(home);
+        return !state.isMaking && !waitsForFile(home, state);
+      }),
     finish() {
       halting.abort();
       for (const home of homes().values())
