@@ -26,6 +26,7 @@ import inspect
 import json
 import logging
 import os
+import socket
 import threading
 import time
 import uuid
@@ -101,9 +102,13 @@ def is_locked(path: Path) -> bool:
 
 
 def keep_apart(daemon: Daemon) -> None:
-    """Adds to Hermes' ticker what it does not know when it takes over: a job whose run outlived the daemon stays due until
-    that run has ended. Before 0.20 its own runs carry no claim that we could see when we return: they hold the job's fence
-    (`cron/.fire-<hex>.lock`) here, as later releases do in part and as the supervisor asks for before it starts a job."""
+    """Adds to Hermes' ticker what it does not know when it takes over.
+
+    A job whose run outlived the daemon stays due until that run has ended. A claim of which the process is dead counts no more:
+    0.22 sees that by itself, 0.20 would leave the job alone until the claim is 300 s old. Before 0.20 the ticker's own runs carry
+    no claim that the daemon could see when it returns: they hold the job's fence here (`cron/.fire-<hex>.lock`), which the
+    daemon asks for before it starts a job.
+    """
     from cron import jobs, scheduler
 
     if getattr(scheduler.get_due_jobs, "keeps_apart", False):
@@ -114,9 +119,16 @@ def keep_apart(daemon: Daemon) -> None:
         due = get_due_jobs(*args, **kwargs)
         try:
             left, is_any_unknown = daemon.left_runs(Path(get_hermes_home()).resolve())
-        except Exception:
+            free = [job for job in due if job.get("id") not in left and not (is_any_unknown and job.get("fire_claim"))]
+            if not hasattr(jobs, "_claim_owner_is_dead"):
+                for job in free:
+                    drop_dead_claim(jobs, job)
+            return free
+        except FileNotFoundError:
             return due
-        return [job for job in due if job.get("id") not in left and not (is_any_unknown and job.get("fire_claim"))]
+        except Exception:
+            log.exception("cannot look after what the supervisor left")
+            return due
 
     get_free_jobs.keeps_apart = True  # type: ignore[attr-defined]
     scheduler.get_due_jobs = get_free_jobs
@@ -134,6 +146,31 @@ def keep_apart(daemon: Daemon) -> None:
             return run_one_job(job, *args, **kwargs)
 
     scheduler.run_one_job = run_fenced
+
+
+def drop_dead_claim(jobs: Any, job: dict[str, Any]) -> None:
+    """Only if it is still the claim that was seen; whoever made another one meanwhile keeps it."""
+    owner = str((job.get("fire_claim") or {}).get("by", ""))
+    host, _, rest = owner.partition(":")
+    pid = rest.partition(":")[0]
+    if host != socket.gethostname() or not pid.isdigit() or is_process(int(pid)):
+        return
+    with jobs._jobs_lock():
+        records = jobs.load_jobs()
+        for record in records:
+            if record.get("id") == job.get("id") and (record.get("fire_claim") or {}).get("by") == owner:
+                record["fire_claim"] = None
+                jobs.save_jobs(records)
+
+
+def is_process(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def fence_path(job_id: str) -> Path:
