@@ -385,6 +385,15 @@ def home_name(home: Path) -> str:
     return "default" if path == root else path.name
 
 
+def is_standalone() -> bool:
+    """Whether the home is a profile that has asked to be left to its own gateway: the supervisor runs none of its jobs."""
+    from hermes_cli.config import load_config
+
+    gateway = load_config().get("gateway")
+    standalone = isinstance(gateway, dict) and gateway.get("standalone") is True
+    return standalone and home_name(Path(get_hermes_home())) != "default"
+
+
 def state_folder() -> Path | None:
     """None without one that can be told: then nothing of this file has a say."""
     named = os.environ.get("HERMES_SUPERVISOR_STATE", "").strip()
@@ -421,7 +430,7 @@ class SupervisorScheduler(InProcessCronScheduler):  # type: ignore[misc, unused-
         event: Any = stop_event
         changed = dict(kwargs)
         try:
-            if self._daemon is not None:
+            if self._daemon is not None and not is_standalone():
                 event = self._join(self._daemon, stop_event, changed)
         except Exception:
             log.exception("cannot work beside the supervisor: Hermes' own ticker runs the cron jobs")
