@@ -14,6 +14,7 @@ export interface PromptAnswer {
   /** What is to be delivered; null when nothing is. */
   readonly message: string | null;
   readonly isForFailure: boolean;
+  readonly incident?: string | null;
 }
 
 /** The job as its worker was given it. */
@@ -44,6 +45,7 @@ export function promptResult(
       document: failureDocument(job, text, clockText),
       message: `⚠️ Cron '${job.name || job.id}' failed: ${firstLine(text)}`,
       isForFailure: true,
+      isBare: true,
     };
   }
   const { success, document, message, isForFailure } = answer;
@@ -52,7 +54,7 @@ export function promptResult(
   const outcome: Outcome = success
     ? { success, reason: null, exitCode: end.exitCode, signal: end.signal, error: null }
     : failure(reason, end, error ?? "");
-  return { outcome, jobError: error, document, message, isForFailure };
+  return { outcome, jobError: error, document, message, isForFailure, incident: answer.incident ?? null };
 }
 
 function failure(reason: RunReason, end: ScriptEnd, text: string): Outcome {

@@ -10,4 +10,8 @@ export interface RunReport {
   /** What is to be delivered; null when nothing is. */
   readonly message: string | null;
   readonly isForFailure: boolean;
+  /** Set where Hermes has not put the failure into words yet: `message` is then what we say where it cannot be asked. */
+  readonly isBare?: boolean;
+  /** Hermes' own record of the failure that `message` tells of. */
+  readonly incident?: string | null;
 }

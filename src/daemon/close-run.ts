@@ -5,6 +5,7 @@ import type { Run, RunReason } from "../core/run.ts";
 import type { RunReport } from "../core/run-report.ts";
 import { documentHead, type ScriptEnd, scriptResult } from "../core/script-outcome.ts";
 import { type EndedClaim, settleJob } from "../core/settle-job.ts";
+import { resolveIncidents } from "../delivery/hermes-incidents.ts";
 import { redactSecrets } from "../homes/secrets.ts";
 import { saveOutputDocument } from "../output/output-document.ts";
 import { readAnswer, readJobRecord, readPromptJob } from "../output/prompt-files.ts";
@@ -76,6 +77,7 @@ export function closeRuns(parts: DaemonParts, home: HomeRuntime, endedRuns: read
     const error = report.jobError === null ? null : redactSecrets(report.jobError, home.settings.secrets);
     noteExecution(home, ended.run.id, { error });
   }
+  for (const { ended, report } of closings) if (report.outcome.success) noteRecovery(parts, home, ended.run);
   parts.fault("after-ledger-close");
   parts.fault("before-settle");
   const unsettled = settle(parts, home, closings);
@@ -91,9 +93,28 @@ function queueResult(parts: DaemonParts, home: HomeRuntime, run: Run, folder: Ru
   // A job can remove itself in its last act, and what it has to say is then meant to be said.
   if (job === undefined ? !isPrompt : job.fireClaim?.by !== run.owner) return;
   const record = (isPrompt ? readJobRecord(parts.system, folder) : null) ?? home.store.recordText(run.jobId);
-  const isBare = !isPrompt && report.isForFailure && report.jobError !== null;
-  const text = isBare ? report.jobError : report.message;
-  queueDelivery(parts, home, run, record, { text, forFailure: report.isForFailure, isBare });
+  const { isBare = false, isForFailure: forFailure, incident = null } = report;
+  queueDelivery(parts, home, run, record, {
+    text: isBare ? report.jobError : report.message,
+    forFailure,
+    isBare,
+    incident,
+  });
+}
+
+/** Lets Hermes forget the failures of a script that works again, so that people are told when it fails anew. */
+function noteRecovery({ system }: DaemonParts, home: HomeRuntime, run: Run): void {
+  if (run.kind === "prompt" || home.settings.hermes?.features["incidents"] !== true) return;
+  try {
+    if (home.store.read().jobs.find((job) => job.id === run.jobId)?.lastStatus !== "error") return;
+    resolveIncidents(system, home.cronFolder, run.jobId, formatInstant(system.clock.nowMs(), home.settings.zone));
+  } catch (error) {
+    system.log.warn("Hermes could not be told that a job works again", {
+      home: home.name,
+      job_id: run.jobId,
+      error: error instanceof Error ? error.message : String(error),
+    });
+  }
 }
 
 /** How the record is to tell of a result that is on its way, or of one that did not arrive. */
@@ -176,6 +197,7 @@ function scriptReport(run: Run, end: ScriptEnd, stdout: string, stderr: string, 
     document: documentHead(run.jobName, run.jobId, clockText) + result.documentBody,
     message: result.message,
     isForFailure: !result.outcome.success,
+    isBare: !result.outcome.success,
   };
 }
 
@@ -264,11 +286,12 @@ export function settleLater(
   home: HomeRuntime,
   endedRuns: readonly EndedRun[],
 ): readonly EndedRun[] {
-  return settle(
-    parts,
-    home,
-    endedRuns.map((ended) => writeDown(parts, home, ended)),
-  );
+  const closings = endedRuns.map((ended) => writeDown(parts, home, ended));
+  // What a home of an unknown layout, or a crash, kept from being sent with the run's end.
+  parts.ledger.transaction(() => {
+    for (const { ended, report, folder } of closings) queueResult(parts, home, ended.run, folder, report);
+  });
+  return settle(parts, home, closings);
 }
 
 export function noteSuperseded(parts: DaemonParts, home: HomeRuntime, run: Run): void {

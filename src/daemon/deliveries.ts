@@ -73,6 +73,7 @@ export function createDeliveries(
   /** By run, the fault that the log was told of. */
   const said = new Map<string, string>();
   let timer: Timer | null = null;
+  let open: readonly Delivery[] = [];
   let isSwept = false;
   let halted = false;
   let unquietSinceMonotonicMs: number | null = null;
@@ -110,7 +111,7 @@ export function createDeliveries(
   function round(): void {
     timer = null;
     if (halted) return;
-    const open = ledger.openDeliveries();
+    open = ledger.openDeliveries();
     if (!isSwept) {
       isSwept = true;
       const runIds = new Set(open.map(({ runId }) => runId));
@@ -161,6 +162,11 @@ export function createDeliveries(
   ): number {
     if (home.state.kind === "unsupported") return waitMsMax;
     if (isDeliveryOver(delivery.state)) return record(delivery, home);
+    if (isOutdated(delivery)) {
+      const error = "A later failure of the job is told of instead";
+      ledger.moveDelivery(delivery.runId, "suppress", { error });
+      return record({ ...delivery, state: "suppressed", error }, home);
+    }
     let gateway = gateways.get(home);
     if (gateway === undefined) {
       gateway = gatewayOf(home);
@@ -171,6 +177,13 @@ export function createDeliveries(
     const now = ledger.delivery(delivery.runId) ?? delivery;
     if (now.state !== delivery.state) say(now);
     return isDeliveryOver(now.state) ? record(now, home) : waitOf(now);
+  }
+
+  /** Whether it tells of a failure that nobody could be told of before the job failed again: one message is enough. */
+  function isOutdated({ state, isBare, home, jobId, queuedAtMs }: Delivery): boolean {
+    const isSame = (other: Delivery): boolean => other.home === home && other.jobId === jobId;
+    const isLater = (other: Delivery): boolean => other.isBare && other.queuedAtMs > queuedAtMs;
+    return state === "pending" && isBare && open.some((other) => isSame(other) && isLater(other));
   }
 
   /** Its home is gone, and with it whoever could send it and the record that could tell of it. */

@@ -53,6 +53,7 @@ export function readAnswer(system: Pick<System, "files">, folder: RunFolder): Pr
     isBlocked: status === "blocked_config",
     message: typeof deliver === "string" ? deliver : null,
     isForFailure: answer.for_failure === true,
+    incident: typeof answer.incident === "string" ? answer.incident : null,
   };
 }
 

@@ -263,6 +263,24 @@ test.concurrent("where no Hermes can be asked a failed script is told of in our 
   ]);
 });
 
+test.concurrent("of failures that nobody could be told of only the last is told", async ({ onTestFinished }) => {
+  const home = prepare(onTestFinished, chatJob(), "echo no >&2; exit 3");
+  home.start();
+  await inTime(() => deliveryOf(home)?.error?.startsWith("It waits") === true);
+  home.ask("run", jobId);
+  await inTime(() => home.runs().length === 2 && home.runs()[1]?.delivery?.state === "suppressed");
+  const gateway = startGateway(home, "outbox");
+  await inTime(() => {
+    gateway.drain();
+    return isOver(home);
+  });
+  expect(home.runs().map(({ delivery }) => [delivery?.state, delivery?.error])).toEqual([
+    ["delivered", null],
+    ["suppressed", "A later failure of the job is told of instead"],
+  ]);
+  expect(gateway.sent).toHaveLength(1);
+});
+
 test.concurrent("a delivery that hangs keeps no job waiting", async ({ onTestFinished }) => {
   const home = prepare(onTestFinished);
   const python = installHermes(home);
