@@ -153,7 +153,7 @@ LATE_MODULES = (
 )
 """What a run imports between its start and its first request, in one release or another: up to 0.2 s of work.
 
-None of them looks at the environment when it is imported; `gateway.run`, which 0.20 imports there, does, and is not here.
+What they read of the environment is as it will be. `gateway.run`, which 0.20 imports there, changes it, and is not here.
 """
 
 
@@ -486,10 +486,20 @@ class Run:
             for agent in self.agents:
                 with contextlib.suppress(Exception):
                     tear_down(agent, self.id)
+            end_tool_servers()
 
         ending = threading.Thread(target=end, daemon=True)
         ending.start()
         ending.join(TEARDOWN_SECONDS)
+
+
+def end_tool_servers() -> None:
+    """A gateway keeps the MCP servers that a run has started; those of a process that leaves have nobody left."""
+    for module in ("tools.mcp_tool", "tools.mcp_tool_lifecycle"):
+        shut_down = getattr(sys.modules.get(module), "shutdown_mcp_servers", None)
+        if shut_down is not None:
+            with contextlib.suppress(Exception):
+                shut_down()
 
 
 def interrupt_tools() -> None:

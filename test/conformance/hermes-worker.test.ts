@@ -87,15 +87,6 @@ for (const release of all) {
     expect(left.filter((name) => /^(?:jobs\.json|output)$/u.test(name))).toEqual([]);
   });
 
-  test(`${release.name}: a worker takes an empty answer for a failure`, async () => {
-    const end = await startWorker(stubHome(release), promptJob("stub-empty")).ended;
-    expect(judged(end)).toEqual({
-      ...failed("Agent completed but produced empty response (model error, timeout, or misconfiguration)"),
-      deliver: null,
-    });
-    expect(end.answer?.document).toContain("(No response generated)");
-  });
-
   test(`${release.name}: a worker ends although its model never answers`, async () => {
     const end = await startWorker(stubHome(release), promptJob("stub-hang"), "cold", { HERMES_CRON_TIMEOUT: "1" })
       .ended;
@@ -154,6 +145,9 @@ for (const release of all) {
     await until("the run to be under way", () =>
       readFileSync(`${stuck.run}/output.log`, "utf8").includes("still at it"),
     );
+    const lost = await startWorker(home, "no record").ended;
+    expect({ code: lost.code, answer: lost.answer }).toEqual({ code: 1, answer: null });
+    expect(lost.output).toMatch(/^Cannot read "[^"]*job\.json": dictionary update sequence/u);
     stuck.kill("SIGKILL");
     const killed = await stuck.ended;
     expect({ signal: killed.signal, answer: killed.answer }).toEqual({ signal: "SIGKILL", answer: null });
@@ -254,11 +248,29 @@ for (const release of all) {
         target,
         error,
       });
+    const failure = await ask<{ readonly deliver: string }>(home, {
+      ask: "failure",
+      job: promptJob("stub"),
+      error: "Killed for its memory",
+    });
+    expect(failure.deliver).toMatch(/^⚠️ Cron 'probe' failed: Killed for its memory/u);
     await expect(ask(home, { ask: "dance" })).rejects.toThrow(
       'Cannot answer "dance": expected probe, redact, deliver, failure, settle_incident or make_executions',
     );
   });
 }
+
+// Hermes tries for most of a minute to get more than nothing: the three of them wait at the same time.
+test("a worker takes an empty answer for a failure", async () => {
+  const workers = all.map((release) => startWorker(stubHome(release), promptJob("stub-empty")));
+  for (const end of await Promise.all(workers.map((worker) => worker.ended))) {
+    expect(judged(end)).toEqual({
+      ...failed("Agent completed but produced empty response (model error, timeout, or misconfiguration)"),
+      deliver: null,
+    });
+    expect(end.answer?.document).toContain("(No response generated)");
+  }
+});
 
 test("0.22: a worker takes [CRON_FAILURE] for what its agent says of itself", async () => {
   const end = await startWorker(stubHome(releases["0.22"]), promptJob("stub-failure")).ended;
