@@ -10,7 +10,7 @@ export type DeliveryEvent =
   /** It was tried and is known not to have been sent. */
   | "retry"
   | "deliver"
-  /** Hermes decided that this chat is not to be bothered with it. */
+  /** Nobody is to be bothered with it. */
   | "suppress"
   | "fail"
   /** Whoever was sending it is gone, and did not say how far it came. */
@@ -42,7 +42,7 @@ export const deliveryStateMeanings: Readonly<Record<DeliveryState, string>> = {
   delivered: "Hermes says that it was sent. Final.",
   failed: "It was not sent, or not to all targets, and is not tried again. Final.",
   unknown: "Whoever sent it died over it: it may have arrived. It is not sent again. Final.",
-  suppressed: "Hermes chose not to send it, as its settings ask. Final.",
+  suppressed: "It is not to be sent: Hermes' settings keep it back, or people know of this failure already. Final.",
 };
 
 /** The state that `event` brings. Throws when there is none: that is a fault in this program. */

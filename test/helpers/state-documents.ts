@@ -26,7 +26,7 @@ const deliveryEvents: Readonly<Record<DeliveryEvent, string>> = {
   withdraw: "it was taken back before anybody had begun to send it",
   retry: "it was tried, and is known not to have been sent",
   deliver: "Hermes says that it was sent",
-  suppress: "Hermes chose not to send it",
+  suppress: "nobody is to be bothered with it",
   fail: "it was not sent, or not to all, or nobody could be found for it",
   lose: "whoever was sending it ended without a word",
 };
