@@ -1,6 +1,9 @@
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
+/** A run that is none of the supervisor's has no id: this and its process' take its place. */
+const otherRun = "elsewhere";
+
 /** What a job wrote down about itself, beside and unknown to the supervisor. */
 export type Mark = {
   readonly atMs: number;
@@ -13,6 +16,11 @@ export type Mark = {
   | { readonly what: "overlap" }
 );
 
+/** Whether a gateway started what wrote this down. */
+export function isElsewhere({ runId }: Mark): boolean {
+  return runId.startsWith(otherRun);
+}
+
 export function evidenceFolder(root: string, home: string, jobId: string): string {
   return join(root, home, jobId);
 }
@@ -24,7 +32,8 @@ export function evidenceFolder(root: string, home: string, jobId: string): strin
 export function evidenceScript(folder: string, body: string): string {
   mkdirSync(folder, { recursive: true });
   return `evidence='${folder}'
-note() { printf '%s %s %s\\n' "$EPOCHREALTIME" "$HERMES_SUPERVISOR_RUN_ID" "$*" >>"$evidence/log"; }
+run="\${HERMES_SUPERVISOR_RUN_ID:-${otherRun}-$$}"
+note() { printf '%s %s %s\\n' "$EPOCHREALTIME" "$run" "$*" >>"$evidence/log"; }
 finish() { note end "$1"; exit "$1"; }
 exec 9>>"$evidence/lock"
 flock -n 9 || note overlap

@@ -1,72 +1,14 @@
 import { expect, test } from "vitest";
 import type { RunJson, SlotJson } from "../../src/status/json.ts";
-import { type Mark, parseMarks } from "./evidence.ts";
+import { parseMarks } from "./evidence.ts";
+import { iso, job, line, marks, run, zeroMs } from "./history-parts.ts";
 import { type DaemonLife, type JobHistory, judge } from "./judge.ts";
-import type { SoakJob } from "./soak-jobs.ts";
 
-const zeroMs = Date.parse("2026-03-01T10:00:00.000Z");
 const untilMs = zeroMs + 5000;
-const iso = (ms: number): string => new Date(zeroMs + ms).toISOString();
-const job: SoakJob = {
-  home: "default",
-  id: "aaaaaaaaaaaa",
-  rule: { kind: "cron", everySeconds: 2 },
-  firstMs: zeroMs,
-  body: "finish 0",
-};
 const lives: readonly DaemonLife[] = [
   { startedMs: zeroMs - 500, endedMs: zeroMs + 2300, killed: true },
   { startedMs: zeroMs + 3500, endedMs: zeroMs + 9000, killed: false },
 ];
-
-function run(id: string, atMs: number, more: Partial<RunJson> = {}): RunJson {
-  return {
-    id,
-    home: job.home,
-    job_id: job.id,
-    job_name: "job",
-    kind: "script",
-    trigger: "schedule",
-    scheduled_at: iso(atMs),
-    claimed_at: iso(atMs + 2),
-    started_at: iso(atMs + 4),
-    ended_at: iso(atMs + 100),
-    lateness_ms: 4,
-    attempt: 1,
-    state: "completed",
-    reason: null,
-    exit_code: 0,
-    signal: null,
-    pid: 10,
-    fingerprint: { pid: 10, start_ticks: 1, boot_id: "boot", pid_namespace: null },
-    adopted: false,
-    error: null,
-    output_bytes: 0,
-    output_path: null,
-    document_path: null,
-    delivery: null,
-    ...more,
-  };
-}
-
-function line(atMs: number, runId: string | null, more: Partial<SlotJson> = {}): SlotJson {
-  return {
-    home: job.home,
-    job_id: job.id,
-    scheduled_at: iso(atMs),
-    decision: "run",
-    reason: "on_time",
-    run_id: runId,
-    decided_at: iso(atMs + 2),
-    lateness_ms: 2,
-    ...more,
-  };
-}
-
-function marks(runId: string, atMs: number, code: number | string | null = 0, lastsMs = 90): readonly Mark[] {
-  const start = { atMs: zeroMs + atMs + 6, runId, what: "start", slotMs: zeroMs + atMs } as const;
-  return code === null ? [start] : [start, { atMs: zeroMs + atMs + lastsMs, runId, what: "end", code }];
-}
 
 /** Ran at 0, was orphaned by the kill at 2.3 s, ran at 4. */
 const good: JobHistory = {

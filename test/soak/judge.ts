@@ -49,7 +49,7 @@ export function judge(
   });
 }
 
-function judgeLives({ marks, runs }: JobHistory): readonly Finding[] {
+export function judgeLives({ marks, runs }: JobHistory): readonly Finding[] {
   const known = new Map(runs.map((run) => [run.id, run]));
   return marks.flatMap((mark): readonly Finding[] => {
     const run = known.get(mark.runId);
@@ -104,7 +104,7 @@ function judgeSlots({ job, marks, runs, slots }: JobHistory, untilMs: number): r
 }
 
 /** Nobody edits these jobs and nobody else runs them, so only some of the decisions can be true. */
-function slotProblem(line: SlotJson, runs: readonly RunJson[]): string | null {
+export function slotProblem(line: SlotJson, runs: readonly RunJson[]): string | null {
   const decided = `${line.decision} (${line.reason})`;
   switch (line.decision) {
     case "run": {
@@ -127,7 +127,7 @@ function slotProblem(line: SlotJson, runs: readonly RunJson[]): string | null {
   }
 }
 
-function judgeOutcomes({ marks, runs }: JobHistory, lives: readonly DaemonLife[]): readonly Finding[] {
+export function judgeOutcomes({ marks, runs }: JobHistory, lives: readonly DaemonLife[]): readonly Finding[] {
   const marksOf = Map.groupBy(marks, (mark) => mark.runId);
   return runs.flatMap((run): readonly Finding[] => {
     const problem = outcomeProblem(run, marksOf.get(run.id) ?? [], lives);

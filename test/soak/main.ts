@@ -2,18 +2,23 @@
 import { parseArgs } from "node:util";
 import { describeMachine } from "../bench/machine.ts";
 import { formatText } from "../bench/table.ts";
+import { type Release, releases } from "../conformance/releases.ts";
 import { playGatewayKillScene } from "./gateway-kill-scene.ts";
+import { playGatewayScene } from "./gateway-scene.ts";
 import { playKillScene } from "./kill-scene.ts";
 import type { SceneReport } from "./scene.ts";
 import { playSecondsScene } from "./seconds-scene.ts";
 import { buildProgram, makeSoakHome, repository, type SoakHome } from "./soak-home.ts";
 
-const usage = `Usage: npm run soak -- [--scene kill|seconds|gateway-kill] [--minutes N] [--seed N] [--keep]
+const usage = `Usage: npm run soak -- [--scene kill|seconds|gateway-kill|gateway] [--minutes N] [--seed N] [--keep]
 
   --scene kill          40 jobs over two homes while their daemon is killed over and over (the default)
   --scene seconds       50 jobs due every 2 seconds over two homes, and the tick lock watched from outside
   --scene gateway-kill  three long scripts, kill -9 after 15 s, a new daemon 3 s later (takes its own time)
-  --minutes N           how long; 2 unless given, 3 for seconds
+  --scene gateway       a real gateway beside the daemon on one home, 20 scripts and 5 prompts, five kills of either side
+    --attached          after \`gateway attach\`; else the two keep apart by locks and claims
+    --release R         Hermes 0.19, 0.20 or 0.22 (the default)
+  --minutes N           how long; 2 unless given, 3 for seconds, 10 for gateway
   --seed N              the same kills at the same moments; else one is chosen and printed
   --keep                leave the homes, the ledger and the log where they are also when all is well
 `;
@@ -22,6 +27,7 @@ const scenes = {
   kill: { minutes: 2, play: playKillScene },
   seconds: { minutes: 3, play: playSecondsScene },
   "gateway-kill": { minutes: 2, play: playGatewayKillScene },
+  gateway: { minutes: 10, play: playGatewayScene },
 } as const;
 
 interface Options {
@@ -29,6 +35,8 @@ interface Options {
   readonly minutes: number;
   readonly seed: number;
   readonly keep: boolean;
+  readonly attached: boolean;
+  readonly release: Release["name"];
 }
 
 function readOptions(): Options | null {
@@ -39,13 +47,17 @@ function readOptions(): Options | null {
         minutes: { type: "string" },
         seed: { type: "string" },
         keep: { type: "boolean", default: false },
+        attached: { type: "boolean", default: false },
+        release: { type: "string", default: "0.22" },
       },
     });
     const scene = (Object.keys(scenes) as Options["scene"][]).find((name) => name === values.scene);
-    if (scene === undefined) return null;
+    const release = Object.values(releases).find(({ name }) => name === values.release)?.name;
+    if (scene === undefined || release === undefined) return null;
     const minutes = Number(values.minutes ?? scenes[scene].minutes);
     const seed = Number(values.seed ?? Math.floor(Math.random() * 1_000_000));
-    return minutes > 0 && Number.isInteger(seed) ? { scene, minutes, seed, keep: values.keep } : null;
+    const { keep, attached } = values;
+    return minutes > 0 && Number.isInteger(seed) ? { scene, minutes, seed, keep, attached, release } : null;
   } catch {
     // An option that is not known: the usage says which are.
     return null;
@@ -88,9 +100,10 @@ async function leave(home: SoakHome, keep: boolean, status: number): Promise<num
 
 const shownMax = 50;
 
-function print(options: Options, { rows, findings }: SceneReport): void {
+function print(options: Options, { rows, findings, warnings = [] }: SceneReport): void {
   const title = `Scene ${options.scene}, seed ${options.seed}, ${new Date().toISOString()}`;
   process.stdout.write(`${formatText({ title, columns: ["", ""], rows, notes: [] })}\n`);
+  for (const text of warnings) process.stdout.write(`Warning: ${text}\n`);
   for (const { fault, text } of findings.slice(0, shownMax)) process.stdout.write(`✗ ${fault}: ${text}\n`);
   if (findings.length > shownMax) process.stdout.write(`and ${findings.length - shownMax} more\n`);
   process.stdout.write(findings.length === 0 ? "All as it must be\n" : `${findings.length} findings\n`);

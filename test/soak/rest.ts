@@ -5,7 +5,7 @@ import type { Daemon } from "../helpers/supervised-home.ts";
 import { evidenceFolder, readMarks } from "./evidence.ts";
 import type { Finding, JobHistory } from "./judge.ts";
 import { findLeftProcesses, homePath, type SoakHome } from "./soak-home.ts";
-import { instantsOf, type SoakJob, soakHomes } from "./soak-jobs.ts";
+import { instantsOf, type SoakJob } from "./soak-jobs.ts";
 
 const quietMsMax = 60_000;
 const drainMsMax = 60_000;
@@ -44,7 +44,7 @@ export function readHistories(home: SoakHome, jobs: readonly SoakJob[]): readonl
   const runs = Map.groupBy(home.runs(), (run) => `${run.home}/${run.job_id}`);
   const slots = Map.groupBy(home.slots(), (slot) => `${slot.home}/${slot.job_id}`);
   const records = new Map(
-    soakHomes.flatMap((name) =>
+    [...new Set(jobs.map((job) => job.home))].flatMap((name) =>
       home
         .readJobs(homePath(home, name))
         .map((record): readonly [string, typeof record] => [`${name}/${record["id"]}`, record]),

@@ -4,4 +4,6 @@ import type { Finding } from "./judge.ts";
 export interface SceneReport {
   readonly rows: readonly (readonly [string, string])[];
   readonly findings: readonly Finding[];
+  /** What this scene could not try, because nobody can promise it. */
+  readonly warnings?: readonly string[];
 }

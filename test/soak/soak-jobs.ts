@@ -1,7 +1,7 @@
 import { type JobRecord, scriptJob } from "../helpers/supervised-home.ts";
 
 export type SoakRule =
-  /** Every so many seconds of the clock; a divisor of 60. */
+  /** Every so many seconds of the clock; a divisor of 60, or 60. */
   | { readonly kind: "cron"; readonly everySeconds: number }
   | { readonly kind: "interval"; readonly minutes: number }
   | { readonly kind: "once" };
@@ -101,7 +101,8 @@ export function recordOf(job: SoakJob): JobRecord {
     case "cron": {
       const { everySeconds } = job.rule;
       // Hermes' sixth field is the second.
-      const expression = everySeconds === 1 ? "* * * * * *" : `* * * * * */${everySeconds}`;
+      const second = everySeconds === 1 ? "*" : `*/${everySeconds}`;
+      const expression = everySeconds === 60 ? "* * * * *" : `* * * * * ${second}`;
       return scriptJob(job.id, expression, script, { next_run_at: at });
     }
     case "interval":
