@@ -67,6 +67,13 @@ export interface Job {
   readonly fault: string | null;
 }
 
+/** Hermes' own memory of how often it tried to reach a model: which retry is coming, when, and under which cron expression. */
+export interface RetryState {
+  readonly attempt: number;
+  readonly at: string;
+  readonly expr: string | null;
+}
+
 /**
  * What we write into a record. An absent key is left as it is; null is written as JSON null; the string
  * "drop" removes the key. Instants are texts in the form that Hermes prints.
@@ -91,9 +98,9 @@ export interface JobPatch {
   readonly manualRunPrompt?: "drop";
   readonly preflightAlerted?: "drop";
   readonly lastFireError?: "drop";
-  readonly unreachableRetry?: "drop";
-  /** Both `quota_hold_until` and `quota_hold_cron_expr`. */
-  readonly quotaHold?: "drop";
+  readonly unreachableRetry?: "drop" | RetryState;
+  readonly quotaHoldUntil?: "drop" | string;
+  readonly quotaHoldExpression?: "drop" | string;
   /** The three below exist from 0.22 on: written only where the store's records know them. */
   readonly failureStreak?: number;
   readonly lastFailure?: { readonly at: string; readonly detail: string | null };

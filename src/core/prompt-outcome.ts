@@ -3,6 +3,7 @@ import { firstLine, lastLine, strip } from "./python-text.ts";
 import type { RunReason } from "./run.ts";
 import type { RunReport } from "./run-report.ts";
 import type { ScriptEnd } from "./script-outcome.ts";
+import type { Postponed } from "./settle-job.ts";
 
 /** What the worker of a prompt job says of its run, once it could. */
 export interface PromptAnswer {
@@ -15,6 +16,8 @@ export interface PromptAnswer {
   readonly message: string | null;
   readonly isForFailure: boolean;
   readonly incident?: string | null;
+  readonly postponed?: Postponed | null;
+  readonly isCounted?: boolean;
 }
 
 /** The job as its worker was given it. */
@@ -54,7 +57,8 @@ export function promptResult(
   const outcome: Outcome = success
     ? { success, reason: null, exitCode: end.exitCode, signal: end.signal, error: null }
     : failure(reason, end, error ?? "");
-  return { outcome, jobError: error, document, message, isForFailure, incident: answer.incident ?? null };
+  const { incident = null, postponed = null, isCounted = true } = answer;
+  return { outcome, jobError: error, document, message, isForFailure, incident, postponed, isCounted };
 }
 
 function failure(reason: RunReason, end: ScriptEnd, text: string): Outcome {

@@ -1,4 +1,5 @@
 import type { Outcome } from "./outcome.ts";
+import type { Postponed } from "./settle-job.ts";
 
 /** What is made of a run that has ended. */
 export interface RunReport {
@@ -14,4 +15,6 @@ export interface RunReport {
   readonly isBare?: boolean;
   /** Hermes' own record of the failure that `message` tells of. */
   readonly incident?: string | null;
+  readonly postponed?: Postponed | null;
+  readonly isCounted?: boolean;
 }

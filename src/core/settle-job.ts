@@ -1,5 +1,5 @@
-import { formatInstant } from "./instant.ts";
-import type { Job, JobPatch, StoredTime } from "./job.ts";
+import { formatInstant, parseInstant } from "./instant.ts";
+import { isRunnable, type Job, type JobPatch, type RetryState, type StoredTime } from "./job.ts";
 import { nextInterval, nextOccurrence } from "./next-occurrence.ts";
 import { isNamedSince } from "./observe-slots.ts";
 import { isOffSchedule, toStoredTime } from "./repair-next-run.ts";
@@ -26,15 +26,31 @@ export interface EndedClaim {
 const noNextRunText =
   "Failed to compute next run for recurring schedule (is the 'croniter' package installed in the gateway's Python env?)";
 
+/** When Hermes would have a job run next that did not reach its model, and how it remembers that. */
+export interface Postponed {
+  readonly nextRunAt: string;
+  readonly retry: RetryState | null;
+  readonly holdUntil: string | null;
+  readonly holdExpression: string | null;
+  /** The cron expression that this was reckoned with; null for other schedules. */
+  readonly expression: string | null;
+}
+
+/** What is known of a run's end. */
+export interface SettledOutcome {
+  readonly success: boolean;
+  readonly error: string | null;
+  readonly reason?: RunReason | null;
+  readonly postponed?: Postponed | null;
+  /** False for a run that tried an occurrence again that has counted. */
+  readonly isCounted?: boolean;
+}
+
 /**
  * What a finished run does to its record: Hermes' `mark_job_run`, save that a `next_run_at` that lies ahead is left alone.
  * "superseded" means that the record belongs to another run by now and must not be touched.
  */
-export function settleJob(
-  job: Job,
-  outcome: { readonly success: boolean; readonly error: string | null; readonly reason?: RunReason | null },
-  ended: EndedClaim,
-): JobPatch | "superseded" {
+export function settleJob(job: Job, outcome: SettledOutcome, ended: EndedClaim): JobPatch | "superseded" {
   if (job.fireClaim?.by !== ended.owner) return "superseded";
   const at = formatInstant(ended.endedAtMs, ended.zone);
   const deliveryError = ended.deliveryError ?? null;
@@ -46,15 +62,34 @@ export function settleJob(
     lastDeliveryQueued: ended.deliveryQueued ? { [ended.deliveryQueued]: "queued" } : null,
     fireClaim: null,
     pendingSlot: "drop",
-    unreachableRetry: "drop",
-    quotaHold: "drop",
     ...(job.runClaim === null ? {} : { runClaim: null }),
     ...(isRequestedAgain(job) ? {} : ({ manualRunAt: "drop", manualRunPrompt: "drop" } as const)),
     ...(outcome.success
       ? ({ failureStreak: 0, preflightAlerted: "drop", lastFireError: "drop" } as const)
       : { failureStreak: job.failureStreak + 1, lastFailure: { at, detail: outcome.error ?? "run failed" } }),
-    ...settledSchedule(job, outcome, ended),
+    ...postpone(job, outcome.postponed ?? null, settledSchedule(job, outcome, ended), ended.zone),
   };
+}
+
+/** Moves the next run to when the model may be reached again, unless the job has become another or ended meanwhile. */
+function postpone(job: Job, postponed: Postponed | null, settled: JobPatch, zone: Zone): JobPatch {
+  const expression = job.schedule?.kind === "cron" ? job.schedule.expression : null;
+  const isOver = settled.enabled === false || settled.state === "error" || !isRunnable(job) || isRequestedAgain(job);
+  if (postponed === null || isOver || expression !== postponed.expression || comesEarlier(job, postponed, zone))
+    return { ...settled, unreachableRetry: "drop", quotaHoldUntil: "drop", quotaHoldExpression: "drop" };
+  return {
+    ...settled,
+    unreachableRetry: postponed.retry ?? "drop",
+    quotaHoldUntil: postponed.holdUntil ?? "drop",
+    quotaHoldExpression: postponed.holdExpression ?? "drop",
+    nextRunAt: postponed.nextRunAt,
+  };
+}
+
+/** Whether the schedule itself is the next try: an interval that keeps its pace can be earlier than Hermes reckoned. */
+function comesEarlier(job: Job, { nextRunAt, holdUntil }: Postponed, zone: Zone): boolean {
+  const ms = parseInstant(nextRunAt, zone);
+  return ms === null || (holdUntil === null && job.nextRunAt !== null && job.nextRunAt.ms <= ms);
 }
 
 /**
@@ -128,11 +163,7 @@ function settledStatus(
 }
 
 /** What becomes of the count, the next run and the state. */
-function settledSchedule(
-  job: Job,
-  outcome: { readonly success: boolean; readonly error: string | null },
-  ended: EndedClaim,
-): JobPatch {
+function settledSchedule(job: Job, outcome: SettledOutcome, ended: EndedClaim): JobPatch {
   const { schedule } = job;
   const isOnce = schedule?.kind === "once";
   // A manual run is one more than the schedule asks for, unless it was the one-shot's own: that one carries a run claim.
@@ -140,7 +171,7 @@ function settledSchedule(
   const isEarlier = isOnce && isOfEarlierRule(job, ended);
   // A claim of a one-shot counts its run, whatever the job has become since.
   const isCountedBefore = hasCount(job) && job.repeatCompleted > 0 && (job.runClaim !== null || (isOnce && !isEarlier));
-  const completed = job.repeatCompleted + (isExtra || isCountedBefore ? 0 : 1);
+  const completed = job.repeatCompleted + (isExtra || isCountedBefore || outcome.isCounted === false ? 0 : 1);
   const count: JobPatch = completed === job.repeatCompleted ? {} : { repeatCompleted: completed };
   // A record that was made unreadable while the job ran is left to whoever mends it.
   if (schedule === null) return count;

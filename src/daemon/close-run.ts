@@ -253,6 +253,8 @@ function settle(parts: DaemonParts, home: HomeRuntime, closings: readonly Closin
                     success: closing.report.outcome.success,
                     error: closing.report.jobError,
                     reason: closing.report.outcome.reason,
+                    postponed: closing.report.postponed ?? null,
+                    isCounted: closing.report.isCounted ?? true,
                   },
                   {
                     owner: run.owner,

@@ -1,6 +1,7 @@
 import type { Answer } from "../../worker/protocol.ts";
 import { memberNamed, membersOf } from "../core/json-text.ts";
 import type { PromptAnswer, PromptJob } from "../core/prompt-outcome.ts";
+import type { Postponed } from "../core/settle-job.ts";
 import type { System } from "../system/system.ts";
 import type { RunFolder } from "./run-folder.ts";
 
@@ -54,6 +55,26 @@ export function readAnswer(system: Pick<System, "files">, folder: RunFolder): Pr
     message: typeof deliver === "string" ? deliver : null,
     isForFailure: answer.for_failure === true,
     incident: typeof answer.incident === "string" ? answer.incident : null,
+    postponed: readPostponed(asRecord(answer.fields), asRecord(asRecord(readJson(system, folder.job))["job"])),
+    isCounted: answer.counted !== false,
+  };
+}
+
+/** The fields of Hermes 0.22 that a job gets which did not reach its model. */
+function readPostponed(
+  fields: Readonly<Record<string, unknown>>,
+  job: Readonly<Record<string, unknown>>,
+): Postponed | null {
+  const nextRunAt = fields["next_run_at"];
+  if (typeof nextRunAt !== "string") return null;
+  const { attempt, at, expr } = asRecord(fields["unreachable_retry"]);
+  const isRetry = typeof attempt === "number" && typeof at === "string";
+  return {
+    nextRunAt,
+    retry: isRetry ? { attempt, at, expr: textOrNull(expr) } : null,
+    holdUntil: textOrNull(fields["quota_hold_until"]),
+    holdExpression: textOrNull(fields["quota_hold_cron_expr"]),
+    expression: textOrNull(asRecord(job["schedule"])["expr"]),
   };
 }
 
@@ -70,6 +91,10 @@ function readJson(system: Pick<System, "files">, path: string): unknown {
 
 function asRecord(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
+}
+
+function textOrNull(value: unknown): string | null {
+  return typeof value === "string" ? value : null;
 }
 
 function asText(value: unknown): string {

@@ -198,9 +198,9 @@ export function patchRecord(text: string, patch: JobPatch, features: StoreFeatur
   set("last_run_at", patch.lastRunAt);
   set("preflight_alerted", patch.preflightAlerted);
   set("last_fire_error", patch.lastFireError);
-  set("unreachable_retry", patch.unreachableRetry);
-  set("quota_hold_until", patch.quotaHold);
-  set("quota_hold_cron_expr", patch.quotaHold);
+  set("unreachable_retry", isObject(patch.unreachableRetry) ? { ...patch.unreachableRetry } : patch.unreachableRetry);
+  set("quota_hold_until", patch.quotaHoldUntil);
+  set("quota_hold_cron_expr", patch.quotaHoldExpression);
   set("manual_run_at", patch.manualRunAt);
   set("manual_run_prompt", patch.manualRunPrompt);
   set("last_status", patch.lastStatus);

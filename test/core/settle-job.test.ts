@@ -44,7 +44,8 @@ test("settleJob() writes a success as Hermes does and leaves a next_run_at that 
     fireClaim: null,
     pendingSlot: "drop",
     unreachableRetry: "drop",
-    quotaHold: "drop",
+    quotaHoldUntil: "drop",
+    quotaHoldExpression: "drop",
     manualRunAt: "drop",
     manualRunPrompt: "drop",
     failureStreak: 0,
@@ -79,6 +80,56 @@ for (const [subject, outcome, more, status] of statuses) {
     expect(settleJob(claimed(), outcome, { ...ended, ...more })).toMatchObject({ lastStatus: status });
   });
 }
+
+const soon = "2026-06-15T10:03:00+00:00";
+const retry = { attempt: 1, at: soon, expr: "*/5 * * * *" };
+const unreached = { nextRunAt: soon, retry, holdUntil: null, holdExpression: null, expression: retry.expr };
+const later = "2026-06-15T12:05:00+00:00";
+const heldUp = { nextRunAt: later, retry: null, holdUntil: later, holdExpression: null, expression: retry.expr };
+const nothing = { unreachableRetry: "drop", quotaHoldUntil: "drop", quotaHoldExpression: "drop" };
+
+test("settleJob() has a job run again when its model may be reached, as Hermes plans it", () => {
+  expect(settleJob(claimed(), { ...failure, postponed: unreached }, ended)).toMatchObject({
+    ...nothing,
+    unreachableRetry: retry,
+    nextRunAt: soon,
+    state: "scheduled",
+  });
+  expect(settleJob(claimed(), { ...failure, postponed: heldUp }, ended)).toMatchObject({
+    ...nothing,
+    quotaHoldUntil: later,
+    nextRunAt: later,
+  });
+  const recovery = { ...heldUp, nextRunAt: soon, holdUntil: soon, holdExpression: retry.expr };
+  expect(settleJob(claimed(), { ...failure, postponed: recovery }, ended)).toMatchObject({
+    ...nothing,
+    quotaHoldUntil: soon,
+    quotaHoldExpression: retry.expr,
+    nextRunAt: soon,
+  });
+});
+
+test("settleJob() postpones nothing for a job that is over, paused, asked for, of another schedule or due before", () => {
+  const jobs: readonly Job[] = [
+    claimed({ repeatTimes: 1 }),
+    claimed({ state: "paused", enabled: false }),
+    claimed({ manualRunAt: stored(at("10:05:00")).text }),
+    claimed({ schedule: { kind: "cron", expression: "*/7 * * * *" } }),
+    claimed({ nextRunAt: stored(at("10:02:00")) }),
+  ];
+  for (const job of jobs) {
+    const patch = settleJob(job, { ...failure, postponed: unreached }, ended);
+    expect(patch).toMatchObject(nothing);
+    expect(patch).not.toHaveProperty("nextRunAt", soon);
+  }
+});
+
+test("settleJob() counts no run that tried an occurrence again", () => {
+  const job = claimed({ repeatTimes: 3, repeatCompleted: 2 });
+  const patch = settleJob(job, { ...success, isCounted: false }, ended);
+  expect(patch).not.toHaveProperty("repeatCompleted");
+  expect(patch).toMatchObject({ state: "scheduled" });
+});
 
 test("settleJob() touches nothing when the claim is another's or gone", () => {
   expect(settleJob(claimed({ fireClaim: claimBy("host:101:bb", at("10:00:20")) }), success, ended)).toBe("superseded");
