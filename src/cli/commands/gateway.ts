@@ -55,7 +55,7 @@ export async function detach(parts: CommandParts, only: string | undefined, opti
     verb: "detach",
     done: "not attached",
     plugin: (plan) => `- ${plan.pluginFolder}`,
-    after: "A gateway that runs now ticks again within a minute",
+    after: "A gateway that runs now ticks again within seconds",
   });
 }
 
