@@ -16,7 +16,7 @@ import { type Blow, planBlows } from "./plan-blows.ts";
 import { comeToRest, drain, keepLog, readHistories, verifyIn } from "./rest.ts";
 import type { SceneReport } from "./scene.ts";
 import { makeSharedJobs, type SharedJob, sharedRecordOf } from "./shared-jobs.ts";
-import { judgeShared, promptMarks, type SharedHistory, type Taken } from "./shared-judge.ts";
+import { judgeShared, overlapsWithLeftOvers, promptMarks, type SharedHistory, type Taken } from "./shared-judge.ts";
 import { type SoakGateway, startSoakGateway } from "./soak-gateway.ts";
 import { type SoakHome, writeScript } from "./soak-home.ts";
 import { instantsOf } from "./soak-jobs.ts";
@@ -102,17 +102,21 @@ export async function playGatewayScene(home: SoakHome, options: GatewaySceneOpti
   await model.close();
 
   const histories = readShared(home, jobs, model, taken.ofJob);
-  findings.push(...judgeShared(histories, { daemonLives, gatewayKillsMs, untilMs }));
+  const scene = { daemonLives, gatewayKillsMs, untilMs };
+  findings.push(...judgeShared(histories, scene));
+  const leftOvers = histories.reduce((sum, history) => sum + overlapsWithLeftOvers(history, scene).length, 0);
   return {
     findings,
     rows: figures(options, histories, blows, findings, untilMs),
-    warnings:
-      attached || release !== "0.19"
-        ? []
-        : [
-            "0.19 not attached: its gateway looks at no claim and starts a job again whose run outlasts its interval. All scripts of this scene are shorter",
-          ],
+    warnings: warningsOf(options, leftOvers),
   };
+}
+
+function warningsOf({ attached, release }: GatewaySceneOptions, leftOvers: number): readonly string[] {
+  const limit =
+    "0.19 not attached: its gateway looks at no claim, and starts a job again whose run outlasts its interval. All scripts here are shorter";
+  const left = `${leftOvers} runs began beside a script that a killed gateway had left, of which Hermes keeps no trace`;
+  return [...(attached || release !== "0.19" ? [] : [limit]), ...(leftOvers === 0 ? [] : [left])];
 }
 
 function attach(home: SoakHome, variables: Readonly<Record<string, string>>): void {

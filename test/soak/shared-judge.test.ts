@@ -130,6 +130,27 @@ test("judgeShared() takes a moved instant for what a killed gateway had begun", 
   expect(judged(history, { gatewayKillsMs: [zeroMs + 4350] })).toEqual([]);
 });
 
+test("judgeShared() takes an instant for moved that came while the gateway's run went on", () => {
+  const late = { ...line(6000, null, { decision: "move", reason: "reanchored", decided_at: iso(6400) }) } as const;
+  const long: SharedHistory = {
+    ...withSlots(line(0, "r0"), line(2000, "r2"), elsewhere(4000), late),
+    marks: [...good.marks.filter((mark) => mark.runId !== "r6")].map((mark) =>
+      mark.runId === "elsewhere-7" && mark.what === "end" ? { ...mark, atMs: zeroMs + 6200 } : mark,
+    ),
+    runs: good.runs.filter(({ id }) => id !== "r6"),
+  };
+  expect(judged(long)).toEqual([]);
+});
+
+test("judgeShared() leaves out what began beside a script of a killed gateway", () => {
+  const overlap: Mark = { atMs: zeroMs + 6006, runId: "r6", what: "overlap" };
+  const beside = { ...good, marks: [...good.marks.filter((mark) => mark.atMs !== zeroMs + 4390), overlap] };
+  expect(judged(beside)).toEqual([
+    `overlap: ${name}: run r6 began beside a living process of another, at 2026-03-01T10:00:06.006Z`,
+  ]);
+  expect(judged(beside, { gatewayKillsMs: [zeroMs + 5000] })).toEqual([]);
+});
+
 const minute: SharedHistory = {
   job: { ...job, rule: { kind: "interval", minutes: 1 } },
   marks: [...marks("r0", 0), ...gatewayMarks(70_000), ...marks("r1", 130_400)],

@@ -32,7 +32,11 @@ const settleMs = 10_000;
 /** Holds what both schedulers recorded against the jobs' own evidence: each instant run once, by one of them, and accounted for. */
 export function judgeShared(histories: readonly SharedHistory[], scene: SharedScene): readonly Finding[] {
   return histories.flatMap((history) => {
-    const ours = { ...history, marks: history.marks.filter((mark) => mark.what === "overlap" || !isElsewhere(mark)) };
+    const left = new Set(overlapsWithLeftOvers(history, scene));
+    const ours = {
+      ...history,
+      marks: history.marks.filter((mark) => (mark.what === "overlap" ? !left.has(mark) : !isElsewhere(mark))),
+    };
     const isInterval = history.job.rule.kind === "interval";
     const findings = [
       ...judgeLives(ours),
@@ -42,6 +46,19 @@ export function judgeShared(histories: readonly SharedHistory[], scene: SharedSc
       ...(history.record === null ? [{ fault: "other", text: "its record is gone from jobs.json" } as const] : []),
     ];
     return findings.map(({ fault, text }) => ({ fault, text: `${history.job.home}/${history.job.id}: ${text}` }));
+  });
+}
+
+/** What a killed gateway leaves running is nobody's: Hermes knows nothing of it, and its claim is free with its owner. */
+export function overlapsWithLeftOvers({ marks }: SharedHistory, { gatewayKillsMs }: SharedScene): readonly Mark[] {
+  const theirs = marks.filter((mark) => mark.what === "start" && isElsewhere(mark));
+  return marks.filter((overlap) => {
+    if (overlap.what !== "overlap") return false;
+    return theirs.some((start) => {
+      const end = marks.find((mark) => mark.what === "end" && mark.runId === start.runId);
+      const wasAlive = start.atMs < overlap.atMs && (end === undefined || end.atMs >= overlap.atMs);
+      return wasAlive && gatewayKillsMs.some((atMs) => atMs >= start.atMs && atMs <= overlap.atMs);
+    });
   });
 }
 
@@ -105,7 +122,8 @@ function sharedSlotProblem(line: SlotJson, history: SharedHistory, scene: Shared
   const decidedMs = Date.parse(line.decided_at);
   const isInBetween = (ms: number): boolean => ms >= atMs - sameMs && ms <= decidedMs + signMs;
   const signs = [
-    ...history.marks.filter((mark) => isElsewhere(mark) && mark.what === "start").map((mark) => mark.atMs),
+    // At the end of a run Hermes goes on from then, past whatever came meanwhile.
+    ...history.marks.filter((mark) => isElsewhere(mark) && (isMoved || mark.what === "start")).map((mark) => mark.atMs),
     ...history.taken.map((taken) => taken.claimedMs),
     ...(isMoved ? scene.gatewayKillsMs : []),
   ];
