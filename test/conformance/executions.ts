@@ -23,7 +23,9 @@ function ask<Found>(home: Home, question: string): readonly Found[] {
   if (!existsSync(path)) return [];
   const database = new DatabaseSync(path, { readOnly: true, timeout: 5000 });
   try {
-    return database.prepare(question).all() as unknown as readonly Found[];
+    // Hermes makes the file a moment before it makes the table.
+    const isMade = database.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'executions'").get() !== undefined;
+    return isMade ? (database.prepare(question).all() as unknown as readonly Found[]) : [];
   } finally {
     database.close();
   }
