@@ -27,9 +27,9 @@ export function queueDelivery(
 ): void {
   if (record === null || text === null || text.trim() === "") return;
   const job = parseLoosely(record);
-  // Looked for only where it counts: most jobs name their chat.
-  const target = deliveryTarget(job, forFailure, false) ?? deliveryTarget(job, forFailure, hasHomeChannel(parts, home));
-  if (target === null) return;
+  const target = deliveryTarget(job, forFailure, true);
+  // Looked for only where it counts: most jobs name their chat, or none.
+  if (target === null || (target === "origin" && !hasHomeChannel(parts, home))) return;
   parts.ledger.queueDelivery({
     runId: run.id,
     home: run.home,

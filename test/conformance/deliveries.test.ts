@@ -19,12 +19,13 @@ import {
   until,
 } from "./home.ts";
 import { hermesPython, type Release, releases } from "./releases.ts";
-import { readJson, startDaemon } from "./supervisor.ts";
+import { readJson, startDaemon, supervisor } from "./supervisor.ts";
 
 // Where results go and what the job's record then says, with the released Hermes on the other side.
 
 const scripts = fileURLToPath(new URL("scripts", import.meta.url));
 const gatewayPart = fileURLToPath(new URL("delivery_gateway.py", import.meta.url));
+const sends = fileURLToPath(new URL("gateway_sends.py", import.meta.url));
 const homes: Home[] = [];
 
 afterEach(async () => {
@@ -117,6 +118,28 @@ describe.each(Object.values(releases))("$name", (release) => {
       await hermes(theirs, "cron", "tick");
     }
     expect(recordsOf(ours)).toEqual(recordsOf(theirs));
+  });
+});
+
+describe.each([releases["0.19"], releases["0.20"]])("$name", (release) => {
+  test("a result leaves once through the live adapter of an attached gateway", async () => {
+    const home = await newHome(release, "TELEGRAM_BOT_TOKEN=123:abc\n");
+    await addJob(home, "chat", "report.sh", { deliver: "telegram:123" });
+    expect((await supervisor(home, "gateway", "attach", "--yes")).code).toBe(0);
+    const daemon = await startDaemon(home);
+    const gateway = start(home.python, [sends, `${home.path}/plugins/hermes-supervisor`], {
+      ...environmentOf(home),
+      TELEGRAM_BOT_TOKEN: "123:abc",
+    });
+    await until("the plugin", () => existsSync(`${home.path}/plugins/hermes-supervisor/loaded.json`), limitMs);
+    writeFileSync(`${home.path}/gateway.pid`, JSON.stringify({ pid: gateway.pid, kind: "hermes-gateway" }));
+    await editRecord(home, "chat", { next_run_at: justDue() });
+    expect((await ended(home, 1)).get("chat")).toEqual({ state: "delivered", target: "telegram:123", error: null });
+    expect(lines(home, "sent.log").map((line) => JSON.parse(line))).toEqual([
+      { adapter: "default", chat: "123", text: expect.stringContaining("all is well"), loop: true },
+    ]);
+    writeFileSync(`${home.path}/stop`, "");
+    await daemon.handOver();
   });
 });
 
