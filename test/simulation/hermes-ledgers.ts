@@ -1,4 +1,5 @@
 import { DatabaseSync } from "node:sqlite";
+import { threadId } from "node:worker_threads";
 import type { OpenExecutions } from "../../src/ledger/hermes-executions.ts";
 import { executionsSchemas } from "../helpers/executions-schemas.ts";
 import type { Draw } from "../helpers/fake-random.ts";
@@ -35,7 +36,8 @@ export function createHermesLedgers(): HermesLedgers {
 
   return {
     make(path) {
-      const name = `file:hermes-ledger-${made++}?mode=memory&cache=shared`;
+      // The memory of one name is shared by all threads of a process.
+      const name = `file:hermes-ledger-${threadId}-${made++}?mode=memory&cache=shared`;
       const database = new DatabaseSync(name);
       database.exec(executionsSchemas["0.22"]);
       keepers.set(path, { name, database });
