@@ -128,8 +128,9 @@ describe.each(Object.values(releases))("$name", (release) => {
     // What the daemon left alive is waited for.
     const run = leaveRun(home, jobId);
     daemon.release();
-    await gateway.twoTicks();
-    await gateway.twoTicks();
+    const takeOvers = (): number =>
+      readFileSync(`${home.path}/logs/agent.log`, "utf8").split("the supervisor is gone").length - 1;
+    await eventually("the gateway to take over again", () => takeOvers() === 2);
     await gateway.twoTicks();
     expect(runsOf(home)).toBe(1);
     run.release();
