@@ -268,12 +268,6 @@ function observeTaken(
   const { nowMs } = view;
   const claimEndsMs = claimEndsAtMs(job.fireClaim, fireClaimLifeMs, nowMs, view.ownerState);
   const isServedStill = claimEndsMs !== null && job.fireClaim?.by === cursor.servedBy;
-  if (isOpen) return decideAll({ decision: "skip", reason: "overlap" });
-  const slotEndsAtMs = claimEndsAtMs(job.pendingSlot, fireClaimLifeMs, nowMs, view.ownerState);
-  if (slotEndsAtMs !== null) return wait(slotEndsAtMs);
-  // A claim drops the mark, so this very slot was not claimed: it will be put back, by us or by the next scheduler that may.
-  if (isSameInstant(job.pendingSlot?.scheduledAt.ms ?? null, awaitedMs)) return wait(null);
-
   const claimedAtMs = job.fireClaim?.by === cursor.servedBy ? null : (job.fireClaim?.at?.ms ?? null);
   const isClaimed = claimedAtMs !== null && claimedAtMs >= awaitedMs - claimSkewMs;
   const lastRunAtMs = job.lastRunAt?.ms ?? null;
@@ -282,6 +276,14 @@ function observeTaken(
     lastRunAtMs !== null &&
     lastRunAtMs >= awaitedMs &&
     !isSameInstant(lastRunAtMs, cursor.lastRunAtMs);
+  if (isOpen) {
+    // What nobody here decided was no dispatch of ours: our run was over when another began, and its end is still to be recorded.
+    return wasDispatched(job, awaitedMs) ? decideServed() : decideAll({ decision: "skip", reason: "overlap" });
+  }
+  const slotEndsAtMs = claimEndsAtMs(job.pendingSlot, fireClaimLifeMs, nowMs, view.ownerState);
+  if (slotEndsAtMs !== null) return wait(slotEndsAtMs);
+  // A claim drops the mark, so this very slot was not claimed: it will be put back, by us or by the next scheduler that may.
+  if (isSameInstant(job.pendingSlot?.scheduledAt.ms ?? null, awaitedMs)) return wait(null);
   if (isClaimed || hasRun || view.ranElsewhere(job.id, awaitedMs)) return decideServed();
   if (isServedStill) return decideAll({ decision: "skip", reason: "overlap" });
   const isOnSchedule = schedule.kind !== "cron" || isOccurrence(schedule, awaitedMs, view.zone);
@@ -360,7 +362,12 @@ function observeTaken(
  */
 export function servedThroughMs(job: Job, awaitedMs: number, signMs: number): number {
   const dispatchedMs = job.lastDispatchOf?.ms ?? null;
-  return Math.max(awaitedMs, dispatchedMs !== null && dispatchedMs > awaitedMs - sameInstantMs ? dispatchedMs : signMs);
+  return Math.max(awaitedMs, dispatchedMs !== null && wasDispatched(job, awaitedMs) ? dispatchedMs : signMs);
+}
+
+function wasDispatched(job: Job, awaitedMs: number): boolean {
+  const dispatchedMs = job.lastDispatchOf?.ms ?? null;
+  return dispatchedMs !== null && dispatchedMs > awaitedMs - sameInstantMs;
 }
 
 /** `pending` lines for the instants that have come, without those that have such a line already. */

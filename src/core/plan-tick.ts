@@ -645,7 +645,9 @@ function wait(
   if (lines.length === 0) return;
   draft.lines.push(...lines);
   const resumed = cursor?.resumedAtMs === undefined ? {} : { resumedAtMs: cursor.resumedAtMs };
-  draft.cursors.set(job.id, { ...newCursor(job, schedule, next.ms), ...resumed, pending });
+  // The end of that run is still to come, and says nothing of what waits.
+  const counted = cursor?.servedBy === undefined ? {} : { servedBy: cursor.servedBy };
+  draft.cursors.set(job.id, { ...newCursor(job, schedule, next.ms), ...resumed, ...counted, pending });
 }
 
 function waitForClaim(

@@ -494,6 +494,17 @@ const cases: readonly Case[] = [
     lines: ["10:00:00 skip overlap"],
   },
   {
+    fact: "says so of no slot that a gateway dispatched before the end of our run was in the ledger",
+    job: sampleJob({
+      nextRunAt: stored(at("10:05:00")),
+      fireClaim: claimBy(foreign, at("10:00:40")),
+      lastDispatchOf: stored(at("10:00:00")),
+    }),
+    cursor: cursor(),
+    input: { nowMs: at("10:00:41"), openRuns: [{ id: "r", jobId: "a1", overAtMs: at("10:00:20") }] },
+    lines: ["10:00:00 run elsewhere"],
+  },
+  {
     fact: "names only the awaited instant of an interval that somebody anchored anew",
     job: sampleJob({
       schedule: { kind: "interval", minutes: 5 },
@@ -679,6 +690,30 @@ test("planTick() says each wait once, and again when its reason changes or anoth
     [],
     ["10:05:00 pending estop"],
     ["10:00:00 pending capacity", "10:05:00 pending capacity"],
+  ]);
+});
+
+test("planTick() counts the end of a run that it has counted for no slot that waited for it", () => {
+  const waiting = sampleJob({ nextRunAt: stored(at("10:05:00")), fireClaim: claimBy(foreign, at("10:04:58")) });
+  const ended = sampleJob({
+    nextRunAt: stored(at("10:15:00")),
+    lastRunAt: stored(at("10:10:01")),
+    lastDispatchOf: stored(at("10:00:00")),
+  });
+  const cursors = new Map([["a1", cursor({ nextAtMs: at("10:05:00"), servedBy: foreign })]]);
+  const seen = [
+    tickInput({ jobs: [waiting], cursors, nowMs: at("10:05:00") }),
+    tickInput({ jobs: [ended], cursors, nowMs: at("10:10:02") }),
+    tickInput({ jobs: [ended], cursors, nowMs: at("10:15:00"), capacity: 0 }),
+  ].map((input) => {
+    const plan = planTick({ ...input, ownerState: () => "alive" });
+    for (const [id, changed] of plan.cursors) cursors.set(id, changed);
+    return show(plan.slots);
+  });
+  expect(seen).toEqual([
+    ["10:05:00 pending lock"],
+    ["10:10:00 pending lock"],
+    ["10:05:00 move reanchored", "10:10:00 move reanchored", "10:15:00 pending capacity"],
   ]);
 });
 
