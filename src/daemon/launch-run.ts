@@ -8,6 +8,7 @@ import { runFolder } from "../output/run-folder.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
 import { type JobProgram, programOf, workerProgram } from "./job-program.ts";
+import { noteExecution } from "./record-executions.ts";
 import type { DurableClaim } from "./tick.ts";
 
 /** A claim whose gate stays closed, because there is nothing that could run. `text` is what the job's record will say. */
@@ -74,6 +75,8 @@ export function launchRuns(
         }),
       );
     }
+    // A row that was written meanwhile, as a prompt job's start has them written at once, says that this run is claimed.
+    for (const { claim } of started) noteExecution(home, claim.run.id);
     parts.fault("after-running");
     for (const { claim } of started) whileRunning(parts, home, () => writeSpec(parts, home, claim));
   };
