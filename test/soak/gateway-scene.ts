@@ -103,6 +103,8 @@ export async function playGatewayScene(home: SoakHome, options: GatewaySceneOpti
 
   const histories = readShared(home, jobs, model, taken.ofJob);
   const scene = { daemonLives, gatewayKillsMs, untilMs };
+  // All that is judged, for whoever has to explain a finding.
+  writeFileSync(join(home.folder, "histories.json"), JSON.stringify({ histories, scene }));
   findings.push(...judgeShared(histories, scene));
   const leftOvers = histories.reduce((sum, history) => sum + overlapsWithLeftOvers(history, scene).length, 0);
   return {
@@ -160,6 +162,7 @@ function collectTaken(home: Home): { look(): void; ofJob(jobId: string): readonl
         known.set(row.id, {
           jobId: row.job_id,
           claimedMs: Date.parse(row.claimed_at),
+          finishedMs: row.finished_at === null ? null : Date.parse(row.finished_at),
           instantMs: typeof instant === "string" ? Date.parse(instant) : null,
         });
       }

@@ -35,7 +35,7 @@ const good: SharedHistory = {
   runs: [run("r0", 0), run("r2", 2000), run("r6", 6000)],
   slots: [line(0, "r0"), line(2000, "r2"), elsewhere(4000), line(6000, "r6")],
   record: { repeat: { times: null, completed: 4 } },
-  taken: [{ claimedMs: zeroMs + 4100, instantMs: null }],
+  taken: [{ claimedMs: zeroMs + 4100, finishedMs: zeroMs + 4400, instantMs: null }],
 };
 
 function judged(history: SharedHistory, change: Partial<SharedScene> = {}): readonly string[] {
@@ -48,7 +48,9 @@ function withSlots(...slots: readonly SlotJson[]): SharedHistory {
 
 test("judgeShared() finds nothing where each instant was run once, by one of the two", () => {
   expect(judged(good)).toEqual([]);
-  expect(judged({ ...good, taken: [{ claimedMs: zeroMs + 4100, instantMs: zeroMs + 4000 }] })).toEqual([]);
+  expect(
+    judged({ ...good, taken: [{ claimedMs: zeroMs + 4100, finishedMs: zeroMs + 4400, instantMs: zeroMs + 4000 }] }),
+  ).toEqual([]);
 });
 
 const moved = line(4000, null, { decision: "move", reason: "reanchored", decided_at: iso(5200) });
@@ -102,7 +104,7 @@ const cases: Readonly<Record<string, readonly [SharedHistory, ...string[]]>> = {
     {
       ...good,
       marks: [...good.marks, ...gatewayMarks(6001, "elsewhere-8")],
-      taken: [...good.taken, { claimedMs: zeroMs + 6000, instantMs: zeroMs + 6000 }],
+      taken: [...good.taken, { claimedMs: zeroMs + 6000, finishedMs: null, instantMs: zeroMs + 6000 }],
     },
     `doubled slot: ${name}: 2026-03-01T10:00:06.000Z was run by the gateway at 2026-03-01T10:00:06.001Z and the supervisor at 2026-03-01T10:00:06.006Z`,
     `wrong outcome: ${name}: the gateway ran it at 2026-03-01T10:00:06.001Z, and the ledger has 2026-03-01T10:00:06.000Z as run (on_time)`,
@@ -134,12 +136,32 @@ test("judgeShared() takes an instant for moved that came while the gateway's run
   const late = { ...line(6000, null, { decision: "move", reason: "reanchored", decided_at: iso(6400) }) } as const;
   const long: SharedHistory = {
     ...withSlots(line(0, "r0"), line(2000, "r2"), elsewhere(4000), late),
-    marks: [...good.marks.filter((mark) => mark.runId !== "r6")].map((mark) =>
-      mark.runId === "elsewhere-7" && mark.what === "end" ? { ...mark, atMs: zeroMs + 6200 } : mark,
-    ),
+    marks: good.marks.filter((mark) => mark.runId !== "r6"),
     runs: good.runs.filter(({ id }) => id !== "r6"),
   };
-  expect(judged(long)).toEqual([]);
+  const lost = `lost slot: ${name}: 2026-03-01T10:00:06.000Z is move (reanchored), and no gateway took it`;
+  expect(judged(long)).toEqual([lost]);
+  const taken = [{ claimedMs: zeroMs + 4100, finishedMs: zeroMs + 6200, instantMs: null }];
+  expect(judged({ ...long, taken })).toEqual([]);
+  const marks = long.marks.map((mark) => (mark.atMs === zeroMs + 4390 ? { ...mark, atMs: zeroMs + 6200 } : mark));
+  expect(judged({ ...long, marks })).toEqual([]);
+});
+
+test("judgeShared() takes the outcome of a run for true whose record the gateway had taken meanwhile", () => {
+  const marks = good.marks.map((mark) =>
+    mark.runId === "r6" && mark.what === "end" ? ({ ...mark, code: 3 } as const) : mark,
+  );
+  const superseded = (code: number): SharedHistory => ({
+    ...good,
+    marks,
+    runs: good.runs.map((one) =>
+      one.id === "r6" ? { ...one, state: "failed", reason: "superseded", exit_code: code } : one,
+    ),
+  });
+  expect(judged(superseded(3))).toEqual([]);
+  expect(judged(superseded(4))).toEqual([
+    `wrong outcome: ${name}: run r6 is failed, exit, 4, and its job ended with 3`,
+  ]);
 });
 
 test("judgeShared() leaves out what began beside a script of a killed gateway", () => {
@@ -157,7 +179,7 @@ const minute: SharedHistory = {
   runs: [run("r0", 0), run("r1", 130_400)],
   slots: [line(0, "r0"), elsewhere(60_000, 72_000), line(130_400, "r1")],
   record: {},
-  taken: [{ claimedMs: zeroMs + 69_990, instantMs: null }],
+  taken: [{ claimedMs: zeroMs + 69_990, finishedMs: zeroMs + 70_400, instantMs: null }],
 };
 const minutes = { untilMs: zeroMs + 180_000 };
 

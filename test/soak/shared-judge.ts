@@ -6,6 +6,8 @@ import { instantsOf } from "./soak-jobs.ts";
 /** When the gateway took a job's instant off its schedule, as Hermes' own ledger has it; which one, only 0.22 says. */
 export interface Taken {
   readonly claimedMs: number;
+  /** After which Hermes moves the schedule on from then; null where a kill came before. */
+  readonly finishedMs: number | null;
   readonly instantMs: number | null;
 }
 
@@ -36,6 +38,10 @@ export function judgeShared(histories: readonly SharedHistory[], scene: SharedSc
     const ours = {
       ...history,
       marks: history.marks.filter((mark) => (mark.what === "overlap" ? !left.has(mark) : !isElsewhere(mark))),
+      // The gateway took the job before the end of our run stood in its record; the outcome in our ledger is none the less true.
+      runs: history.runs.map((run) =>
+        run.reason === "superseded" && run.state === "failed" ? { ...run, reason: "exit" as const } : run,
+      ),
     };
     const isInterval = history.job.rule.kind === "interval";
     const findings = [
@@ -91,12 +97,13 @@ function judgePace(history: SharedHistory, scene: SharedScene): readonly Finding
   for (const [atMs, own] of lines) {
     if (own.length > 1) findings.push({ fault: "doubled slot", text: `${iso(atMs)} has ${own.length} lines` });
   }
-  const others = marks.filter(isElsewhere);
+  const ends = history.taken.map(({ claimedMs, finishedMs }) => finishedMs ?? claimedMs);
+  const others = [...marks.filter(isElsewhere).map((mark) => mark.atMs), ...ends];
   const instants = [job.firstMs, ...[...lines.keys()].sort((one, other) => one - other)];
   for (const [index, toMs] of [...instants.slice(1), scene.untilMs + periodMs].entries()) {
     const fromMs = instants[index] ?? toMs;
     const isLast = index === instants.length - 1;
-    const anchors = others.map((mark) => mark.atMs).filter((atMs) => atMs >= fromMs - sameMs && atMs <= toMs);
+    const anchors = others.filter((atMs) => atMs >= fromMs - sameMs && atMs <= toMs);
     const countedFromMs = anchors.length === 0 ? fromMs : Math.max(...anchors) + settleMs;
     // The last step is to the first instant that was still to come.
     if (toMs - countedFromMs > periodMs + (isLast ? periodMs : 0) + sameMs) {
@@ -124,7 +131,7 @@ function sharedSlotProblem(line: SlotJson, history: SharedHistory, scene: Shared
   const signs = [
     // At the end of a run Hermes goes on from then, past whatever came meanwhile.
     ...history.marks.filter((mark) => isElsewhere(mark) && (isMoved || mark.what === "start")).map((mark) => mark.atMs),
-    ...history.taken.map((taken) => taken.claimedMs),
+    ...history.taken.flatMap((taken) => [taken.claimedMs, ...(isMoved ? [taken.finishedMs ?? taken.claimedMs] : [])]),
     ...(isMoved ? scene.gatewayKillsMs : []),
   ];
   return signs.some(isInBetween) ? null : `is ${line.decision} (${line.reason}), and no gateway took it`;
