@@ -38,7 +38,10 @@ export function executions(home: Home): readonly Execution[] {
 
 /** All that SQLite keeps of the layout, and how the file is written. */
 export function executionsLayout(home: Home): unknown {
-  return [ask(home, "SELECT type, name, sql FROM sqlite_schema WHERE tbl_name = 'executions' ORDER BY name"), ask(home, "PRAGMA journal_mode")];
+  return [
+    ask(home, "SELECT type, name, sql FROM sqlite_schema WHERE tbl_name = 'executions' ORDER BY name"),
+    ask(home, "PRAGMA journal_mode"),
+  ];
 }
 
 /** Of a row, all but what differs from run to run: null, or the shape of what is there. */
