@@ -40,6 +40,10 @@ export function programOf(parts: DaemonParts, home: HomeRuntime, job: Job): JobP
 
 /** Interpreter and folder as Hermes chooses them: by the script's ending only, its shebang does not count. */
 function chooseProgram(parts: DaemonParts, home: HomeRuntime, job: Job): JobProgram {
+  if ((job.script ?? "").trim() === "") {
+    const text = "no_agent=True requires a script — with no agent and no script there is nothing for the job to run.";
+    return { ok: false, text };
+  }
   const script = resolveScript(parts.system, home.path, home.settings.userHome, job.script ?? "");
   if (!script.ok) return { ok: false, text: script.error };
   const workdir = job.workdir?.trim() ?? "";
