@@ -315,7 +315,8 @@ export function createExecutionsMirror(
       if (earliest === null || earliest > clock.monotonicMs() || !isUrgentSoon()) return earliest;
       return clock.monotonicMs() + quietMs;
     },
-    isSettled: () => [...homes().values()].every((home) => {
+    isSettled: () =>
+      [...homes().values()].every((home) => {
         const state = stateOf(home);
         return !state.isMaking && !waitsForFile(home, state);
       }),
