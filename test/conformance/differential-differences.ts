@@ -121,8 +121,12 @@ export const differences: readonly Listed[] = [
   {
     releases: before22,
     situations: ["has no script"],
-    reason: newest,
+    reason: `${newest}; before, there was no document`,
     left: {
+      document: [
+        "",
+        `# Cron Job: has no script\n\n**Job ID:** <id>\n**Run Time:** <time>\n**Mode:** no_agent (script)\n**Status:** script failed\n\n${noScript}`,
+      ],
       "record last_error": [json(noScriptBefore), json(noScript)],
       "row error": [json(noScriptBefore), json(noScript)],
     },
