@@ -34,6 +34,7 @@ const leadMs = 5000;
 /** Hermes keeps the newest 1000 rows of its ledger, ours among them. */
 const readRowsEveryMs = 15_000;
 const scriptMsMax = 10_000;
+const spareMs = 20_000;
 
 /** A real gateway and our daemon on one home, and five times one of the two is killed. */
 export async function playGatewayScene(home: SoakHome, options: GatewaySceneOptions): Promise<SceneReport> {
@@ -97,7 +98,7 @@ export async function playGatewayScene(home: SoakHome, options: GatewaySceneOpti
     untilMs,
   );
   findings.push(...verifyIn(home, "beside a living daemon"));
-  findings.push(...(await drain(home, daemon)), ...verifyIn(home, "without a daemon"));
+  findings.push(...(await drain(home, daemon, spareMs)), ...verifyIn(home, "without a daemon"));
   daemonLives.push({ startedMs: daemonStartedMs, endedMs: unixMs(), killed: false });
   await model.close();
 

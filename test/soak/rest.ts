@@ -62,14 +62,22 @@ export function readHistories(home: SoakHome, jobs: readonly SoakJob[]): readonl
   });
 }
 
-/** Has the daemon finish its runs and end, and looks for what they left. */
-export async function drain(home: SoakHome, daemon: Daemon): Promise<readonly Finding[]> {
+/**
+ * Has the daemon finish its runs and end, and looks for what they left. A worker that was being warmed for a later run sees that nobody
+ * waits for it once it has loaded: `spareMs` is for that.
+ */
+export async function drain(home: SoakHome, daemon: Daemon, spareMs = 0): Promise<readonly Finding[]> {
   daemon.kill("SIGINT");
   const insist = setTimeout(() => daemon.kill("SIGKILL"), drainMsMax);
   const { code, signal } = await daemon.exited;
   clearTimeout(insist);
   keepLog(home, daemon, `SIGINT, ended with ${code ?? signal}`);
-  const left = findLeftProcesses(home.folder);
+  const lookUntilMs = unixMs() + spareMs;
+  let left = findLeftProcesses(home.folder);
+  while (left.length > 0 && unixMs() < lookUntilMs) {
+    await sleep(500);
+    left = findLeftProcesses(home.folder);
+  }
   return [
     ...(code === 0
       ? []
