@@ -62,10 +62,10 @@ function writeConfig(home: Home, url: string, lostUrl: string, parallel: number,
   writeFileSync(`${home.path}/config.yaml`, text, { mode: 0o600 });
 }
 
-/** Says what Hermes takes for a network in which the model cannot be found: then no call was made. */
+/** Says what Hermes 0.22 takes for a name that no network knows, though not by the words that it puts into its own: then no call was made. */
 async function startLostModel(): Promise<{ readonly url: string; readonly server: Server }> {
   const server = createServer((_request, response) => {
-    const body = { error: { message: "[Errno -2] Name or service not known", type: "stub" } };
+    const body = { error: { message: "nodename nor servname is known", type: "stub" } };
     response.writeHead(400, { "content-type": "application/json" }).end(JSON.stringify(body));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
