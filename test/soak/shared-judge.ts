@@ -128,10 +128,12 @@ function sharedSlotProblem(line: SlotJson, history: SharedHistory, scene: Shared
   const atMs = Date.parse(line.scheduled_at);
   const decidedMs = Date.parse(line.decided_at);
   const isInBetween = (ms: number): boolean => ms >= atMs - sameMs && ms <= decidedMs + signMs;
+  // Before 0.22 a record does not name the instant that was dispatched last: all up to its last run count as the gateway's.
+  const byEnds = isMoved || history.taken.every(({ instantMs }) => instantMs === null);
   const signs = [
     // At the end of a run Hermes goes on from then, past whatever came meanwhile.
-    ...history.marks.filter((mark) => isElsewhere(mark) && (isMoved || mark.what === "start")).map((mark) => mark.atMs),
-    ...history.taken.flatMap((taken) => [taken.claimedMs, ...(isMoved ? [taken.finishedMs ?? taken.claimedMs] : [])]),
+    ...history.marks.filter((mark) => isElsewhere(mark) && (byEnds || mark.what === "start")).map((mark) => mark.atMs),
+    ...history.taken.flatMap((taken) => [taken.claimedMs, ...(byEnds ? [taken.finishedMs ?? taken.claimedMs] : [])]),
     ...(isMoved ? scene.gatewayKillsMs : []),
   ];
   return signs.some(isInBetween) ? null : `is ${line.decision} (${line.reason}), and no gateway took it`;
