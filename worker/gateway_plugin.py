@@ -187,6 +187,7 @@ class WakingEvent:
         self._interval = interval
         # 0.22 counts its ticks from a fixed start and would make up for a wait that ended early by a longer one.
         self._ahead = 0.0
+        self._stood_down: bool | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._event, name)
@@ -207,19 +208,20 @@ class WakingEvent:
         else:
             self._ahead = 0.0
         end = time.monotonic() + timeout
-        stood_down = self._daemon.lives()
-        while (rest := end - time.monotonic()) > 0:
-            if self._event.wait(min(LOOK_SECONDS, rest)):
-                return True
-            lives = self._daemon.lives()
-            if stood_down and not lives:
+        while True:
+            # Kept from one wait to the next: the supervisor may come or go while a tick is under way.
+            stood_down, self._stood_down = self._stood_down, self._daemon.lives()
+            if stood_down and not self._stood_down:
                 log.warning("the supervisor is gone: this gateway runs the cron jobs until it is back")
                 self._ahead += max(0.0, end - time.monotonic())
                 return self._event.is_set()
-            if lives and not stood_down:
+            if self._stood_down and stood_down is False:
                 log.info("the supervisor is back: it runs the cron jobs")
-            stood_down = lives
-        return self._event.is_set()
+            rest = end - time.monotonic()
+            if rest <= 0:
+                return self._event.is_set()
+            if self._event.wait(min(LOOK_SECONDS, rest)):
+                return True
 
 
 class Outbox:
