@@ -34,7 +34,7 @@ const full = {
   starts: 15,
   dueRounds: 8,
   secondRounds: 5,
-  promptRounds: 7,
+  promptRounds: 4,
   lock: { jobs: 100, due: 100, everyMs: 150, compare: false },
   largeLock: { jobs: 10_000, due: 8, everyMs: 2000, compare: true },
   // Longer than the daemon's longest pause between two looks at its files.
