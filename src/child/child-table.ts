@@ -1,4 +1,5 @@
 import type { Fingerprint } from "../core/fingerprint.ts";
+import type { JobKind } from "../core/job.ts";
 import type { RunReason } from "../core/run.ts";
 import type { Timer } from "../system/clock.ts";
 import type { ChildExit, HeldProcess } from "../system/processes.ts";
@@ -15,7 +16,7 @@ export interface Child {
   readonly startedAtMs: number;
   /** The script that it runs; null where an earlier daemon started it. */
   readonly script: string | null;
-  readonly kind: "prompt" | "script";
+  readonly kind: JobKind;
   /** Why we are ending it: the first cause stays. */
   cause: { readonly reason: RunReason; readonly text: string } | null;
   timeout: Timer | null;

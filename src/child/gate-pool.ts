@@ -1,5 +1,6 @@
 import { formatGateOrder, type GateOrder, type GateProgram, runFiles, runVariables } from "../../worker/protocol.ts";
-import type { Gate, GateKind } from "../core/admission.ts";
+import type { Gate } from "../core/admission.ts";
+import type { JobKind } from "../core/job.ts";
 import type { ChildExit, GatedChild } from "../system/processes.ts";
 import type { System } from "../system/system.ts";
 import type { GateEnvironment } from "./gate-environment.ts";
@@ -44,7 +45,7 @@ export function createGatePool(
   runsFolder: string,
   launcherPath: string,
   waitingBash: WaitingBash,
-  kind: GateKind,
+  kind: JobKind,
 ): GatePool {
   let gates: (ReadyGate & { readonly environmentId: string })[] = [];
 

@@ -1,19 +1,16 @@
-/** What a launcher at its gate can run: each kind has an environment of its own. */
-export type GateKind = "prompt" | "script";
-
-export const gateKinds: readonly GateKind[] = ["prompt", "script"];
+import type { JobKind } from "./job.ts";
 
 /** A launcher waiting at its closed gate. Its run id becomes that of the run whose claim it serves. */
 export interface Gate {
   readonly runId: string;
-  readonly kind: GateKind;
+  readonly kind: JobKind;
   /** The job whose interpreter it has loaded already; null when it is ready for any of its kind. */
   readonly jobId: string | null;
   /** `host:pid:uuidhex` of the launcher: the value of `fire_claim.by`. */
   readonly owner: string;
 }
 
-export type GateCount = Readonly<Record<GateKind, number>>;
+export type GateCount = Readonly<Record<JobKind, number>>;
 
 export const noGates: GateCount = { prompt: 0, script: 0 };
 
@@ -25,7 +22,7 @@ export interface Admission<Candidate> {
 }
 
 interface Admissible {
-  readonly job: { readonly id: string; readonly kind: GateKind };
+  readonly job: { readonly id: string; readonly kind: JobKind };
   readonly dueAtMs: number;
   readonly once: boolean;
 }

@@ -26,11 +26,16 @@ export interface LastDispatch {
   readonly kind: "on_time" | "late" | "catch_up";
 }
 
+/** What runs a job: the installed Hermes, or the script's own interpreter. A launcher is ready for one of them. */
+export type JobKind = "prompt" | "script";
+
+export const jobKinds: readonly JobKind[] = ["prompt", "script"];
+
 /** One record of `jobs.json` in our words. What we do not know stays in the record's own text. */
 export interface Job {
   readonly id: string;
   readonly name: string;
-  readonly kind: "prompt" | "script";
+  readonly kind: JobKind;
   readonly script: string | null;
   readonly interpreter: string | null;
   readonly workdir: string | null;

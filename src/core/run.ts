@@ -1,5 +1,6 @@
 import type { RunDelivery } from "./delivery.ts";
 import type { Fingerprint } from "./fingerprint.ts";
+import type { JobKind } from "./job.ts";
 import type { RunState } from "./run-states.ts";
 
 export type RunReason =
@@ -23,7 +24,7 @@ export interface Run {
   readonly home: string;
   readonly jobId: string;
   readonly jobName: string;
-  readonly kind: "prompt" | "script";
+  readonly kind: JobKind;
   readonly trigger: "schedule" | "manual" | "retry";
   readonly scheduledAtMs: number | null;
   readonly claimedAtMs: number;

@@ -76,8 +76,8 @@ export function closeRuns(parts: DaemonParts, home: HomeRuntime, endedRuns: read
   for (const { ended, report } of closings) {
     const error = report.jobError === null ? null : redactSecrets(report.jobError, home.settings.secrets);
     noteExecution(home, ended.run.id, { error });
+    if (report.outcome.success) noteRecovery(parts, home, ended.run);
   }
-  for (const { ended, report } of closings) if (report.outcome.success) noteRecovery(parts, home, ended.run);
   parts.fault("after-ledger-close");
   parts.fault("before-settle");
   const unsettled = settle(parts, home, closings);

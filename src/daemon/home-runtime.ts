@@ -1,9 +1,8 @@
 import type { GateEnvironment } from "../child/gate-environment.ts";
 import type { GatePool } from "../child/gate-pool.ts";
 import type { RunLimits } from "../child/run-limits.ts";
-import type { GateKind } from "../core/admission.ts";
 import type { ExecutionDetails } from "../core/execution-row.ts";
-import type { Job } from "../core/job.ts";
+import type { Job, JobKind } from "../core/job.ts";
 import type { SlotCursor } from "../core/plan-tick.ts";
 import type { Zone } from "../core/zone.ts";
 import type { InstalledHermes } from "../homes/find-hermes.ts";
@@ -25,7 +24,7 @@ export interface HomeSettings {
   readonly runClaimLifeMs: number;
   readonly catchUpMissed: boolean;
   /** What runs of a kind start with. */
-  readonly environments: Readonly<Record<GateKind, GateEnvironment>>;
+  readonly environments: Readonly<Record<JobKind, GateEnvironment>>;
   /** Values that must not reach a document. */
   readonly secrets: readonly string[];
   readonly userHome: string | null;
@@ -62,7 +61,7 @@ export interface HomeRuntime {
   readonly cronFolder: string;
   readonly store: JobStore;
   /** Launchers ready for this home's jobs. */
-  readonly pools: Readonly<Record<GateKind, GatePool>>;
+  readonly pools: Readonly<Record<JobKind, GatePool>>;
   /** Looks at the markers; cheap enough for every tick. */
   hold(): HomeHold | null;
   /** Why the disk is too full for anything to start, or null. */

@@ -10,8 +10,8 @@ import {
   loadHomeConfig,
   type Settings,
 } from "../config/load-config.ts";
-import type { GateKind } from "../core/admission.ts";
 import { formatInstant } from "../core/instant.ts";
+import type { JobKind } from "../core/job.ts";
 import { createZone, type Zone } from "../core/zone.ts";
 import { type EnvFile, readEnvFile, resolveEnvFile } from "../homes/env-file.ts";
 import { type EnvironmentSnapshot, snapshotEnvironment } from "../homes/environment.ts";
@@ -114,7 +114,7 @@ export function openHome(sources: HomeSources, found: FoundHome): OpenHome {
   const zone = (): Zone => runtime.settings.zone;
   const shortage = (): string | null =>
     sources.diskShortage(sources.stateFolder) ?? sources.diskShortage(`${found.path}/cron`);
-  const pool = (kind: GateKind): GatePool =>
+  const pool = (kind: JobKind): GatePool =>
     createGatePool(system, `${sources.stateFolder}/runs`, sources.launcherPath, sources.waitingBash, kind);
   const runtime: HomeRuntime = {
     name: found.name,

@@ -1,6 +1,5 @@
 import type { AheadJob } from "../child/gate-pool.ts";
-import { type GateKind, gateKinds } from "../core/admission.ts";
-import type { Job } from "../core/job.ts";
+import { type Job, type JobKind, jobKinds } from "../core/job.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
 import { programOf, workerProgram } from "./job-program.ts";
@@ -10,7 +9,7 @@ import { rehearseTick, roomIn } from "./tick.ts";
  * How long before a due time its launchers are started: room for a hundred of them on a slow machine, and for a prompt's worker to
  * load Hermes.
  */
-const aheadMs: Readonly<Record<GateKind, number>> = { script: 1000, prompt: 4000 };
+const aheadMs: Readonly<Record<JobKind, number>> = { script: 1000, prompt: 4000 };
 /** So long before the due time launchers start in any case, also when it is not known yet whether their bash would wait. */
 const askingMsMax = 300;
 /** Timers fire a little early. The turn that is meant to start launchers must not find that it is not time yet. */
@@ -59,7 +58,7 @@ export function createGatePreparer(
   }
 
   /** The jobs of a kind that are due by then, the earliest first. */
-  function dueJobs(home: HomeRuntime, kind: GateKind, untilMs: number): readonly Job[] {
+  function dueJobs(home: HomeRuntime, kind: JobKind, untilMs: number): readonly Job[] {
     const isDue = (job: Job) =>
       job.kind === kind && job.enabled && job.nextRunAt !== null && job.nextRunAt.ms <= untilMs;
     return jobsOf(home)
@@ -156,7 +155,7 @@ export function createGatePreparer(
       const left = { count: gatesPerTurn };
       let more = false;
       for (const home of homes().values()) {
-        for (const kind of gateKinds) home.pools[kind].discardStale(home.settings.environments[kind].id, unusedMsMax);
+        for (const kind of jobKinds) home.pools[kind].discardStale(home.settings.environments[kind].id, unusedMsMax);
         if (home.state.kind !== "active") continue;
         more = prepareScripts(home, left) || more;
         preparePrompts(home);

@@ -1,7 +1,6 @@
 import type { ReadyGate } from "../child/gate-pool.ts";
-import { gateKinds } from "../core/admission.ts";
 import { InvariantError } from "../core/invariant-error.ts";
-import type { Job } from "../core/job.ts";
+import { type Job, jobKinds } from "../core/job.ts";
 import { type PlannedClaim, planTick, type TickInput, type TickPlan } from "../core/plan-tick.ts";
 import type { Run } from "../core/run.ts";
 import type { MarkedProcess } from "../core/verify-laws.ts";
@@ -49,7 +48,7 @@ export function tick(parts: DaemonParts, home: HomeRuntime): TickReport {
   parts.fault("after-look");
   parts.fault("before-gates");
   if (gatesMissing(look.plan) > 0) {
-    for (const kind of gateKinds) {
+    for (const kind of jobKinds) {
       const pool = home.pools[kind];
       const missing = look.plan.gatesMissing[kind];
       if (missing > 0) pool.fill(pool.ready().length + missing, home.settings.environments[kind]);

@@ -59,19 +59,8 @@ export function createProcesses(options: ProcessesOptions = {}): Processes {
     spawnGated: (request) => spawnGated(request, fingerprint, bootId, marker),
     async exitStatus(file, args, environment) {
       // Descriptor 3 is there and empty, as a gate is whose daemon has gone.
-      const stdio = ["ignore", "ignore", "ignore", "ignore"];
-      // With its clean-up, execa would raise a signal again that our own listener has just served.
-      const options = {
-        env: environment,
-        extendEnv: false,
-        detached: true,
-        cleanup: false,
-        timeout: 5000,
-        buffer: false,
-        reject: false,
-        stdio,
-      };
-      const result = await execa(file, [...args], options as unknown as Options);
+      const stdio = ["ignore", "ignore", "ignore", "ignore"] as const;
+      const result = await startOwn(file, args, { env: environment, timeout: 5000, stdio });
       return result.exitCode ?? null;
     },
     runBounded,
@@ -96,6 +85,21 @@ export function createProcesses(options: ProcessesOptions = {}): Processes {
 /** Whether another program that this one replaced has left it children. */
 function hasChildren(): boolean {
   return childPids(process.pid)?.some((pid) => lookInProc(pid) !== null) ?? false;
+}
+
+interface OwnOptions {
+  readonly cwd?: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly timeout?: number;
+  readonly stdio: readonly (number | "ignore")[];
+}
+
+/** Starts a program in a session of its own: it outlives this daemon and its terminal, and one signal reaches the whole group. */
+function startOwn(file: string, args: readonly string[], own: OwnOptions) {
+  // With its clean-up, execa would raise a signal again that our own listener has just served.
+  const options = { ...own, extendEnv: false, detached: true, cleanup: false, buffer: false, reject: false };
+  // execa takes the number of any descriptor, but its types know only the first three.
+  return execa(file, [...args], options as unknown as Options);
 }
 
 function spawnGated(
@@ -132,19 +136,9 @@ function spawnGated(
         closeSync(descriptor);
       }
     };
-    const options = {
-      cwd: request.cwd,
-      env: request.environment,
-      extendEnv: false,
-      // A session of its own: the run outlives this daemon and its terminal, and one signal reaches the whole group.
-      detached: true,
-      cleanup: false,
-      buffer: false,
-      reject: false,
-      stdio: ["ignore", output, launcher, pipe.readEnd, lifeline, errors],
-    };
-    // execa takes the number of any descriptor, but its types know only the first three.
-    const start = () => execa(request.file, [...request.arguments], options as unknown as Options);
+    const stdio = ["ignore", output, launcher, pipe.readEnd, lifeline, errors] as const;
+    const start = () =>
+      startOwn(request.file, request.arguments, { cwd: request.cwd, env: request.environment, stdio });
     const child = marker === null ? start() : marker.whileMarked(request.runId, start);
     const pid = child.pid;
     if (pid === undefined) {
@@ -177,18 +171,8 @@ async function runBounded(request: BoundedRequest): Promise<BoundedEnd> {
   const output = openSync(request.outputPath, "a", 0o600);
   let killed: BoundedEnd["killed"] = null;
   try {
-    const options = {
-      cwd: request.cwd,
-      env: request.environment,
-      extendEnv: false,
-      // Ctrl-C at the daemon's terminal must not end it half-way, and all that it starts can be killed with it.
-      detached: true,
-      cleanup: false,
-      buffer: false,
-      reject: false,
-      stdio: ["ignore", output, output],
-    };
-    const child = execa(request.file, [...request.arguments], options as unknown as Options);
+    const stdio = ["ignore", output, output] as const;
+    const child = startOwn(request.file, request.arguments, { cwd: request.cwd, env: request.environment, stdio });
     const { pid } = child;
     if (pid === undefined) {
       const { originalMessage } = await child;

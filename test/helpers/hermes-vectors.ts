@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
-import { type Gate, gateKinds } from "../../src/core/admission.ts";
+import type { Gate } from "../../src/core/admission.ts";
 import type { OwnerState } from "../../src/core/claim-life.ts";
 import { parseInstant } from "../../src/core/instant.ts";
-import type { Job, JobPatch } from "../../src/core/job.ts";
+import { type Job, type JobPatch, jobKinds } from "../../src/core/job.ts";
 import { createZone, type Zone } from "../../src/core/zone.ts";
 import { patchRecord, readRecord } from "../../src/store/jobs-file.ts";
 
@@ -75,7 +75,7 @@ export function worldOf(vector: Vector): VectorWorld {
 /** Gates of either kind for `count` claims, of which the first `used` were made before. */
 export function gatesFor(count: number, used = 0): readonly Gate[] {
   return Array.from({ length: count - used }, (_, index) => used + index).flatMap((place) =>
-    gateKinds.map((kind) => ({
+    jobKinds.map((kind) => ({
       runId: `${kind}-${place}`,
       kind,
       jobId: null,
