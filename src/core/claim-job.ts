@@ -1,0 +1,115 @@
+import type { Gate } from "./admission.ts";
+import { classifyLateness, latenessSeconds } from "./dispatch-lateness.ts";
+import { lateGraceMs } from "./grace.ts";
+import { formatInstant } from "./instant.ts";
+import type { Job, JobPatch } from "./job.ts";
+import { nextAhead } from "./missed-occurrence.ts";
+import { onceGraceMs } from "./next-occurrence.ts";
+import { formatScheduleKey, isSameInstant, passedSlots, slotLine } from "./observe-slots.ts";
+import { advance, skipOverlapped } from "./pass-over.ts";
+import { toStoredTime } from "./repair-next-run.ts";
+import type { Schedule } from "./schedule.ts";
+import type { SlotCursor, SlotDecision } from "./slot.ts";
+import { newCursor, remember } from "./slot-cursor.ts";
+import { type Candidate, type Draft, type Writable, wakeAt } from "./tick-draft.ts";
+import type { Zone } from "./zone.ts";
+
+export function claimJob(draft: Draft, candidate: Candidate, gate: Gate): void {
+  const { job, schedule, next, isManual } = candidate;
+  const { nowMs, zone } = draft.input;
+  const latenessMs = Math.max(0, nowMs - next.ms);
+  const cursor = draft.cursors.get(job.id) ?? draft.input.cursors.get(job.id);
+  draft.claims.push({
+    jobId: job.id,
+    gate,
+    scheduledAtMs: next.ms,
+    trigger: isManual ? "manual" : "schedule",
+    latenessMs,
+    claimedAtMs: nowMs,
+  });
+  const at = formatInstant(nowMs, zone);
+  const patch: Writable<JobPatch> = { ...candidate.patch, fireClaim: { at, by: gate.owner }, pendingSlot: "drop" };
+  if (schedule.kind === "once") {
+    claimOnce(draft, candidate, gate, cursor, patch);
+  } else if (isManual) {
+    const restoredMs = trueNext(job, schedule, cursor, nowMs, zone);
+    patch.nextRunAt = restoredMs === null ? null : toStoredTime(schedule, restoredMs, nowMs, zone).text;
+    skipOverlapped(draft, job, schedule, cursor);
+    draft.cursors.set(job.id, draft.cursors.get(job.id) ?? newCursor(job, schedule, restoredMs));
+    if (restoredMs !== null) wakeAt(draft, restoredMs);
+  } else {
+    const graceMs = lateGraceMs(schedule, zone, nowMs);
+    const passed = passedSlots(schedule, cursor, next.ms, nowMs, zone);
+    draft.lines.push(
+      slotLine(job, next.ms, runDecision(draft, candidate, graceMs, passed.instants.length), nowMs, gate.runId),
+    );
+    for (const atMs of passed.instants.slice(1)) {
+      draft.lines.push(slotLine(job, atMs, { decision: "coalesce", reason: "missed" }, nowMs, gate.runId));
+    }
+    patch.lastDispatch = {
+      scheduledAt: next.text,
+      dispatchedAt: at,
+      latenessSeconds: latenessSeconds(latenessMs),
+      kind: classifyLateness(latenessMs, graceMs),
+    };
+    const backlog = { decision: { decision: "coalesce", reason: "missed" } as const, runId: gate.runId };
+    patch.nextRunAt = advance(draft, job, schedule, next.ms, passed.restFromMs, backlog);
+  }
+  draft.patches.set(job.id, patch);
+}
+
+function claimOnce(
+  draft: Draft,
+  { job, schedule, next, isManual }: Candidate,
+  gate: Gate,
+  cursor: SlotCursor | undefined,
+  patch: Writable<JobPatch>,
+): void {
+  const { nowMs, zone } = draft.input;
+  const runAtMs = schedule.kind === "once" ? schedule.runAtMs : null;
+  if (isManual && runAtMs !== null && runAtMs > nowMs) {
+    patch.nextRunAt = toStoredTime(schedule, runAtMs, nowMs, zone).text;
+    remember(draft, job, schedule, cursor, runAtMs);
+    wakeAt(draft, runAtMs);
+    return;
+  }
+  // Hermes removes a one-shot whose count is used up and that carries no claim of its run.
+  patch.runClaim = { at: formatInstant(nowMs, zone), by: gate.owner.split(":").slice(0, 2).join(":") };
+  if (job.repeatTimes !== null && job.repeatTimes > 0) patch.repeatCompleted = job.repeatCompleted + 1;
+  const slotMs = isManual ? (cursor?.nextAtMs ?? null) : next.ms;
+  if (slotMs !== null && slotMs <= nowMs) {
+    const candidate = { job, next: { ...next, ms: slotMs } };
+    draft.lines.push(slotLine(job, slotMs, runDecision(draft, candidate, onceGraceMs, 1), nowMs, gate.runId));
+  }
+  remember(draft, job, schedule, cursor, null);
+}
+
+/** A slot counts as on time within 10 s, unless another one has come meanwhile. */
+const onTimeMs = 10_000;
+
+function runDecision(
+  draft: Draft,
+  { job, next }: Pick<Candidate, "job" | "next">,
+  graceMs: number,
+  passedCount: number,
+): SlotDecision {
+  const restoredMs = draft.input.restored?.get(job.id);
+  if (restoredMs !== undefined && isSameInstant(restoredMs, next.ms)) return { decision: "run", reason: "restored" };
+  const latenessMs = draft.input.nowMs - next.ms;
+  if (latenessMs <= onTimeMs && passedCount === 1) return { decision: "run", reason: "on_time" };
+  return { decision: "run", reason: latenessMs <= graceMs ? "late" : "catch_up" };
+}
+
+/** Where a manual request found the schedule: the request took the place of this instant and gives it back. */
+function trueNext(
+  job: Job,
+  schedule: Schedule,
+  cursor: SlotCursor | undefined,
+  nowMs: number,
+  zone: Zone,
+): number | null {
+  const awaitedMs =
+    cursor !== undefined && cursor.scheduleText === formatScheduleKey(schedule) ? cursor.nextAtMs : null;
+  if (awaitedMs !== null && awaitedMs > nowMs) return awaitedMs;
+  return nextAhead(schedule, awaitedMs ?? job.lastRunAt?.ms ?? nowMs, nowMs, zone);
+}

@@ -1,0 +1,146 @@
+import { claimEndsAtMs, runClaimLifeDefaultMs, unclaimedSlot } from "./claim-life.ts";
+import { closeSlots } from "./close-slots.ts";
+import { formatInstant } from "./instant.ts";
+import { hasPauseMark, isRunnable, isTerminal, type Job, type JobPatch } from "./job.ts";
+import { waitForClaim } from "./leave-pending.ts";
+import {
+  closeAwaited,
+  continueBacklog,
+  formatScheduleKey,
+  isNamedSince,
+  observeSlots,
+  slotLine,
+} from "./observe-slots.ts";
+import { planDue } from "./plan-due.ts";
+import { isOffSchedule, rearmAfterError, recoverNextRun } from "./repair-next-run.ts";
+import type { Schedule } from "./schedule.ts";
+import type { SlotCursor } from "./slot.ts";
+import { remember } from "./slot-cursor.ts";
+import { type Draft, keepPatch, type Writable, wakeAt } from "./tick-draft.ts";
+import type { Zone } from "./zone.ts";
+
+export function planJob(draft: Draft, job: Job, given: SlotCursor | undefined): void {
+  const { input } = draft;
+  const { nowMs, zone } = input;
+  let cursor = given;
+  if (cursor?.backlog !== undefined) {
+    const written = continueBacklog(job, cursor, draft.view);
+    draft.lines.push(...written.lines);
+    cursor = written.cursor;
+    draft.cursors.set(job.id, cursor);
+    if (!written.isDone) {
+      wakeAt(draft, nowMs);
+      return;
+    }
+  }
+  if (job.fault !== null || job.schedule === null) {
+    waitInvalid(draft, job, cursor);
+    return;
+  }
+  const { schedule } = job;
+  const mayWrite = input.hold === null && input.canRun(job) && input.busyJobs?.has(job.id) !== true;
+  if (!isRunnable(job)) {
+    closeSlots(draft, job, schedule, cursor);
+    if (mayWrite && isHalfPaused(job)) draft.patches.set(job.id, pausePatch(job, nowMs, zone));
+    return;
+  }
+
+  const open = draft.openRuns.get(job.id);
+  const isOpen = open !== undefined;
+  // An instant that came when the run was over already was no overlap: it is served once the end stands in the record.
+  const overAtMs = open?.overAtMs ?? null;
+  const hasComeSince = (atMs: number): boolean => overAtMs !== null && atMs >= overAtMs && atMs <= nowMs;
+  if ([job.nextRunAt?.ms, cursor?.nextAtMs].some((atMs) => atMs != null && hasComeSince(atMs))) return;
+  // A one-shot keeps its instant while its run is open. One that runs early on request is due again when that run has ended.
+  if (isOpen && schedule.kind === "once") return;
+  const patch: Writable<JobPatch> = {};
+  const runClaimEndsMs =
+    schedule.kind === "once"
+      ? claimEndsAtMs(job.runClaim, input.runClaimLifeMs ?? runClaimLifeDefaultMs, nowMs, input.ownerState)
+      : null;
+  let next = job.nextRunAt;
+  if (runClaimEndsMs !== null) {
+    if (next !== null) waitForClaim(draft, job, schedule, cursor, next, runClaimEndsMs);
+    return;
+  }
+  const unclaimed = mayWrite && !isOpen ? unclaimedSlot(job, nowMs, input.ownerState) : null;
+  if (unclaimed !== null) {
+    const isEnumerated =
+      next !== null && isNamedSince(schedule, unclaimed.ms, next.ms, zone) && !isOffSchedule(schedule, unclaimed, zone);
+    if (next !== null && next.ms <= nowMs && !isEnumerated) {
+      draft.lines.push(slotLine(job, next.ms, { decision: "move", reason: "reanchored" }, nowMs));
+    }
+    next = unclaimed;
+    patch.nextRunAt = unclaimed.text;
+    patch.pendingSlot = "drop";
+  }
+  if (next === null) {
+    next = mayWrite ? recoverNextRun(job, schedule, nowMs, zone) : null;
+    if (next === null) {
+      remember(draft, job, schedule, cursor, null);
+      return;
+    }
+    patch.nextRunAt = next.text;
+    if (job.state === "error") patch.state = "scheduled";
+  }
+  const isManual = job.manualRunAt !== null && job.manualRunAt === next.text;
+  if (isManual) {
+    cursor = noticeEdit(draft, job, schedule, cursor);
+  } else {
+    const observed = observeSlots(job, schedule, next, cursor, isOpen, draft.view);
+    draft.lines.push(...observed.lines);
+    if (observed.unsettled !== null) {
+      draft.cursors.set(job.id, observed.unsettled);
+      // A record without an instant would get a later one at each tick, and so never reach it.
+      if (job.nextRunAt === null) keepPatch(draft, job, patch);
+      if (observed.wakeAtMs !== null) wakeAt(draft, observed.wakeAtMs);
+      return;
+    }
+    const rearmed = mayWrite && !isOpen ? rearmAfterError(job, schedule, next, nowMs, zone, input.ownerState) : null;
+    if (rearmed !== null) {
+      next = rearmed;
+      patch.nextRunAt = rearmed.text;
+    }
+    cursor = remember(draft, job, schedule, cursor, next.ms, observed.servedBy);
+  }
+  if (next.ms > nowMs) {
+    keepPatch(draft, job, patch);
+    if (input.canRun(job)) wakeAt(draft, next.ms);
+    return;
+  }
+  planDue(draft, job, schedule, cursor, next, isManual, isOpen, patch);
+}
+
+/** A request hides the schedule's own instant, so an edit shows in the rule alone. */
+function noticeEdit(
+  draft: Draft,
+  job: Job,
+  schedule: Schedule,
+  cursor: SlotCursor | undefined,
+): SlotCursor | undefined {
+  if (cursor === undefined || !cursor.enabled || cursor.scheduleText === formatScheduleKey(schedule)) return cursor;
+  draft.lines.push(...closeAwaited(job, cursor, () => ({ decision: "move", reason: "edited" }), draft.view));
+  return remember(draft, job, schedule, cursor, null);
+}
+
+export function waitInvalid(draft: Draft, job: Job, cursor: SlotCursor | undefined): void {
+  const { nowMs } = draft.input;
+  if (!isRunnable(job) || cursor === undefined || cursor.nextAtMs === null || cursor.nextAtMs > nowMs) return;
+  if (cursor.pending?.reason === "degraded") return;
+  draft.lines.push(slotLine(job, cursor.nextAtMs, { decision: "pending", reason: "degraded" }, nowMs));
+  draft.cursors.set(job.id, { ...cursor, pending: { reason: "degraded", throughMs: cursor.nextAtMs, count: 1 } });
+}
+
+function isHalfPaused(job: Job): boolean {
+  return job.enabled && !isTerminal(job) && hasPauseMark(job);
+}
+
+/** Enabled and paused at once contradict each other, and the pause is what somebody asked for. */
+function pausePatch(job: Job, nowMs: number, zone: Zone): JobPatch {
+  return {
+    enabled: false,
+    state: "paused",
+    ...(job.pausedAt ? {} : { pausedAt: formatInstant(nowMs, zone) }),
+    ...(job.pausedReason ? {} : { pausedReason: "auto-disabled: enabled+paused contradiction" }),
+  };
+}

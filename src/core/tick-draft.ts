@@ -1,0 +1,90 @@
+import type { Gate } from "./admission.ts";
+import type { OwnerState } from "./claim-life.ts";
+import type { Job, JobPatch, StoredTime } from "./job.ts";
+import type { SlotView } from "./observe-slots.ts";
+import type { Schedule } from "./schedule.ts";
+import type { SlotCursor, SlotLine } from "./slot.ts";
+import type { Zone } from "./zone.ts";
+
+/** A run that this supervisor has not closed yet. */
+export interface OpenRun {
+  readonly id: string;
+  readonly jobId: string;
+  /** When it was over, if it is: then only the record of its end is still to be written. */
+  readonly overAtMs?: number | null;
+}
+
+export interface TickInput {
+  readonly nowMs: number;
+  readonly zone: Zone;
+  readonly jobs: readonly Job[];
+  readonly cursors: ReadonlyMap<string, SlotCursor>;
+  readonly openRuns: readonly OpenRun[];
+  readonly gates: readonly Gate[];
+  /** How many runs may start now, in this home, by every limit together. */
+  readonly capacity: number;
+  /** Whether a foreign claim's owner may still be alive: `dead` only where that is proven. */
+  readonly ownerState: OwnerState;
+  /** Which kinds of job this daemon can run; the rest is observed only. */
+  readonly canRun: (job: Job) => boolean;
+  /** Names the home state that forbids starting anything, or null. */
+  readonly hold: "estop" | "drain" | "parked" | "disk" | null;
+  /** How long a one-shot's `run_claim` holds: 30 minutes unless `HERMES_CRON_TIMEOUT` says more. */
+  readonly runClaimLifeMs?: number;
+  /** Hermes' `cron.catch_up_missed`: false drops slots that are later than their grace. */
+  readonly catchUpMissed?: boolean;
+  /** Whether a ledger, ours or Hermes' own, says that this instant was served, whatever the record says. */
+  readonly ranElsewhere?: (jobId: string, scheduledAtMs: number) => boolean;
+  /**
+   * Whether anything lives that a run of this job started which is none of ours. Asked only where the claim of such a run holds
+   * nobody off any more: its launcher is dead, or nobody renewed it.
+   */
+  readonly isAliveElsewhere?: (job: Job) => boolean;
+  /** Jobs whose fire fence somebody else holds at this moment. */
+  readonly busyJobs?: ReadonlySet<string>;
+  /** By job, the instant whose claim was void and is to be served again. */
+  readonly restored?: ReadonlyMap<string, number>;
+}
+
+export interface PlannedClaim {
+  readonly jobId: string;
+  readonly gate: Gate;
+  readonly scheduledAtMs: number;
+  readonly trigger: "schedule" | "manual";
+  readonly latenessMs: number;
+  readonly claimedAtMs: number;
+}
+
+export type Writable<Patch> = { -readonly [Key in keyof Patch]: Patch[Key] };
+
+/** A job that is due and that nothing but room and gates keeps from running. */
+export interface Candidate {
+  readonly job: Job;
+  readonly schedule: Schedule;
+  readonly next: StoredTime;
+  readonly patch: Writable<JobPatch>;
+  readonly isManual: boolean;
+  readonly once: boolean;
+  readonly dueAtMs: number;
+}
+
+export interface Draft {
+  readonly input: TickInput;
+  readonly view: SlotView;
+  readonly openRuns: ReadonlyMap<string, OpenRun>;
+  readonly candidates: Candidate[];
+  readonly claims: PlannedClaim[];
+  readonly patches: Map<string, JobPatch>;
+  readonly lines: SlotLine[];
+  readonly cursors: Map<string, SlotCursor>;
+  waiting: number;
+  wakeAtMs: number;
+}
+
+export function keepPatch(draft: Draft, job: Job, patch: JobPatch): void {
+  if (Object.keys(patch).length > 0) draft.patches.set(job.id, patch);
+}
+
+export function wakeAt(draft: Draft, ms: number): void {
+  draft.wakeAtMs = Math.min(draft.wakeAtMs, ms);
+}
