@@ -1,4 +1,4 @@
-import { jobSettings } from "../config/load-config.ts";
+import { jobSettings } from "../config/effective-settings.ts";
 import { membersOf, spliceText } from "../core/json-text.ts";
 import type { Run } from "../core/run.ts";
 import { documentHead, readDocument } from "../core/script-outcome.ts";

@@ -1,4 +1,4 @@
-import { jobSettings } from "../config/load-config.ts";
+import { jobSettings } from "../config/effective-settings.ts";
 import type { Job } from "../core/job.ts";
 import type { Run } from "../core/run.ts";
 import type { LedgerSlot } from "../ledger/slots.ts";

@@ -1,14 +1,8 @@
 import { join } from "node:path";
-import {
-  type ConfigError,
-  type ConfigLayer,
-  effectiveSettings,
-  type HomeConfig,
-  type Loaded,
-  loadHomeConfig,
-  loadHostConfig,
-  type Settings,
-} from "../config/load-config.ts";
+import { effectiveSettings, type Settings } from "../config/effective-settings.ts";
+import { type Loaded, loadHomeConfig, loadHostConfig } from "../config/load-config.ts";
+import type { ConfigLayer, HomeConfig } from "../config/parse-config.ts";
+import type { ConfigError } from "../config/yaml-text.ts";
 import { formatInstant } from "../core/instant.ts";
 import type { Job } from "../core/job.ts";
 import { createZone, type Zone } from "../core/zone.ts";

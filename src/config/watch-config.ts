@@ -1,7 +1,8 @@
 import type { System } from "../system/system.ts";
 import type { Watch, Watching } from "../system/watch.ts";
 import { watchFile } from "../system/watch-file.ts";
-import { type ConfigLayer, type Loaded, loadHostConfig } from "./load-config.ts";
+import { type Loaded, loadHostConfig } from "./load-config.ts";
+import type { ConfigLayer } from "./parse-config.ts";
 
 /** The host's config and what is in force of it. */
 export interface HostConfigWatch extends Watching {

@@ -1,15 +1,9 @@
 import { createHash } from "node:crypto";
 import { createGatePool, type GatePool } from "../child/gate-pool.ts";
 import type { WaitingBash } from "../child/waiting-bash.ts";
-import {
-  type ConfigLayer,
-  effectiveSettings,
-  type HomeConfig,
-  jobSettings,
-  type Loaded,
-  loadHomeConfig,
-  type Settings,
-} from "../config/load-config.ts";
+import { effectiveSettings, jobSettings, type Settings } from "../config/effective-settings.ts";
+import { type Loaded, loadHomeConfig } from "../config/load-config.ts";
+import type { ConfigLayer, HomeConfig } from "../config/parse-config.ts";
 import { formatInstant } from "../core/instant.ts";
 import type { JobKind } from "../core/job.ts";
 import { createZone, type Zone } from "../core/zone.ts";

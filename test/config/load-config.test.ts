@@ -1,14 +1,9 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import {
-  ConfigError,
-  effectiveSettings,
-  emptyLayer,
-  jobSettings,
-  parseHomeConfig,
-  parseHostConfig,
-} from "../../src/config/load-config.ts";
+import { effectiveSettings, jobSettings } from "../../src/config/effective-settings.ts";
+import { emptyLayer, parseHomeConfig, parseHostConfig } from "../../src/config/parse-config.ts";
 import { settings } from "../../src/config/schema.ts";
+import { ConfigError } from "../../src/config/yaml-text.ts";
 import { configDocuments } from "../helpers/config-documents.ts";
 
 const path = "/state/config.yaml";

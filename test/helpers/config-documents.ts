@@ -22,7 +22,7 @@ function leafOf(setting: Setting): string {
 
 /** Unset until a person sets it: written as a comment, so that the file as it is changes nothing. */
 function isUnset(setting: Setting): boolean {
-  return setting.fallback === "auto";
+  return setting.fallback === null;
 }
 
 function defaultYaml(): string {
@@ -81,9 +81,9 @@ function property(node: SchemaNode, name: string): SchemaNode | undefined {
 function markdown(): string {
   const rows = settings.map(
     (setting) =>
-      `| \`${setting.key}\`${setting.hostOnly ? " (host)" : ""} | \`${setting.fallback}\` | ${setting.about} Expected: ${setting.expected.replaceAll("|", "\\|")}. |`,
+      `| \`${setting.key}\`${setting.hostOnly ? " (host)" : ""} | \`${setting.fallback ?? "auto"}\` | ${setting.about} Expected: ${setting.expected.replaceAll("|", "\\|")}. |`,
   );
-  return `<!-- Made from src/config/schema.ts by test/write-config-documents.ts. -->
+  return `<!-- Made from src/config/ by test/write-config-documents.ts. -->
 # Settings
 
 The host's settings are in \`<root home>/supervisor/config.yaml\` (or the folder that \`--state\` or \`HERMES_SUPERVISOR_STATE\` names). The

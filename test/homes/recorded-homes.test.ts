@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { parseHomeConfig } from "../../src/config/load-config.ts";
+import { parseHomeConfig } from "../../src/config/parse-config.ts";
 import { findHomes } from "../../src/homes/find-homes.ts";
 import { resolveHermesSettings } from "../../src/homes/home-config.ts";
 import { createFiles } from "../../src/system/real-files.ts";

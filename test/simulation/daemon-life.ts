@@ -1,6 +1,8 @@
 import { createChildTable } from "../../src/child/child-table.ts";
 import { createWaitingBash } from "../../src/child/waiting-bash.ts";
-import { type ConfigLayer, effectiveSettings, type Loaded, loadHostConfig } from "../../src/config/load-config.ts";
+import { effectiveSettings } from "../../src/config/effective-settings.ts";
+import { type Loaded, loadHostConfig } from "../../src/config/load-config.ts";
+import type { ConfigLayer } from "../../src/config/parse-config.ts";
 import { createControlActions } from "../../src/daemon/control-actions.ts";
 import { createDaemon, type Daemon } from "../../src/daemon/daemon.ts";
 import type { DaemonParts } from "../../src/daemon/daemon-parts.ts";

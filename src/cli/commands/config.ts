@@ -1,5 +1,6 @@
-import { type ConfigError, effectiveSettings, type ShownSetting } from "../../config/load-config.ts";
+import { effectiveSettings, type ShownSetting } from "../../config/effective-settings.ts";
 import { formatDuration, formatSize } from "../../config/quantity.ts";
+import type { ConfigError } from "../../config/yaml-text.ts";
 import type { CommandParts } from "../command-parts.ts";
 import { CommandError, type ExitCode, exitCodes } from "../exit-codes.ts";
 import { type Cell, formatJson, formatTable, paint, printable } from "../print.ts";

@@ -1,0 +1,155 @@
+import type { Misfire, Overlap, Retry } from "../core/job-policy.ts";
+import { type JobKey, jobRules } from "./job-rules.ts";
+import type { ConfigLayer } from "./parse-config.ts";
+import { type Fallback, type FileSettings, fallbackOf, type JobFileSettings } from "./schema.ts";
+import { sections } from "./sections.ts";
+import type { SettingRule, SettingRules } from "./setting.ts";
+
+export interface JobSettings {
+  readonly timeoutMs: number | null;
+  readonly idleTimeoutMs: number | null;
+  readonly memoryBytesMax: number | null;
+  readonly outputBytesMax: number;
+  readonly outputMaxAction: "truncate" | "stop";
+  readonly overlap: Overlap;
+  readonly misfire: Misfire;
+  readonly retry: Retry | null;
+  readonly stopGraceMs: number;
+  readonly detach: boolean;
+  readonly tags: readonly string[];
+}
+
+/** What is in force for one home: the host's file with the home's own section over it. */
+export interface Settings {
+  readonly maxOpenRuns: number;
+  readonly stopGraceMs: number;
+  readonly orphans: "fail" | "adopt";
+  readonly onSigterm: "hand_over" | "drain" | "stop";
+  /** Null: look for it. */
+  readonly hermesPython: string | null;
+  readonly environmentPass: readonly string[];
+  readonly retention: { readonly ageMaxMs: number; readonly runsMax: number; readonly bytesMax: number };
+  readonly freeBytesMin: number;
+  readonly defaults: JobFileSettings;
+  readonly jobs: ReadonlyMap<string, JobFileSettings>;
+  /** Every setting as `config show` prints it, with the file and line, the variable, or `default` that it comes from. */
+  readonly shown: readonly ShownSetting[];
+}
+
+export interface ShownSetting {
+  readonly key: string;
+  readonly value: unknown;
+  readonly source: string;
+}
+
+const promptTimeoutMs = 7_200_000;
+/** Hermes 0.22 alone tries an unreachable model again for five minutes. */
+const promptTimeoutMsMin = 900_000;
+
+type Sections = typeof sections;
+type Value<S extends keyof Sections, K extends keyof Sections[S]> = Sections[S][K] extends SettingRule
+  ? Fallback<Sections[S][K]>
+  : never;
+
+const builtInJob = Object.fromEntries(Object.entries(jobRules).map(([key, rule]) => [key, fallbackOf(rule)])) as {
+  readonly [K in JobKey]: Fallback<(typeof jobRules)[K]>;
+};
+
+/** Puts the home's section over the host's file over the defaults. `variables` are the daemon's own. */
+export function effectiveSettings(
+  host: ConfigLayer,
+  home: ConfigLayer | null,
+  variables: Readonly<Record<string, string | undefined>>,
+): Settings {
+  const layers = home === null ? [host] : [home, host];
+  const shown: ShownSetting[] = [];
+
+  function pick<T>(key: string, read: (values: FileSettings) => T | undefined, fallback: T, source = "default"): T {
+    for (const { path, values, lines } of layers) {
+      const value = read(values);
+      if (value === undefined) continue;
+      shown.push({ key, value, source: `${path}:${lines.get(key) ?? 1}` });
+      return value;
+    }
+    shown.push({ key, value: fallback, source });
+    return fallback;
+  }
+
+  function of<S extends keyof Sections, K extends keyof Sections[S] & string>(section: S, name: K): Value<S, K> {
+    const rule = (sections[section] as SettingRules)[name] as SettingRule;
+    const read = (values: FileSettings): unknown =>
+      (values[section] as Readonly<Record<string, unknown>> | null)?.[name];
+    return pick(`${section}.${name}`, read, fallbackOf(rule)) as Value<S, K>;
+  }
+
+  const python = variables["HERMES_SUPERVISOR_PYTHON"] || null;
+  const inForce = {
+    maxOpenRuns: of("limits", "max_open_runs"),
+    stopGraceMs: of("stop", "grace"),
+    orphans: of("recovery", "orphans"),
+    onSigterm: of("shutdown", "on_sigterm"),
+    hermesPython: pick<string | null>(
+      "hermes.python",
+      (values) => values.hermes?.python,
+      python,
+      python === null ? "default" : "HERMES_SUPERVISOR_PYTHON",
+    ),
+    environmentPass: of("environment", "pass"),
+    retention: {
+      ageMaxMs: of("retention", "age_max"),
+      runsMax: of("retention", "runs_max"),
+      bytesMax: of("retention", "bytes_max"),
+    },
+    freeBytesMin: of("disk", "free_min"),
+  };
+
+  const defaults = overlay(layers.map(({ values }) => values.defaults ?? {}));
+  for (const key of Object.keys(jobRules) as JobKey[]) {
+    const fallback = key === "stop_grace" ? inForce.stopGraceMs : builtInJob[key];
+    pick<unknown>(`defaults.${key}`, (values) => values.defaults?.[key], fallback);
+  }
+  const jobs = new Map<string, JobFileSettings>();
+  for (const name of new Set(layers.flatMap(({ values }) => Object.keys(values.jobs ?? {})))) {
+    jobs.set(name, overlay(layers.map(({ values }) => ownEntry(values.jobs, name) ?? {})));
+    for (const key of Object.keys(jobs.get(name) ?? {}) as JobKey[]) {
+      pick<unknown>(`jobs.${name}.${key}`, (values) => ownEntry(values.jobs, name)?.[key], null);
+    }
+  }
+  return { ...inForce, defaults, jobs, shown };
+}
+
+/** What counts for one job: its entry by id, then its entry by name, then the defaults, key by key. */
+export function jobSettings(
+  inForce: Settings,
+  scriptTimeoutMs: number,
+  job: { readonly id: string; readonly name: string; readonly kind: "prompt" | "script" },
+): JobSettings {
+  const set = overlay([inForce.jobs.get(job.id) ?? {}, inForce.jobs.get(job.name) ?? {}, inForce.defaults]);
+  const usual = job.kind === "script" ? scriptTimeoutMs : promptTimeoutMs;
+  const asked = set.timeout === undefined ? usual : set.timeout;
+  return {
+    timeoutMs: asked !== null && job.kind === "prompt" ? Math.max(asked, promptTimeoutMsMin) : asked,
+    idleTimeoutMs: set.idle_timeout ?? builtInJob.idle_timeout,
+    memoryBytesMax: set.memory_max ?? builtInJob.memory_max,
+    outputBytesMax: set.output_max ?? builtInJob.output_max,
+    outputMaxAction: set.output_max_action ?? builtInJob.output_max_action,
+    overlap: set.overlap ?? builtInJob.overlap,
+    misfire: set.misfire ?? builtInJob.misfire,
+    retry: set.retry ?? builtInJob.retry,
+    stopGraceMs: set.stop_grace ?? inForce.stopGraceMs,
+    detach: set.detach ?? builtInJob.detach,
+    tags: set.tags ?? builtInJob.tags,
+  };
+}
+
+function ownEntry<T>(record: Readonly<Record<string, T>> | null | undefined, key: string): T | undefined {
+  return record !== null && record !== undefined && Object.hasOwn(record, key) ? record[key] : undefined;
+}
+
+/** The first of `entries` that sets a key decides it; `none` counts as set. */
+function overlay(entries: readonly JobFileSettings[]): JobFileSettings {
+  const set = entries.map((entry) =>
+    Object.fromEntries(Object.entries(entry).filter(([, value]) => value !== undefined)),
+  );
+  return Object.assign({}, ...set.reverse()) as JobFileSettings;
+}
