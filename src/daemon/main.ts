@@ -11,6 +11,7 @@ import { diskShortage } from "../homes/disk-room.ts";
 import { type FoundHomes, findHomes } from "../homes/find-homes.ts";
 import { createRunLedger } from "../ledger/run-ledger.ts";
 import { createControlServer } from "../status/control-server.ts";
+import type { Timer } from "../system/clock.ts";
 import { createFaults } from "../system/faults.ts";
 import type { FileIdentity } from "../system/files.ts";
 import { createLocks } from "../system/flock.ts";
@@ -21,6 +22,7 @@ import { createRandom } from "../system/random.ts";
 import { createClock } from "../system/real-clock.ts";
 import { createFiles } from "../system/real-files.ts";
 import { createProcesses, type ProcessesOptions } from "../system/real-processes.ts";
+import { createServiceNotice } from "../system/service-notice.ts";
 import { listenOnSocket } from "../system/socket.ts";
 import type { System } from "../system/system.ts";
 import { createWatch } from "../system/watch.ts";
@@ -181,6 +183,18 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
     }
   };
 
+  const notice = createServiceNotice(options.environment, system.processes.ownPid);
+  const servingText = (): string => {
+    const { size } = table.homes();
+    return `Serving ${size} ${size === 1 ? "home" : "homes"}`;
+  };
+  let pulseTimer: Timer | null = null;
+  const pulse = (): void => {
+    if (notice.pulseMs === null) return;
+    notice.pulse(parts.draining);
+    pulseTimer = system.clock.after(notice.pulseMs, pulse);
+  };
+
   return await new Promise<number>((resolve) => {
     let server: ReturnType<typeof createControlServer> | null = null;
     let watcher: { readonly close: () => Promise<void> } | null = null as {
@@ -191,6 +205,8 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
     const end = (status: number): void => {
       if (ended) return;
       ended = true;
+      pulseTimer?.cancel();
+      if (!parts.draining) notice.stopping();
       finder.halt();
       daemon.halt();
       server?.close();
@@ -237,11 +253,13 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
       }
     };
     const drain = (): void => {
+      if (!parts.draining) notice.stopping();
       const open = children.all();
       system.log.info("claiming nothing more; waiting for open runs", { open_runs: open.length });
       for (const child of open)
         system.log.info("still open", { run_id: child.runId, home: child.home, job_id: child.jobId });
       daemon.drain();
+      notice.pulse(true);
     };
     const signals: Record<string, () => void> = {
       SIGTERM: () => {
@@ -270,12 +288,15 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
         else stopAll();
       },
       SIGHUP: () => {
+        notice.reloading();
         lookAgain();
         daemon.nudge(null);
+        notice.ready(servingText());
       },
     };
     for (const [signal, act] of Object.entries(signals)) process.on(signal, act);
 
+    pulse();
     void (async () => {
       const handedOver = wasHandedOver(parts);
       ledger.setNote("daemon", JSON.stringify({ pid: system.processes.ownPid, version, started_at_ms: startedAtMs }));
@@ -308,6 +329,7 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
         homes: table.homes().size,
         pid: system.processes.ownPid,
       });
+      notice.ready(servingText());
       options.onReady?.();
       if (options.once) daemon.drain();
     })().catch((error: unknown) => {
