@@ -2,4 +2,6 @@
 export interface GateEnvironment {
   readonly id: string;
   readonly variables: Readonly<Record<string, string>>;
+  /** By name, keyed with the installation's secret: what a later run is compared by. */
+  readonly hashes?: Readonly<Record<string, string>>;
 }

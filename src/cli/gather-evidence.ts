@@ -212,7 +212,9 @@ const chosenKeys = new Set(["run_id", "home", "home_path", "job_id", "job_name",
 function readSpec({ system }: CommandParts, path: string, home: HomeNotes | null): SpecEvidence | null {
   if (system.files.stat(path) === null) return null;
   const spec = JSON.parse(system.files.readText(path)) as Readonly<Record<string, unknown>>;
-  const rest = JSON.stringify(Object.entries(spec).filter(([key]) => !chosenKeys.has(key)));
+  const rest = JSON.stringify(
+    Object.entries(spec).filter(([key, value]) => !chosenKeys.has(key) && !areHashes(key, value)),
+  );
   const leaked = [...(home?.secrets ?? [])].filter(([secret]) => rest.includes(JSON.stringify(secret).slice(1, -1)));
   const text = (value: unknown): string | null => (typeof value === "string" ? value : null);
   return {
@@ -220,6 +222,12 @@ function readSpec({ system }: CommandParts, path: string, home: HomeNotes | null
     homePath: text(spec["home_path"]),
     leaked: [...new Set(leaked.map(([, name]) => name))],
   };
+}
+
+/** A short secret of hexadecimal digits can stand in a hash by chance, and a name is no value. */
+function areHashes(key: string, value: unknown): boolean {
+  if (key !== "environment_hashes" || typeof value !== "object" || value === null) return false;
+  return Object.values(value).every((hash) => typeof hash === "string" && /^[0-9a-f]{24}$/.test(hash));
 }
 
 function findUnknownFolders(

@@ -9,6 +9,7 @@ import type { DaemonParts } from "./daemon-parts.ts";
 import { type AskOfHome, createDeliveries } from "./deliveries.ts";
 import { createEndedRuns } from "./ended-runs.ts";
 import { forgetHandOver } from "./hand-over.ts";
+import { createHomeChronicle } from "./home-chronicle.ts";
 import { homeFault } from "./home-fault.ts";
 import { discardGates } from "./home-gates.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
@@ -83,6 +84,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
   const deliveries = createDeliveries(parts, () => outlook.homes(), outlook.ask, wakeSoon);
   const executions = createExecutionsMirror(parts, () => outlook.homes(), wakeSoon);
   const reports = createHomeReports(system.log);
+  const chronicle = createHomeChronicle(parts);
   const gates = createGatePreparer(parts, () => outlook.homes(), guard, wakeSoon);
   let timer: Timer | null = null;
   let timerAtMonotonicMs = Number.POSITIVE_INFINITY;
@@ -107,6 +109,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     if (system.clock.monotonicMs() >= safetyAtMonotonicMs) {
       safetyAtMonotonicMs = system.clock.monotonicMs() + safetyMs;
       guard(null, () => outlook.refresh());
+      chronicle.beat();
       for (const home of outlook.homes().values()) home.dirty = true;
       guard(null, () => retire(parts, parts.settings.historyAgeMaxMs));
     }
@@ -149,6 +152,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     const jumpMs = difference - wallMinusMonotonicMs;
     wallMinusMonotonicMs = difference;
     if (Math.abs(jumpMs) < 1000) return;
+    chronicle.jumped(jumpMs);
     system.log.warn("the clock was set; looking at every job again", { by_ms: Math.round(jumpMs) });
     for (const home of outlook.homes().values()) home.dirty = true;
   }
@@ -179,6 +183,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       if (claimed.length > 0 && system.clock.monotonicMs() >= launchAtMonotonicMs) launchAll();
     }
     launchAll();
+    for (const home of due) guard(home, () => chronicle.look(home));
   }
 
   function isWanted(home: HomeRuntime, nowMs: number): boolean {
@@ -318,6 +323,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
 
   return {
     begin(handedOver) {
+      chronicle.begin();
       guard(null, () => {
         left.recover(handedOver);
         forgetHandOver(parts);
@@ -364,6 +370,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       left.halt();
       stopper.halt();
       limitWatch.halt();
+      chronicle.end();
       for (const home of outlook.homes().values()) discardGates(home);
     },
   };

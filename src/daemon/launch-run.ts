@@ -153,8 +153,9 @@ function orderOf(claim: DurableClaim, program: JobProgram & { readonly ok: true 
   };
 }
 
-/** For people and for the run itself; a restart reads the ledger, never this. Names of variables only, no values. */
+/** For people and for the run itself; a restart reads the ledger, never this. Of variables their names and keyed hashes, no values. */
 function writeSpec(parts: DaemonParts, home: HomeRuntime, claim: DurableClaim): void {
+  const environment = home.settings.environments[claim.run.kind];
   const spec = {
     run_id: claim.run.id,
     home: home.name,
@@ -168,7 +169,8 @@ function writeSpec(parts: DaemonParts, home: HomeRuntime, claim: DurableClaim): 
     attempt: claim.run.attempt,
     scheduled_at: claim.run.scheduledAtMs === null ? null : new Date(claim.run.scheduledAtMs).toISOString(),
     claimed_at: new Date(claim.run.claimedAtMs).toISOString(),
-    environment: Object.keys(home.settings.environments[claim.run.kind].variables).sort(),
+    environment: Object.keys(environment.variables).sort(),
+    environment_hashes: environment.hashes ?? {},
   };
   const path = runFolder(parts.stateFolder, claim.run.id).spec;
   parts.system.files.create(path, `${JSON.stringify(spec, null, 2)}\n`, 0o600);

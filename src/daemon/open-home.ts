@@ -8,7 +8,7 @@ import { formatInstant } from "../core/instant.ts";
 import type { JobKind } from "../core/job.ts";
 import { createZone, type Zone } from "../core/zone.ts";
 import { type EnvFile, readEnvFile, resolveEnvFile } from "../homes/env-file.ts";
-import { type EnvironmentSnapshot, snapshotEnvironment } from "../homes/environment.ts";
+import { type EnvironmentSnapshot, hashVariables, snapshotEnvironment } from "../homes/environment.ts";
 import { type HermesPlaces, type InstalledHermes, scriptPython, toolFolders } from "../homes/find-hermes.ts";
 import { type FoundHome, readHolds } from "../homes/find-homes.ts";
 import { findOnPath } from "../homes/find-on-path.ts";
@@ -224,11 +224,16 @@ function settingsOf(
     runClaimLifeMs: Math.max(1_800_000, Number.isFinite(idle) && idle > 0 ? 3000 * idle : 0),
     catchUpMissed: catchUpMissed(config.value.hermes),
     environments: {
-      script: { id: fingerprintOf(scriptVariables), variables: scriptVariables },
+      script: {
+        id: fingerprintOf(scriptVariables),
+        variables: scriptVariables,
+        hashes: hashVariables(scriptVariables, sources.hashKey),
+      },
       // Hermes reads its config when its worker starts, so one that was started with another is of no use.
       prompt: {
         id: `${fingerprintOf(promptVariables)} ${identityText(config.identity)} ${installed?.identity}`,
         variables: promptVariables,
+        hashes: hashVariables(promptVariables, sources.hashKey),
       },
     },
     // Asked each time: what was found may be gone or another one by then.

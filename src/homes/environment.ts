@@ -112,9 +112,17 @@ export function snapshotEnvironment(
   return {
     variables: Object.fromEntries(sorted),
     sources: Object.fromEntries(sorted.map(([name]) => [name, sources.get(name) ?? "daemon"])),
-    hashes: Object.fromEntries(sorted.map(([name, value]) => [name, hash(hashKey, name, value)])),
+    hashes: hashVariables(Object.fromEntries(sorted), hashKey),
     warnings,
   };
+}
+
+/** A keyed hash of each value, by name. */
+export function hashVariables(
+  variables: Readonly<Record<string, string>>,
+  hashKey: Uint8Array | string,
+): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(variables).map(([name, value]) => [name, hash(hashKey, name, value)]));
 }
 
 /** The names whose values differ, came or went between two stored sets of hashes, sorted. */

@@ -5,6 +5,7 @@ import type { Run, RunReason } from "../core/run.ts";
 import { nextRunState, type RunEvent, type RunState } from "../core/run-states.ts";
 import type { System } from "../system/system.ts";
 import { createDeliveryLedger, type DeliveryLedger, noDeliveries } from "./deliveries.ts";
+import { createHistoryLedger, type HistoryLedger, noHistory } from "./home-history.ts";
 import { LedgerError, ledgerVersion, prepareSchema, schemaVersion } from "./schema.ts";
 import {
   createSlotLedger,
@@ -67,7 +68,7 @@ const unsettledKey = (runId: string): string => `unsettled ${runId}`;
 const logPagesMax = 1000;
 
 /** The history of runs, slots, deliveries and requests. Each call outside `transaction` is a transaction of its own. */
-export interface RunLedger extends SlotLedger, DeliveryLedger {
+export interface RunLedger extends SlotLedger, DeliveryLedger, HistoryLedger {
   /** Makes everything that `act` writes durable at once, or nothing of it when `act` throws. May be nested. */
   transaction<Result>(act: () => Result): Result;
   /** As `transaction`, in two steps. In between belongs nothing that writes here. */
@@ -159,9 +160,11 @@ export function createRunLedger(
   options: { readonly readOnly?: boolean } = {},
 ): RunLedger {
   const database = openDatabase(system, path, options.readOnly ?? false);
-  const slots = createSlotLedger(database);
-  const hasDeliveries = schemaVersion(database) >= 2;
+  const version = schemaVersion(database);
+  const slots = createSlotLedger(database, version >= 3);
+  const hasDeliveries = version >= 2;
   const deliveries = hasDeliveries ? createDeliveryLedger(database) : noDeliveries();
+  const history = version >= 3 ? createHistoryLedger(database) : noHistory();
   const selectRun = hasDeliveries
     ? `SELECT run.*, delivery.state AS delivery_state, delivery.target AS delivery_target, delivery.error AS delivery_error
         FROM run LEFT JOIN delivery ON delivery.run_id = run.id`
@@ -355,6 +358,7 @@ export function createRunLedger(
     },
     ...slots,
     ...deliveries,
+    ...history,
     moveDelivery: (runId, event, change) => transaction(() => deliveries.moveDelivery(runId, event, change)),
     writeSlots: (home, lines) => transaction(() => slots.writeSlots(home, lines)),
     writeCursors: (home, changed, dropped) => transaction(() => slots.writeCursors(home, changed, dropped)),

@@ -1,7 +1,7 @@
 import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
 
 /** The layout that this program writes, kept in SQLite's `user_version`. 0 is a file with nothing in it yet. */
-export const ledgerVersion = 2;
+export const ledgerVersion = 3;
 
 /** The ledger cannot be used as it is. `found` is its layout, or null when it could not even be told. */
 export class LedgerError extends Error {
@@ -115,10 +115,32 @@ CREATE INDEX delivery_by_time ON delivery (queued_us);
 CREATE INDEX delivery_open ON delivery (queued_us) WHERE recorded = 0;
 `;
 
+// `waited_for` keeps what a slot waited for when it is decided: the pending line that said so is gone by then.
+const historyTables = `
+ALTER TABLE slot ADD COLUMN waited_for TEXT;
+CREATE TABLE daemon_life (
+  id INTEGER PRIMARY KEY,
+  pid INTEGER NOT NULL,
+  began_us INTEGER NOT NULL,
+  seen_us INTEGER NOT NULL,
+  ended_us INTEGER
+) STRICT;
+CREATE TABLE home_spell (
+  id INTEGER PRIMARY KEY,
+  home TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  detail TEXT,
+  began_us INTEGER NOT NULL,
+  ended_us INTEGER
+) STRICT;
+CREATE INDEX home_spell_open ON home_spell (id) WHERE ended_us IS NULL;
+`;
+
 /** By the layout that they start from. Each goes on from the one before. */
 const migrations: Readonly<Record<number, string>> = {
   0: layout,
   1: `DROP INDEX IF EXISTS slot_by_job; ${deliveryTable}`,
+  2: historyTables,
 };
 
 /** Makes the tables in an empty ledger, or those that an older one lacks. Throws a `LedgerError` for a layout that this program does not know. */

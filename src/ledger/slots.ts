@@ -1,9 +1,13 @@
 import type { DatabaseSync, SQLInputValue, SQLOutputValue } from "node:sqlite";
 import type { SlotCursor } from "../core/plan-tick.ts";
-import type { SlotDecision, SlotLine } from "../core/slot.ts";
+import type { PendingReason, SlotDecision, SlotLine } from "../core/slot.ts";
 
 /** A slot line with the home that its job belongs to. */
-export type LedgerSlot = SlotLine & { readonly home: string };
+export type LedgerSlot = SlotLine & {
+  readonly home: string;
+  /** What a decided slot waited for at last, where it had to wait. */
+  readonly waitedFor?: PendingReason;
+};
 
 export interface SlotQuery {
   readonly home?: string;
@@ -41,7 +45,7 @@ export interface SlotLedger {
 export type Row<Column extends string> = { readonly [column in Column]?: SQLOutputValue };
 
 type SlotRow = Row<
-  "home" | "job_id" | "scheduled_us" | "decision" | "reason" | "run_id" | "decided_us" | "lateness_us"
+  "home" | "job_id" | "scheduled_us" | "decision" | "reason" | "run_id" | "decided_us" | "lateness_us" | "waited_for"
 >;
 
 export function toMicroseconds(ms: number): number {
@@ -70,7 +74,7 @@ export function where(conditions: readonly (readonly [string, SQLInputValue | un
 }
 
 // A final line stays as it was first written, with the exceptions that `writeSlots` names.
-const writeSlotText = `
+const writeSlotText = (more: string): string => `
 INSERT INTO slot (home, job_id, scheduled_us, decision, reason, run_id, decided_us, lateness_us)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (home, job_id, scheduled_us) DO UPDATE SET
@@ -79,14 +83,18 @@ ON CONFLICT (home, job_id, scheduled_us) DO UPDATE SET
     THEN reason ELSE excluded.reason END,
   run_id = excluded.run_id,
   decided_us = CASE WHEN decision = excluded.decision THEN decided_us ELSE excluded.decided_us END,
-  lateness_us = coalesce(excluded.lateness_us, lateness_us)
+  lateness_us = coalesce(excluded.lateness_us, lateness_us)${more}
 WHERE decision = 'pending'
   OR (decision = 'move' AND excluded.decision = 'run')
   OR (decision IN ('run', 'coalesce') AND excluded.decision = decision
     AND excluded.run_id IS NOT NULL AND excluded.run_id IS NOT run_id)`;
 
-export function createSlotLedger(database: DatabaseSync): SlotLedger {
-  const writeSlot = database.prepare(writeSlotText);
+const keepWaited = `,
+  waited_for = CASE WHEN decision = 'pending' THEN reason ELSE waited_for END`;
+
+/** `keepsWaits` is false for a ledger from before it was kept what slots waited for. */
+export function createSlotLedger(database: DatabaseSync, keepsWaits: boolean): SlotLedger {
+  const writeSlot = database.prepare(writeSlotText(keepsWaits ? keepWaited : ""));
   const readPending = database.prepare(
     "SELECT * FROM slot WHERE home = ? AND decision = 'pending' ORDER BY scheduled_us, job_id",
   );
@@ -161,5 +169,8 @@ function toSlot(row: SlotRow): LedgerSlot {
     runId: orNull(row.run_id, String),
     decidedAtMs: fromMicroseconds(row.decided_us),
     latenessMs: orNull(row.lateness_us, fromMicroseconds),
+    ...(row.decision === "pending" || row.waited_for == null
+      ? {}
+      : { waitedFor: String(row.waited_for) as PendingReason }),
   };
 }

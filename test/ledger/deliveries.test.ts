@@ -7,6 +7,7 @@ import type { Delivery } from "../../src/core/delivery.ts";
 import type { Run } from "../../src/core/run.ts";
 import type { QueuedDelivery } from "../../src/ledger/deliveries.ts";
 import { createRunLedger, type RunLedger } from "../../src/ledger/run-ledger.ts";
+import { ledgerVersion } from "../../src/ledger/schema.ts";
 import type { Files } from "../../src/system/files.ts";
 
 let folder: string;
@@ -224,7 +225,7 @@ test("a ledger of version 1 keeps its rows and can deliver from then on", () => 
   const fresh = new DatabaseSync(join(folder, "fresh.db"));
   opened.push(createRunLedger(system, join(folder, "fresh.db")));
   expect(names(migrated)).toEqual(names(fresh));
-  expect(migrated.prepare("PRAGMA user_version").get()).toEqual({ user_version: 2 });
+  expect(migrated.prepare("PRAGMA user_version").get()).toEqual({ user_version: ledgerVersion });
   migrated.close();
   fresh.close();
 });

@@ -7,6 +7,7 @@ import type { SlotCursor } from "../../src/core/plan-tick.ts";
 import type { Run } from "../../src/core/run.ts";
 import type { SlotDecision, SlotLine } from "../../src/core/slot.ts";
 import { createRunLedger, type RunEnd, type RunLedger } from "../../src/ledger/run-ledger.ts";
+import { ledgerVersion } from "../../src/ledger/schema.ts";
 import type { Files } from "../../src/system/files.ts";
 
 let folder: string;
@@ -512,11 +513,11 @@ test("a reader finds an empty history where there is no ledger, and makes none",
 
 test("createRunLedger() refuses a newer layout and leaves it alone", () => {
   const newer = new DatabaseSync(path);
-  newer.exec("CREATE TABLE run (id TEXT); PRAGMA user_version = 3");
+  newer.exec("CREATE TABLE run (id TEXT); PRAGMA user_version = 99");
   newer.close();
   for (const readOnly of [false, true]) {
     expect(() => open(readOnly)).toThrow(
-      `Cannot open ledger "${path}": its layout is version 3, expected at most 2: a newer hermes-supervisor wrote it, use that one`,
+      `Cannot open ledger "${path}": its layout is version 99, expected at most ${ledgerVersion}: a newer hermes-supervisor wrote it, use that one`,
     );
   }
   const after = new DatabaseSync(path);

@@ -18,6 +18,9 @@ const reads: ReadonlySet<string> = new Set([
   "delivery",
   "openDeliveries",
   "latestDeliveries",
+  "lives",
+  "openSpells",
+  "spells",
 ]);
 
 /**
