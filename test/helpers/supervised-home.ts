@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -233,6 +234,22 @@ export async function until<Found>(find: () => Found | null | undefined | false,
     if (found !== null && found !== undefined && found !== false && found !== 0) return found;
     if (Date.now() > end) throw new Error("What the test waits for did not happen");
     await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
+
+/** A socket's file is there a moment before anybody answers at it. */
+export async function untilAnswering(home: SupervisedHome): Promise<void> {
+  const answers = (): Promise<boolean> =>
+    new Promise((resolve) => {
+      const socket = connect(join(home.state, "control.sock"));
+      socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
+      socket.once("connect", () => socket.destroy());
+    });
+  const endMs = performance.now() + 20_000;
+  while (!(await answers())) {
+    if (performance.now() > endMs)
+      throw new Error("Cannot reach the daemon: its control socket does not answer after 20 s");
+    await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
 

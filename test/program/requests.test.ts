@@ -1,10 +1,16 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
-import { makeSupervisedHome, type SupervisedHome, scriptJob, until } from "../helpers/supervised-home.ts";
+import {
+  makeSupervisedHome,
+  type SupervisedHome,
+  scriptJob,
+  until,
+  untilAnswering,
+} from "../helpers/supervised-home.ts";
 
 const program = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 const yearly = "0 0 1 1 *";
@@ -21,7 +27,7 @@ function makeBusyHome(): SupervisedHome {
 }
 
 async function startLong(home: SupervisedHome): Promise<void> {
-  await until(() => existsSync(join(home.state, "control.sock")));
+  await untilAnswering(home);
   expect(home.ask("run", "aaaaaaaaaaaa", "--detach").status).toBe(0);
   await until(() => home.runs().some((run) => run.state === "running"));
 }
@@ -113,7 +119,7 @@ test("whoever waits for room follows the run once there is some", async () => {
 test("GET /v1/next answers what `next --json` prints", async () => {
   const home = makeBusyHome();
   home.start();
-  await until(() => existsSync(join(home.state, "control.sock")));
+  await untilAnswering(home);
   const at = "2030-01-01T00:00:00Z";
   const all = await get(home, `/v1/next?at=${at}&count=3`);
   expect(all).toEqual(home.ask("next", "--at", at, "--count", "3").json);

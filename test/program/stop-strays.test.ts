@@ -3,7 +3,14 @@ import { copyFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
-import { isAlive, makeSupervisedHome, type SupervisedHome, scriptJob, until } from "../helpers/supervised-home.ts";
+import {
+  isAlive,
+  makeSupervisedHome,
+  type SupervisedHome,
+  scriptJob,
+  until,
+  untilAnswering,
+} from "../helpers/supervised-home.ts";
 
 const programs = fileURLToPath(new URL("../fixtures/programs", import.meta.url));
 const idOf = (index: number): string => index.toString(16).padStart(12, "a");
@@ -85,7 +92,7 @@ for (const without of ["", "groups", "groups,marks"]) {
       without,
     );
     const before = await Promise.all(["sleeper", "service", "loop"].map((name) => pidIn(home, name)));
-    await until(() => existsSync(join(home.state, "control.sock")));
+    await untilAnswering(home);
     await ended(home, run(home, "quick.sh"));
     home.file("go", "");
     const late = await pidIn(home, "late");
@@ -175,7 +182,7 @@ test("what hides from a daemon that is the first process of its PID namespace is
     spawnSync("pgrep", ["-f", `^[^ ]*python[^ ]* ${home.path}/scripts/hides.py`], { encoding: "utf8" })
       .stdout.split("\n")
       .filter((pid) => pid !== "");
-  await until(() => existsSync(join(home.state, "control.sock")));
+  await untilAnswering(home);
   const id = run(home, "hides.py");
   await until(() => hidden().length === 2);
   const [file = "", ...rest] = home.command("stop", id, "--now");
