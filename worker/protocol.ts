@@ -6,6 +6,8 @@ export const runFiles = {
   alive: "alive",
   /** Made as the first act behind the opened gate. */
   started: "started",
+  /** Made by a program that waits at its gate with everything loaded. */
+  loaded: "loaded",
   spec: "spec.json",
   /** Standard output while the run lives; once it has ended, its standard error follows. */
   output: "output.log",

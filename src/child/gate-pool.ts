@@ -34,9 +34,21 @@ export interface GatePool {
   asking(jobs: readonly AheadJob[], environment: GateEnvironment): Promise<unknown> | null;
   /** Takes a gate out of the pool for the run that it now belongs to. */
   take(runId: string): ReadyGate;
+  /** How many are loading a program that says itself when it has loaded. */
+  loading(): number;
+  /** How long the one that loaded last took for it, or null when none has been seen. */
+  loadedInMs(): number | null;
+  /** Lets go all but the `count` oldest. */
+  keep(count: number): void;
   /** Lets go those made with another environment, and those unused for `unusedMsMax`. */
   discardStale(environmentId: string, unusedMsMax: number): void;
   discardAll(): void;
+}
+
+interface PooledGate extends ReadyGate {
+  readonly environmentId: string;
+  readonly madeAtMs: number;
+  isLoading: boolean;
 }
 
 /** A pool of launchers for one home: starting a process is then over before a job is due, and a claim can name it. */
@@ -47,7 +59,8 @@ export function createGatePool(
   waitingBash: WaitingBash,
   kind: JobKind,
 ): GatePool {
-  let gates: (ReadyGate & { readonly environmentId: string })[] = [];
+  let gates: PooledGate[] = [];
+  let lastLoadedInMs: number | null = null;
 
   const letGo = (gate: ReadyGate): void => {
     gate.child.discard();
@@ -99,7 +112,7 @@ export function createGatePool(
       launcherPath: `${folder}/${runFiles.launcher}`,
       lifelinePath: `${folder}/${runFiles.alive}`,
     });
-    const gate = {
+    const gate: PooledGate = {
       runId,
       kind,
       jobId: loaded === null ? null : (job?.jobId ?? null),
@@ -108,7 +121,9 @@ export function createGatePool(
       child,
       folder,
       madeAtMonotonicMs: system.clock.monotonicMs(),
+      madeAtMs: system.clock.nowMs(),
       environmentId: environment.id,
+      isLoading: loaded !== null && job?.isBash === false,
     };
     gates.push(gate);
     void child.ended.then((exit) => forget(gate, exit));
@@ -124,8 +139,27 @@ export function createGatePool(
     system.log.warn("a launcher left before its gate opened", { run_id: gate.runId, ...exit });
   };
 
+  /** Whoever has loaded leaves a file, whose time says when. */
+  const lookAtLoading = (gate: PooledGate): void => {
+    const loaded = gate.isLoading ? system.files.stat(`${gate.folder}/${runFiles.loaded}`) : null;
+    if (loaded === null) return;
+    gate.isLoading = false;
+    lastLoadedInMs = Number(loaded.changedNs / 1_000_000n) - gate.madeAtMs;
+  };
+
+  const letGoAll = (isUnwanted: (gate: PooledGate, place: number) => boolean): void => {
+    const unwanted = new Set(gates.filter(isUnwanted));
+    gates = gates.filter((gate) => !unwanted.has(gate));
+    for (const gate of unwanted) letGo(gate);
+  };
+
   return {
     ready: () => gates,
+    loading() {
+      for (const gate of gates) lookAtLoading(gate);
+      return gates.filter((gate) => gate.isLoading).length;
+    },
+    loadedInMs: () => lastLoadedInMs,
     fill(count, environment, jobs = []) {
       const coming = jobs.values();
       while (gates.length < count) make(environment, coming.next().value);
@@ -145,17 +179,10 @@ export function createGatePool(
     },
     discardStale(environmentId, unusedMsMax) {
       const oldest = system.clock.monotonicMs() - unusedMsMax;
-      const isStale = (gate: (typeof gates)[number]): boolean =>
-        gate.environmentId !== environmentId || gate.madeAtMonotonicMs < oldest;
-      const stale = gates.filter(isStale);
-      gates = gates.filter((gate) => !isStale(gate));
-      for (const gate of stale) letGo(gate);
+      letGoAll((gate) => gate.environmentId !== environmentId || gate.madeAtMonotonicMs < oldest);
     },
-    discardAll() {
-      const all = gates;
-      gates = [];
-      for (const gate of all) letGo(gate);
-    },
+    keep: (count) => letGoAll((_gate, place) => place >= count),
+    discardAll: () => letGoAll(() => true),
   };
 }
 

@@ -120,7 +120,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     const closing = ends.closeSome(deliveries.look);
     executions.record();
     const preparing = gates.prepare();
-    arm(preparing || closing);
+    arm(preparing.more || closing, preparing.wakeAtMs);
     if (
       parts.draining &&
       !drainReported &&
@@ -264,10 +264,11 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     });
   }
 
-  function arm(soon: boolean): void {
+  function arm(soon: boolean, gatesAtMs: number): void {
     const nowMonotonic = system.clock.monotonicMs();
     const nowMs = system.clock.nowMs();
     let delayMs = soon ? 0 : Math.min(safetyAtMonotonicMs, renewAtMonotonicMs) - nowMonotonic;
+    delayMs = Math.min(delayMs, gatesAtMs - nowMs);
     const requestsAt = parts.draining ? null : requests.wakeAtMonotonicMs();
     if (requestsAt !== null) delayMs = Math.min(delayMs, requestsAt - nowMonotonic);
     const executionsAt = executions.wakeAtMonotonicMs();
@@ -276,9 +277,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       if (home.state.kind === "unsupported" || home.recovering > 0) continue;
       if (home.retryAtMonotonicMs !== null) delayMs = Math.min(delayMs, home.retryAtMonotonicMs - nowMonotonic);
       else if (home.dirty) delayMs = 0;
-      else if (home.wakeAtMs !== null) {
-        delayMs = Math.min(delayMs, home.wakeAtMs - nowMs, (gates.wakeAtMs(home) ?? Number.POSITIVE_INFINITY) - nowMs);
-      }
+      else if (home.wakeAtMs !== null) delayMs = Math.min(delayMs, home.wakeAtMs - nowMs);
     }
     wakeIn(Math.max(0, delayMs));
   }

@@ -1,15 +1,14 @@
 import type { AheadJob } from "../child/gate-pool.ts";
-import { type Job, type JobKind, jobKinds } from "../core/job.ts";
+import { type Job, jobKinds } from "../core/job.ts";
+import { createComingJobs } from "./coming-jobs.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
-import { programOf, workerProgram } from "./job-program.ts";
+import { programOf } from "./job-program.ts";
+import { createSparePreparer } from "./prepare-spares.ts";
 import { rehearseTick, roomIn } from "./tick.ts";
 
-/**
- * How long before a due time its launchers are started: room for a hundred of them on a slow machine, and for a prompt's worker to
- * load Hermes.
- */
-const aheadMs: Readonly<Record<JobKind, number>> = { script: 1000, prompt: 4000 };
+/** How long before a due time its launchers are started: room for a hundred of them on a slow machine. */
+const aheadMs = 1000;
 /** So long before the due time launchers start in any case, also when it is not known yet whether their bash would wait. */
 const askingMsMax = 300;
 /** Timers fire a little early. The turn that is meant to start launchers must not find that it is not time yet. */
@@ -20,17 +19,12 @@ const unusedMsMax = 25_000;
 const gatesPerTurn = 4;
 /** Jobs this close to each other are due together. */
 const togetherMs = 50;
-/** A worker loads Hermes for about so long; meanwhile it takes a core for itself. */
-const loadingMs = 2000;
-/** A worker that could not have loaded enough by its due time is not started ahead. */
-const worthwhileMs = 300;
+const never = Number.POSITIVE_INFINITY;
 
 /** Has launchers ready for what is due soon. */
 export interface GatePreparer {
-  /** Starts a few of them. True while there are more to start. */
-  prepare(): boolean;
-  /** When this home wants launchers next (Unix ms), or null when it has them. */
-  wakeAtMs(home: HomeRuntime): number | null;
+  /** Starts a few of them. `more` is true while there are more to start; else it is to be called again at `wakeAtMs` (Unix ms; infinity for never). */
+  prepare(): { readonly more: boolean; readonly wakeAtMs: number };
 }
 
 export function createGatePreparer(
@@ -40,49 +34,21 @@ export function createGatePreparer(
   wake: () => void,
 ): GatePreparer {
   const { system } = parts;
+  const coming = createComingJobs(unusedMsMax);
+  const spares = createSparePreparer(parts, homes, (home) => coming(home, "prompt", system.clock.nowMs()), guard);
   let unsynced = false;
 
-  /** The jobs that come due together with the first one, as far as there will be room for them. */
+  /** The script jobs that come due together with the first job, as far as there will be room for them. */
   function comingTogether(home: HomeRuntime, wakeAtMs: number): readonly Job[] {
     const room = roomIn(parts, home);
-    if (room === 0) return [];
-    const untilMs = Math.max(wakeAtMs, system.clock.nowMs()) + togetherMs;
-    return dueJobs(home, "script", untilMs).slice(0, room);
-  }
-
-  /** Those that can have a worker of their own kind wait for them. */
-  function comingPrompts(home: HomeRuntime): readonly Job[] {
-    if (home.settings.hermes === null) return [];
-    const untilMs = system.clock.nowMs() + aheadMs.prompt + earlyMs;
-    return dueJobs(home, "prompt", untilMs).slice(0, roomIn(parts, home));
-  }
-
-  /** The jobs of a kind that are due by then, the earliest first. */
-  function dueJobs(home: HomeRuntime, kind: JobKind, untilMs: number): readonly Job[] {
-    const isDue = (job: Job) =>
-      job.kind === kind && job.enabled && job.nextRunAt !== null && job.nextRunAt.ms <= untilMs;
-    return jobsOf(home)
-      .filter(isDue)
-      .toSorted((a, b) => (a.nextRunAt?.ms ?? 0) - (b.nextRunAt?.ms ?? 0));
-  }
-
-  function earliestPromptMs(home: HomeRuntime): number | null {
-    let earliest: number | null = null;
-    for (const { kind, enabled, nextRunAt } of jobsOf(home)) {
-      if (kind !== "prompt" || !enabled || nextRunAt === null) continue;
-      if (earliest === null || nextRunAt.ms < earliest) earliest = nextRunAt.ms;
+    const nowMs = system.clock.nowMs();
+    const untilMs = Math.max(wakeAtMs, nowMs) + togetherMs;
+    const jobs: Job[] = [];
+    for (const { job, dueMs } of coming(home, "script", nowMs).soon) {
+      if (jobs.length === room || dueMs > untilMs) break;
+      jobs.push(job);
     }
-    return earliest;
-  }
-
-  function jobsOf(home: HomeRuntime): readonly Job[] {
-    try {
-      return home.store.read().jobs;
-    } catch {
-      // It turned bad since its last tick; the next one says so.
-      home.dirty = true;
-      return [];
-    }
+    return jobs;
   }
 
   /** Those of the jobs that no gate is made for yet and that are bash scripts. What is wrong with a job is said at its start. */
@@ -95,52 +61,36 @@ export function createGatePreparer(
     });
   }
 
-  /** True while there are more to start. `left` says how many may still be started in this turn. */
-  function prepareScripts(home: HomeRuntime, left: { count: number }): boolean {
+  /** As `prepare`, for one home. `left` says how many may still be started in this turn. */
+  function prepareScripts(
+    home: HomeRuntime,
+    left: { count: number },
+  ): { readonly more: boolean; readonly wakeAtMs: number } {
     const nowMs = system.clock.nowMs();
-    if (home.wakeAtMs === null || home.wakeAtMs - nowMs > aheadMs.script + earlyMs) return false;
+    const { wakeAtMs } = home;
+    if (wakeAtMs === null) return { more: false, wakeAtMs: never };
+    if (wakeAtMs - nowMs > aheadMs + earlyMs) {
+      const { soon, laterMs } = coming(home, "script", nowMs);
+      const firstMs = soon[0]?.dueMs ?? laterMs ?? never;
+      return { more: false, wakeAtMs: firstMs <= wakeAtMs + togetherMs ? wakeAtMs - aheadMs : never };
+    }
     const pool = home.pools.script;
-    const coming = comingTogether(home, home.wakeAtMs);
-    const missing = coming.length - pool.ready().length;
+    const together = comingTogether(home, wakeAtMs);
+    const missing = together.length - pool.ready().length;
     const start = Math.min(Math.max(0, missing), left.count);
-    const jobs = start > 0 ? bashJobs(home, coming) : [];
+    const jobs = start > 0 ? bashJobs(home, together) : [];
     const asking = pool.asking(jobs, home.settings.environments.script);
-    if (asking !== null && home.wakeAtMs - nowMs > askingMsMax) {
+    if (asking !== null && wakeAtMs - nowMs > askingMsMax) {
       void asking.then(wake);
-      return false;
+      return { more: false, wakeAtMs: wakeAtMs - askingMsMax };
     }
     left.count -= start;
     if (start > 0) {
       unsynced = true;
       guard(home, () => pool.fill(pool.ready().length + start, home.settings.environments.script, jobs));
     }
-    if (coming.length > 0 && missing <= start) rehearse(home, home.wakeAtMs);
-    return missing > start;
-  }
-
-  /** Loading takes a core for itself, so no more load at once than there are. */
-  function preparePrompts(home: HomeRuntime): void {
-    const pool = home.pools.prompt;
-    const worker = workerProgram(parts, home);
-    const coming = comingPrompts(home);
-    const nowMs = system.clock.nowMs();
-    if (coming.length === 0 || worker === null) {
-      pool.discardAll();
-      return;
-    }
-    const useful = coming.filter((job) => (job.nextRunAt?.ms ?? 0) > nowMs + worthwhileMs);
-    const start = Math.min(useful.length - pool.ready().length, system.processes.cores - loadingNow());
-    if (start <= 0) return;
-    unsynced = true;
-    const spares = Array.from({ length: start }, (): AheadJob => ({ jobId: null, program: worker, isBash: false }));
-    guard(home, () => pool.fill(pool.ready().length + start, home.settings.environments.prompt, spares));
-  }
-
-  function loadingNow(): number {
-    const since = system.clock.monotonicMs() - loadingMs;
-    return [...homes().values()]
-      .flatMap((home) => home.pools.prompt.ready())
-      .filter((gate) => gate.madeAtMonotonicMs > since).length;
+    if (together.length > 0 && missing <= start) rehearse(home, wakeAtMs);
+    return { more: missing > start, wakeAtMs: never };
   }
 
   function rehearse(home: HomeRuntime, wakeAtMs: number): void {
@@ -151,37 +101,25 @@ export function createGatePreparer(
 
   return {
     prepare() {
-      if (parts.draining) return false;
+      if (parts.draining) return { more: false, wakeAtMs: never };
       const left = { count: gatesPerTurn };
       let more = false;
+      let wakeAtMs = never;
       for (const home of homes().values()) {
         for (const kind of jobKinds) home.pools[kind].discardStale(home.settings.environments[kind].id, unusedMsMax);
         if (home.state.kind !== "active") continue;
-        more = prepareScripts(home, left) || more;
-        preparePrompts(home);
+        const scripts = prepareScripts(home, left);
+        more ||= scripts.more;
+        wakeAtMs = Math.min(wakeAtMs, scripts.wakeAtMs);
       }
+      const prompts = spares.prepare();
+      unsynced ||= prompts.started;
       if (unsynced && !more) {
         unsynced = false;
         // Else the claim's own sync would pay for all their folders, and hold the tick lock meanwhile.
         system.files.syncSoon(`${parts.stateFolder}/runs`);
       }
-      return more;
-    },
-    wakeAtMs(home) {
-      if (home.wakeAtMs === null || home.state.kind !== "active") return null;
-      const nowMs = system.clock.nowMs();
-      const at: number[] = [];
-      const scriptsAtMs = home.wakeAtMs - aheadMs.script;
-      if (scriptsAtMs > nowMs && home.pools.script.ready().length < comingTogether(home, home.wakeAtMs).length) {
-        at.push(scriptsAtMs);
-      }
-      const prompt = home.settings.hermes === null ? null : earliestPromptMs(home);
-      if (prompt !== null) {
-        const isShort = home.pools.prompt.ready().length < comingPrompts(home).length;
-        if (prompt - aheadMs.prompt > nowMs) at.push(prompt - aheadMs.prompt);
-        else if (isShort && prompt > nowMs + worthwhileMs) at.push(nowMs + loadingMs / 4);
-      }
-      return at.length === 0 ? null : Math.min(...at);
+      return { more, wakeAtMs: Math.min(wakeAtMs, prompts.wakeAtMs) };
     },
   };
 }

@@ -239,10 +239,14 @@ function gatesMissing({ gatesMissing: { prompt, script } }: TickPlan): number {
 
 /** How many more runs this home may have open now. */
 export function roomIn(parts: DaemonParts, home: HomeRuntime): number {
-  if (parts.draining) return 0;
   const inHome = parts.children.inHome(home.name).length;
-  const inHost = parts.children.all().length + parts.unopened;
-  return Math.max(0, Math.min(home.settings.parallelJobsMax - inHome, parts.settings.openRunsMax - inHost));
+  return Math.max(0, Math.min(home.settings.parallelJobsMax - inHome, hostRoom(parts)));
+}
+
+/** How many more runs this host may have open now. */
+export function hostRoom(parts: DaemonParts): number {
+  if (parts.draining) return 0;
+  return Math.max(0, parts.settings.openRunsMax - parts.children.all().length - parts.unopened);
 }
 
 function isPrompt(job: Job): boolean {

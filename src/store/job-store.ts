@@ -49,6 +49,8 @@ export interface JobStore {
   readonly path: string;
   /** Takes no lock and waits for nothing. Throws CorruptStoreError, or Node's own error when the file cannot be read. */
   read(): StoreSnapshot;
+  /** What was read or written last, without a look at the file; null when nothing is known of it. */
+  latest(): StoreSnapshot | null;
   /** The text of a job's record as it stands in the file, or null when there is none. Throws as `read`. */
   recordText(jobId: string): string | null;
   /**
@@ -101,9 +103,14 @@ export function createJobStore(system: StoreSystem, cronFolder: string, options:
   let written: (() => LoadedStore) | null = null;
   let refused: { readonly identity: FileIdentity; readonly error: CorruptStoreError } | null = null;
 
-  function load(): LoadedStore {
+  function latest(): LoadedStore | null {
     loaded = written?.() ?? loaded;
     written = null;
+    return loaded;
+  }
+
+  function load(): LoadedStore {
+    loaded = latest();
     for (let reads = 1; ; reads += 1) {
       const identity = identify(system, path);
       if (loaded?.settled && sameFile(loaded.snapshot.identity, identity)) return loaded;
@@ -204,6 +211,7 @@ export function createJobStore(system: StoreSystem, cronFolder: string, options:
   return {
     path,
     read: () => load().snapshot,
+    latest: () => latest()?.snapshot ?? null,
     recordText(jobId) {
       const { file, records } = load();
       const index = records.findIndex((record) => record?.job.id === jobId);

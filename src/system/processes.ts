@@ -108,6 +108,8 @@ export interface Processes {
   readonly ownPid: number;
   /** How many processes can run at once. */
   readonly cores: number;
+  /** Memory that could be used without taking it from anybody, within the limit of a container. */
+  availableBytes(): number;
   /**
    * Whether orphans of our runs become our own children: `subreaper` when only ours do, `init` when others do
    * too, because we are the first process of the machine or container or had children before we began: being our child then proves nothing.

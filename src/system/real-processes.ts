@@ -50,6 +50,7 @@ export function createProcesses(options: ProcessesOptions = {}): Processes {
     hostname: hostname(),
     ownPid: process.pid,
     cores: availableParallelism(),
+    availableBytes: () => process.availableMemory(),
     reaping: options.reap === true ? becomeReaper(hasChildren()) : "none",
     groups: options.groupsName === undefined || !onLinux ? null : createRunGroups(options.groupsName),
     marks: marker,

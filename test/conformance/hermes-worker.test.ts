@@ -184,7 +184,7 @@ for (const release of all) {
     abandoned.abandon();
     const end = await abandoned.ended;
     expect({ code: end.code, answer: end.answer }).toEqual({ code: 79, answer: null });
-    expect(readdirSync(abandoned.run).sort()).toEqual(["job.json", "output.log"]);
+    expect(readdirSync(abandoned.run).sort()).toEqual(["job.json", "loaded", "output.log"]);
   });
 
   test(`${release.name}: a warm worker that is given another folder begins anew in it`, async () => {

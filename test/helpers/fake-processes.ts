@@ -483,6 +483,7 @@ export function createFakeHost(parts: HostParts): FakeHost {
       hostname: fakeHostname,
       ownPid: life.process.pid,
       cores: 2,
+      availableBytes: () => 2 ** 34,
       reaping: parts.reaping,
       groups: parts.hasControlGroups ? groupsOf(life) : null,
       marks: null,
