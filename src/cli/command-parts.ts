@@ -1,3 +1,4 @@
+import type { Host } from "../system/host.ts";
 import type { System } from "../system/system.ts";
 import type { Terminal } from "./print.ts";
 
@@ -19,4 +20,6 @@ export interface CommandParts {
   readonly onInterrupt: (act: () => void) => void;
   /** Puts a question to whoever sits at the terminal and says whether the answer is yes; null where nobody can be asked. */
   readonly ask: ((question: string) => Promise<boolean>) | null;
+  /** For the few commands that look at the machine itself: starting processes is slow to load. */
+  loadHost(): Promise<Host>;
 }

@@ -46,6 +46,7 @@ async function main(): Promise<void> {
     onInterrupt: (act) => process.on("SIGINT", act),
     ...(process.stdin.isTTY && stdout.isTTY ? { ask } : {}),
     loadSystem,
+    loadHost: async () => (await import("../system/real-host.ts")).createHost(),
   });
   process.exitCode = exitCode;
   // A pipe may still hold output, so the end waits until it has been taken.

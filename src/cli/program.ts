@@ -1,9 +1,11 @@
 import { join, resolve } from "node:path";
-import { Command, CommanderError, Option } from "commander";
+import { Argument, Command, CommanderError, Option } from "commander";
 import { resolveRootHome } from "../homes/find-homes.ts";
+import type { Host } from "../system/host.ts";
 import type { CommandParts, ReadingSystem } from "./command-parts.ts";
 import { CommandError, exitCodes } from "./exit-codes.ts";
 import { formatJson, type Terminal } from "./print.ts";
+import { serviceKinds } from "./services/service.ts";
 
 /** What `main.ts` found around it. */
 export interface Outside {
@@ -17,6 +19,7 @@ export interface Outside {
   readonly ask?: (question: string) => Promise<boolean>;
   /** Loaded only by commands that look at something. */
   loadSystem(): Promise<ReadingSystem>;
+  loadHost(): Promise<Host>;
 }
 
 /** Runs one command and resolves to its exit status. Writes what went wrong; throws only for a fault of this program. */
@@ -56,7 +59,18 @@ export async function runProgram(outside: Outside): Promise<number> {
     const stateFolder = state === null ? join(rootHome, "supervisor") : resolve(state);
     const { environment, version, onInterrupt } = outside;
     const ask = outside.ask ?? null;
-    return { system, terminal, environment, version, rootHome, isHomeNamed, stateFolder, onInterrupt, ask };
+    return {
+      system,
+      terminal,
+      environment,
+      version,
+      rootHome,
+      isHomeNamed,
+      stateFolder,
+      onInterrupt,
+      ask,
+      loadHost: outside.loadHost,
+    };
   }
 
   const act =
@@ -173,6 +187,22 @@ export async function runProgram(outside: Outside): Promise<number> {
     .description("for each home, whether its gateway is attached, and who runs its jobs now")
     .addOption(json())
     .action(act(async (parts, options) => (await import("./commands/gateway.ts")).gatewayStatus(parts, options)));
+  for (const name of ["install", "uninstall"] as const) {
+    const isInstall = name === "install";
+    const command = program
+      .command(name)
+      .description(isInstall ? "write the files of a service that starts the daemon" : "delete what install wrote")
+      .addArgument(new Argument("<kind>", "the service manager").choices(serviceKinds))
+      .option("--user", "a service of this user (unless this is root)")
+      .option("--system", "a service of the machine, run as the owner of the home")
+      .option("--name <name>", "the name of the service (hermes-supervisor)")
+      .option("--to <dir>", "the folder of services, in place of the usual one")
+      .option("-y, --yes", "do not ask before a changed file");
+    if (isInstall) command.option("--print", "print the files and write nothing");
+    command.action(
+      act(async (parts, kind, options) => (await import("./commands/install.ts"))[name](parts, kind, options)),
+    );
+  }
 
   for (const command of [...program.commands, ...config.commands, ...gateway.commands]) {
     if (command === config || command === gateway) continue;

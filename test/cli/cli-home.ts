@@ -6,8 +6,10 @@ import type { Run } from "../../src/core/run.ts";
 import type { SlotDecision, SlotLine } from "../../src/core/slot.ts";
 import { createRunLedger, type RunEnd, type RunLedger } from "../../src/ledger/run-ledger.ts";
 import { createLocks } from "../../src/system/flock.ts";
+import type { Host } from "../../src/system/host.ts";
 import { createRandom } from "../../src/system/random.ts";
 import { createFiles } from "../../src/system/real-files.ts";
+import { createProcesses } from "../../src/system/real-processes.ts";
 
 /** The moment at which every command of these tests is given. */
 export const nowMs = Date.UTC(2026, 0, 5, 12, 0, 0);
@@ -34,7 +36,19 @@ export interface CliHome {
   remove(): void;
 }
 
-export function createCliHome(variables: Readonly<Record<string, string>> = {}): CliHome {
+/** A machine on which no program is installed. */
+const bareHost: Host = {
+  platform: "linux",
+  nodeVersion: "24.0.0",
+  nodePath: "/usr/bin/node",
+  programPath: "/usr/lib/node_modules/hermes-supervisor/dist/src/cli/main.js",
+  user: { uid: 1000, name: "u" },
+  processes: createProcesses(),
+  run: async () => null,
+};
+
+export function createCliHome(variables: Readonly<Record<string, string>> = {}, machine: Partial<Host> = {}): CliHome {
+  const host: Host = { ...bareHost, ...machine };
   const root = mkdtempSync(join(tmpdir(), "cli-"));
   const state = join(root, "supervisor");
   const files = createFiles();
@@ -64,6 +78,7 @@ export function createCliHome(variables: Readonly<Record<string, string>> = {}):
       },
       onInterrupt: () => {},
       ...(answer === undefined ? {} : { ask: async () => answer }),
+      loadHost: async () => host,
       loadSystem: async () => ({
         clock: {
           nowMs: () => nowMs,
