@@ -1,9 +1,9 @@
 import type { Misfire, Overlap, Retry } from "../core/job-policy.ts";
 import { type JobKey, jobRules } from "./job-rules.ts";
 import type { ConfigLayer } from "./parse-config.ts";
-import { type Fallback, type FileSettings, fallbackOf, type JobFileSettings } from "./schema.ts";
-import { sections } from "./sections.ts";
-import type { SettingRule, SettingRules } from "./setting.ts";
+import { type Fallback, type FileSettings, fallbackOf, type JobFileSettings, settings } from "./schema.ts";
+import type { sections } from "./sections.ts";
+import type { SettingRule } from "./setting.ts";
 
 export interface JobSettings {
   readonly timeoutMs: number | null;
@@ -51,24 +51,29 @@ type Value<S extends keyof Sections, K extends keyof Sections[S]> = Sections[S][
   ? Fallback<Sections[S][K]>
   : never;
 
+const builtIn: ReadonlyMap<string, unknown> = new Map(settings.map((setting) => [setting.key, fallbackOf(setting)]));
 const builtInJob = Object.fromEntries(Object.entries(jobRules).map(([key, rule]) => [key, fallbackOf(rule)])) as {
   readonly [K in JobKey]: Fallback<(typeof jobRules)[K]>;
 };
 
-/** Puts the home's section over the host's file over the defaults. `variables` are the daemon's own. */
+/**
+ * Puts what was said at the start over the home's section over the host's file over the defaults. `variables` are the daemon's
+ * own: one of them stands for a default.
+ */
 export function effectiveSettings(
   host: ConfigLayer,
   home: ConfigLayer | null,
   variables: Readonly<Record<string, string | undefined>>,
+  overrides: readonly ConfigLayer[] = [],
 ): Settings {
-  const layers = home === null ? [host] : [home, host];
+  const layers = [...overrides, ...(home === null ? [] : [home]), host];
   const shown: ShownSetting[] = [];
 
   function pick<T>(key: string, read: (values: FileSettings) => T | undefined, fallback: T, source = "default"): T {
-    for (const { path, values, lines } of layers) {
+    for (const { values, sources } of layers) {
       const value = read(values);
       if (value === undefined) continue;
-      shown.push({ key, value, source: `${path}:${lines.get(key) ?? 1}` });
+      shown.push({ key, value, source: sources.get(key) ?? "default" });
       return value;
     }
     shown.push({ key, value: fallback, source });
@@ -76,10 +81,10 @@ export function effectiveSettings(
   }
 
   function of<S extends keyof Sections, K extends keyof Sections[S] & string>(section: S, name: K): Value<S, K> {
-    const rule = (sections[section] as SettingRules)[name] as SettingRule;
     const read = (values: FileSettings): unknown =>
       (values[section] as Readonly<Record<string, unknown>> | null)?.[name];
-    return pick(`${section}.${name}`, read, fallbackOf(rule)) as Value<S, K>;
+    const key = `${section}.${name}`;
+    return pick(key, read, builtIn.get(key)) as Value<S, K>;
   }
 
   const python = variables["HERMES_SUPERVISOR_PYTHON"] || null;

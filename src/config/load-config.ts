@@ -12,11 +12,11 @@ export interface Loaded<T> {
 }
 
 export function loadHostConfig(files: Files, path: string, last: Loaded<ConfigLayer> | null): Loaded<ConfigLayer> {
-  return load(files, path, last, parseHostConfig, () => emptyLayer(path));
+  return load(files, path, last, parseHostConfig, () => emptyLayer);
 }
 
 export function loadHomeConfig(files: Files, path: string, last: Loaded<HomeConfig> | null): Loaded<HomeConfig> {
-  return load(files, path, last, parseHomeConfig, () => ({ hermes: {}, section: emptyLayer(path) }));
+  return load(files, path, last, parseHomeConfig, () => ({ hermes: {}, section: emptyLayer }));
 }
 
 /** Costs one `stat` while the file is as it was: a tick can ask each time. A file that is gone counts as an empty one. */

@@ -1,18 +1,13 @@
-import type { z } from "zod";
-import { expectedAt, type FileSettings, fileSchema, knownKeys, settings } from "./schema.ts";
-import { unitProblem } from "./setting.ts";
+import { checkSettings, isRecord, problemsMax, showValue } from "./check-settings.ts";
+import type { FileSettings } from "./schema.ts";
 import { parseYamlText, type YamlText } from "./yaml-text.ts";
 
-/** One file's settings with the places they were read from. */
+/** What one source sets, such as a file, with the place of each setting. */
 export interface ConfigLayer {
-  readonly path: string;
   readonly values: FileSettings;
-  /** Line by dotted key, such as `limits.max_open_runs` or `jobs.backup.timeout`. */
-  readonly lines: ReadonlyMap<string, number>;
+  /** By dotted key, such as `limits.max_open_runs` or `jobs.backup.timeout`: the file and line, or what else set it. */
+  readonly sources: ReadonlyMap<string, string>;
 }
-
-/** Finding the place of each of a hundred thousand mistakes would take minutes. */
-const problemsMax = 20;
 
 /** The host's own file. Throws a `ConfigError` that names the first thing wrong and carries the others. */
 export function parseHostConfig(content: Uint8Array | string, path: string): ConfigLayer {
@@ -31,55 +26,16 @@ export function parseHomeConfig(content: Uint8Array | string, path: string): Hom
   const text = parseYamlText(content, path, "1.1");
   const root = text.value;
   if (root !== null && !isRecord(root)) {
-    throw text.errorAt(text.placeOf([], "value"), `the top level is ${show(root)}, expected a mapping`);
+    throw text.errorAt(text.placeOf([], "value"), `the top level is ${showValue(root)}, expected a mapping`);
   }
   return { hermes: root ?? {}, section: layer(text, root?.["supervisor"] ?? null, ["supervisor"], "home") };
 }
 
-export function emptyLayer(path: string): ConfigLayer {
-  return { path, values: {}, lines: new Map() };
-}
+export const emptyLayer: ConfigLayer = { values: {}, sources: new Map() };
 
 function layer(text: YamlText, value: unknown, root: readonly string[], scope: "host" | "home"): ConfigLayer {
-  const result = fileSchema.safeParse(value);
-  const problems: {
-    readonly path: readonly (string | number)[];
-    readonly part: "key" | "value";
-    readonly problem: string;
-  }[] = [];
-  for (const issue of (result.error?.issues ?? []).flatMap(innermost)) {
-    const path = issue.path.map((part) => (typeof part === "number" ? part : String(part)));
-    if (issue.code === "unrecognized_keys") {
-      for (const key of issue.keys.slice(0, problemsMax))
-        problems.push({ path: [...path, key], part: "key", problem: unknownKey(path, key) });
-    } else {
-      const bound = issue.code === "custom" && issue.message !== unitProblem ? issue.message : null;
-      const expected = bound ?? `expected ${expectedAt(path) ?? "a mapping"}`;
-      const name = path.length === 0 ? "the configuration" : path.join(".");
-      problems.push({ path, part: "value", problem: `${name} is ${show(valueAt(value, path))}, ${expected}` });
-    }
-  }
-  // A misspelt key also leaves the right one missing: one of the two is enough to say.
-  const misspelt = new Set(
-    problems.filter(({ part }) => part === "key").map(({ path }) => path.slice(0, -1).join(".")),
-  );
-  const said = problems.filter(
-    ({ path, part }) =>
-      part === "key" || valueAt(value, path) !== undefined || !misspelt.has(path.slice(0, -1).join(".")),
-  );
-  if (scope === "home" && isRecord(value)) {
-    for (const { key, hostOnly } of settings) {
-      const path = key.split(".");
-      if (hostOnly && valueAt(value, path) !== undefined) {
-        said.push({
-          path,
-          part: "key",
-          problem: `${key} is set for one home, expected it in the host's config only`,
-        });
-      }
-    }
-  }
-  const errors = said
+  const { values, problems } = checkSettings(value, scope);
+  const errors = problems
     .slice(0, problemsMax)
     .map(({ path, part, problem }) => {
       const place = text.placeOf([...root, ...path], part);
@@ -94,90 +50,12 @@ function layer(text: YamlText, value: unknown, root: readonly string[], scope: "
       errors.slice(1).map(({ error }) => error),
     );
   }
-  const lines = new Map(leafPaths(value).map((path) => [path.join("."), text.placeOf([...root, ...path], "key").line]));
-  return { path: text.path, values: result.data ?? {}, lines };
-}
-
-function unknownKey(path: readonly (string | number)[], key: string): string {
-  const full = [...path, key].join(".");
-  const known = knownKeys(path);
-  const near = nearest(key, known);
-  if (near !== null) return `unknown setting "${full}", did you mean "${[...path, near].join(".")}"?`;
-  const all = nearest(
-    key,
-    settings.map((setting) => setting.key.split(".")[1] ?? ""),
-  );
-  const elsewhere = settings.find((setting) => setting.key.split(".")[1] === all);
-  if (elsewhere !== undefined) return `unknown setting "${full}", did you mean "${elsewhere.key}"?`;
-  return `unknown setting "${full}", expected one of ${known.join(", ")}`;
-}
-
-/** A union says only that nothing fits. The choice that came furthest is the one that was meant. */
-function innermost(issue: z.core.$ZodIssue): readonly z.core.$ZodIssue[] {
-  if (issue.code !== "invalid_union") return [issue];
-  const depth = (choice: readonly z.core.$ZodIssue[]) =>
-    Math.max(
-      ...choice.map(
-        (inner) => inner.path.length * 2 + (inner.code === "custom" || inner.code === "unrecognized_keys" ? 1 : 0),
-      ),
-    );
-  const [best] = [...issue.errors].sort((a, b) => depth(b) - depth(a) || a.length - b.length);
-  if (best === undefined || depth(best) === 0) return [issue];
-  return best.flatMap((inner) => innermost({ ...inner, path: [...issue.path, ...inner.path] }));
-}
-
-function show(value: unknown): string {
-  if (value === null || value === undefined) return "empty";
-  if (Array.isArray(value)) return "a list";
-  if (typeof value === "object") return "a mapping";
-  const text = typeof value === "string" ? JSON.stringify(value) : String(value);
-  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
-}
-
-/** The name among `known` that a typing error away from `key` lies, or null. */
-export function nearest(key: string, known: readonly string[]): string | null {
-  const allowed = Math.max(1, Math.floor(key.length / 3));
-  let best: string | null = null;
-  let bestDistance = allowed + 1;
-  for (const name of known) {
-    const distance = editDistance(key.toLowerCase().slice(0, 100), name);
-    if (distance < bestDistance) {
-      best = name;
-      bestDistance = distance;
-    }
-  }
-  return best;
-}
-
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function valueAt(value: unknown, path: readonly (string | number)[]): unknown {
-  let at = value;
-  for (const key of path) {
-    if (Array.isArray(at)) at = at[Number(key)];
-    else if (isRecord(at)) at = Object.hasOwn(at, String(key)) ? at[String(key)] : undefined;
-    else return undefined;
-  }
-  return at;
+  const place = (path: readonly string[]): string => `${text.path}:${text.placeOf([...root, ...path], "key").line}`;
+  return { values, sources: new Map(settingPaths(value).map((path) => [path.join("."), place(path)])) };
 }
 
 /** The paths of what is set in a valid file. */
-function leafPaths(value: unknown): readonly (readonly string[])[] {
+export function settingPaths(value: unknown): readonly (readonly string[])[] {
   if (!isRecord(value)) return [];
   return Object.entries(value).flatMap(([section, content]) => {
     if (!isRecord(content)) return [];

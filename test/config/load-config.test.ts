@@ -170,7 +170,7 @@ test("parseHostConfig() refuses an alias bomb, deep nesting and a huge file", ()
 });
 
 test("effectiveSettings() has the documented defaults", () => {
-  const { shown, defaults, jobs, ...inForce } = effectiveSettings(emptyLayer(path), null, {});
+  const { shown, defaults, jobs, ...inForce } = effectiveSettings(emptyLayer, null, {});
   expect(inForce).toEqual({
     maxOpenRuns: 16,
     stopGraceMs: 10_000,
@@ -189,7 +189,7 @@ test("effectiveSettings() has the documented defaults", () => {
 test("the commented default file sets just what is in force without it", () => {
   const text = readFileSync(new URL("../../config/default.yaml", import.meta.url), "utf8");
   const withFile = effectiveSettings(parseHostConfig(text, path), null, {});
-  const without = effectiveSettings(emptyLayer(path), null, {});
+  const without = effectiveSettings(emptyLayer, null, {});
   expect(withFile.shown.map(({ key, value }) => [key, value])).toEqual(
     without.shown.map(({ key, value }) => [key, value]),
   );
@@ -223,7 +223,7 @@ test("effectiveSettings() puts the home's section over the host's file and names
 
 test("effectiveSettings() takes HERMES_SUPERVISOR_PYTHON where no file names an interpreter", () => {
   const variables = { HERMES_SUPERVISOR_PYTHON: "/venv/bin/python" };
-  expect(effectiveSettings(emptyLayer(path), null, variables).hermesPython).toBe("/venv/bin/python");
+  expect(effectiveSettings(emptyLayer, null, variables).hermesPython).toBe("/venv/bin/python");
   expect(effectiveSettings(parseHostConfig("hermes: {python: /a}\n", path), null, variables).hermesPython).toBe("/a");
 });
 
