@@ -91,7 +91,7 @@ export function createReader(parts: CommandParts): Reader {
   }
 
   function readHost(): Loaded<ConfigLayer> {
-    host = loadHostConfig(system.files, hostConfigPath, host);
+    host = loadHostConfig(system, hostConfigPath, host);
     return host;
   }
 
@@ -110,7 +110,7 @@ export function createReader(parts: CommandParts): Reader {
       opened.set(found.path, open);
     }
     const configPath = join(found.path, "config.yaml");
-    open.config = loadHomeConfig(system.files, configPath, open.config);
+    open.config = loadHomeConfig(system, configPath, open.config);
     const settings = effectiveSettings(hostConfig.value, open.config.value.section, environment);
     // Only a few variables of the home are looked at, and none is kept, so nothing needs a secret key.
     const { variables } = snapshotEnvironment(

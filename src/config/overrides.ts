@@ -63,16 +63,13 @@ function readOverride(key: string, text: string, source: string): ConfigLayer | 
   if (value instanceof ConfigError) return value.problem;
   const [section = "", ...rest] = key.split(".");
   // A job's name may have dots in it; the name of a setting has none.
-  const name = rest.pop() ?? "";
-  const data =
-    section === "jobs" && rest.length > 0
-      ? { jobs: { [rest.join(".")]: { [name]: value } } }
-      : { [section]: name === "" ? value : { [[...rest, name].join(".")]: value } };
+  const path = section === "jobs" && rest.length > 1 ? [rest.slice(0, -1).join("."), rest.at(-1) ?? ""] : rest;
+  const data = { [section]: path.reduceRight<unknown>((inner, part) => ({ [part]: inner }), value) };
   const { values, problems } = checkSettings(data, "host");
   if (problems[0] !== undefined) return problems[0].problem;
   const paths = settingPaths(data);
   if (paths.length === 0) return `"${key}" sets nothing, expected a setting such as stop.grace and its value`;
-  return { values, sources: new Map(paths.map((path) => [path.join("."), source])) };
+  return { values, sources: new Map(paths.map((each) => [each.join("."), source])) };
 }
 
 /** As it would stand in the file: `8`, `10 s`, `[A, B]`, `{ max: 3 }`. */

@@ -93,7 +93,7 @@ async function takeDaemonLock(system: System, path: string): Promise<HeldLock | 
 async function serve(system: System, options: DaemonOptions): Promise<number> {
   const { stateFolder, rootHome } = options;
   const hostPath = `${stateFolder}/config.yaml`;
-  let host: Loaded<ConfigLayer> = loadHostConfig(system.files, hostPath, null);
+  let host: Loaded<ConfigLayer> = loadHostConfig(system, hostPath, null);
   if (host.error !== null) {
     process.stderr.write(`${host.error.message}\n`);
     return exits.configInvalid;
@@ -162,7 +162,7 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
   );
 
   const refresh = (): void => {
-    const next = loadHostConfig(system.files, hostPath, host);
+    const next = loadHostConfig(system, hostPath, host);
     if (next.error !== null && next.error.message !== host.error?.message) {
       system.log.error("the new configuration is not in force; the last good one is", { error: next.error.message });
     }

@@ -79,7 +79,7 @@ export function openHome(sources: HomeSources, found: FoundHome): OpenHome {
   };
 
   const read = (): HomeSettings | null => {
-    const nextConfig = loadHomeConfig(system.files, `${found.path}/config.yaml`, config);
+    const nextConfig = loadHomeConfig(system, `${found.path}/config.yaml`, config);
     const nextEnvironment = loadEnvFile(system, `${found.path}/.env`, environment);
     const nextHost = sources.host();
     if (nextConfig === config && nextEnvironment === environment && nextHost === host && !isOtherHermes()) return null;

@@ -1,8 +1,8 @@
-import { watchHostConfig } from "../config/watch-config.ts";
 import type { FoundHomes } from "../homes/find-homes.ts";
 import { watchHomes } from "../homes/watch-homes.ts";
 import type { System } from "../system/system.ts";
 import type { Watch } from "../system/watch.ts";
+import { watchFile } from "../system/watch-file.ts";
 
 export interface SourceChanges {
   /** Settings, variables, markers or the list of homes may be others now. */
@@ -35,7 +35,7 @@ export function watchSources(
     },
   );
   homes.setHomes(find().homes);
-  const host = watchHostConfig(system, watch, hostPath, () => changes.settingsChanged());
+  const host = watchFile(system, watch, hostPath, () => changes.settingsChanged());
   return {
     async close() {
       homes.stop();

@@ -112,7 +112,9 @@ export function watchHomes(
         if (watched.has(path)) continue;
         watched.set(path, [
           ...filesOfHome.map(([file, change]) =>
-            watchFile(system, watch, join(path, file), () => changed(name, change)),
+            watchFile(system, watch, join(path, file), () => changed(name, change), {
+              presenceCounts: change === "hold",
+            }),
           ),
           watch.folder(join(path, "cron"), (entry) => {
             if (entry !== null && layoutMarkers.has(entry)) findAgain();

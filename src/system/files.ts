@@ -53,6 +53,8 @@ export interface Files {
   /** With everything in it; links in it are removed, not followed. */
   removeFolder(path: string): void;
   freeBytes(path: string): number;
+  /** Whether any process has the file open for writing; null where the system does not say. */
+  hasWriter(path: string): boolean | null;
   /** Takes the middle out of a file that others append to, so that about `keptBytes` at each end are left, with a line between that says how much it was. */
   dropMiddle(path: string, keptBytes: number): Promise<void>;
   /** Brings what was made in a folder to the disk, beside the work of this process. Nobody may rely on it: it reports no failure. */

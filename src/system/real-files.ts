@@ -25,6 +25,7 @@ import {
 import { open } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { dropMiddle } from "./drop-middle.ts";
+import { hasWriter } from "./file-writer.ts";
 import type { FileIdentity, FileStat, Files, StagedFile } from "./files.ts";
 
 const createNew = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
@@ -39,6 +40,7 @@ export function createFiles(): Files {
     read: (path) => readFileSync(path),
     readText: (path) => readFileSync(path, "utf8"),
     readPart,
+    hasWriter,
     create,
     replace,
     stage,

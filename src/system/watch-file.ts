@@ -1,34 +1,51 @@
 import { basename, dirname } from "node:path";
 import type { Timer } from "./clock.ts";
+import type { FileStat } from "./files.ts";
+import { goneMs, isBeingWritten } from "./settled-file.ts";
 import type { System } from "./system.ts";
 import type { Watch, Watching } from "./watch.ts";
 
 /** One save makes several events: they are waited for before the file is looked at. */
 const coalesceMs = 5;
+/** How often a file that somebody is writing is looked at: its closing makes no event. */
+const writtenLookMs = 10;
 
 /**
  * Calls `changed` when the file at `path` is another one than at the last look: made, written to, replaced, removed, or reached
- * through a link that was swapped. It counts from this call on, so the caller reads the file after it.
+ * through a link that was swapped. It counts from this call on, so the caller reads the file after it. A file that somebody is
+ * writing is waited for, unless its mere presence counts. One that is gone is told of again when it has stayed away.
  */
 export function watchFile(
   system: Pick<System, "files" | "clock">,
   watch: Watch,
   path: string,
   changed: () => void,
+  { presenceCounts = false }: { readonly presenceCounts?: boolean } = {},
 ): Watching {
-  let seen = identityKey(system, path);
+  let seen = identityOf(system, path);
   let pending: Timer | null = null;
+  let goneLook: Timer | null = null;
   let linked = false;
   let target: { readonly folder: string; readonly watching: Watching } | null = null;
   let stopped = false;
 
-  function lookSoon(): void {
-    pending ??= system.clock.after(coalesceMs, () => {
+  function lookSoon(delayMs = coalesceMs): void {
+    pending ??= system.clock.after(delayMs, () => {
       pending = null;
       followLink();
-      const now = identityKey(system, path);
-      if (now === seen) return;
+      if (!presenceCounts && isBeingWritten(system, path, typeof seen === "string" ? null : seen)) {
+        lookSoon(writtenLookMs);
+        return;
+      }
+      const now = identityOf(system, path);
+      if (keyOf(now) === keyOf(seen)) return;
       seen = now;
+      if (now === null && !presenceCounts) {
+        goneLook?.cancel();
+        goneLook = system.clock.after(goneMs + coalesceMs, () => {
+          if (seen === null) changed();
+        });
+      }
       changed();
     });
   }
@@ -40,7 +57,7 @@ export function watchFile(
     linked = folder !== null;
     if (folder === (target?.folder ?? null)) return;
     target?.watching.stop();
-    target = folder === null ? null : { folder, watching: watch.folder(folder, lookSoon) };
+    target = folder === null ? null : { folder, watching: watch.folder(folder, () => lookSoon()) };
   }
 
   const own = watch.folder(dirname(path), (name) => {
@@ -51,6 +68,7 @@ export function watchFile(
     stop() {
       stopped = true;
       pending?.cancel();
+      goneLook?.cancel();
       own.stop();
       target?.watching.stop();
       target = null;
@@ -58,16 +76,18 @@ export function watchFile(
   };
 }
 
-function identityKey({ files }: Pick<System, "files">, path: string): string {
+/** Null where nothing is; the code of the fault where it cannot be looked at now, which is a state like any other. */
+function identityOf({ files }: Pick<System, "files">, path: string): FileStat | string | null {
   try {
-    const stat = files.stat(path);
-    return stat === null
-      ? ""
-      : [stat.device, stat.inode, stat.sizeBytes, stat.modifiedNs, stat.changedNs, stat.mode].join(":");
+    return files.stat(path) ?? files.statLink(path);
   } catch (cause) {
-    // Not to be looked at now is a state like any other: it differs from before and from after.
     return String((cause as NodeJS.ErrnoException).code);
   }
+}
+
+function keyOf(stat: FileStat | string | null): string {
+  if (stat === null || typeof stat === "string") return stat ?? "";
+  return [stat.device, stat.inode, stat.sizeBytes, stat.modifiedNs, stat.changedNs, stat.mode].join(":");
 }
 
 /** The folder that holds what the link at `path` leads to; null when `path` is no link or leads nowhere. */

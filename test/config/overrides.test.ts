@@ -47,10 +47,7 @@ test("readOverrides() takes every value as a file writes it", () => {
 const refusals: readonly (readonly [flag: string, message: string])[] = [
   ["stop.grace", 'Cannot use --set "stop.grace": expected KEY=VALUE, such as stop.grace=30s'],
   ["=3", 'Cannot use --set "=3": expected KEY=VALUE, such as stop.grace=30s'],
-  [
-    "stop.grase=3 s",
-    'Cannot use --set "stop.grase=3 s": unknown setting "stop.grase", did you mean "stop.grace"?',
-  ],
+  ["stop.grase=3 s", 'Cannot use --set "stop.grase=3 s": unknown setting "stop.grase", did you mean "stop.grace"?'],
   [
     "limits.max_open_runs=0",
     'Cannot use --set "limits.max_open_runs=0": limits.max_open_runs is 0, expected a whole number from 1 to 10000',
@@ -60,21 +57,15 @@ const refusals: readonly (readonly [flag: string, message: string])[] = [
     'Cannot use --set "limits.max_open_runs=": limits.max_open_runs is empty, expected a whole number from 1 to 10000',
   ],
   ["limits=3", 'Cannot use --set "limits=3": limits is 3, expected a mapping'],
-  [
-    "limits=",
-    'Cannot use --set "limits=": "limits" sets nothing, expected a setting such as stop.grace and its value',
-  ],
-  [
-    "environment.pass=[A",
-    'Cannot use --set "environment.pass=[A": not valid YAML: flow sequence must end with a ]',
-  ],
+  ["limits=", 'Cannot use --set "limits=": "limits" sets nothing, expected a setting such as stop.grace and its value'],
+  ["environment.pass=[A", 'Cannot use --set "environment.pass=[A": not valid YAML: flow sequence must end with a ]'],
   [
     "jobs.nightly.timout=1 h",
     'Cannot use --set "jobs.nightly.timout=1 h": unknown setting "jobs.nightly.timout", did you mean "jobs.nightly.timeout"?',
   ],
   [
-    "defaults.retry.max=3",
-    'Cannot use --set "defaults.retry.max=3": unknown setting "defaults.retry.max", did you mean "defaults.retry"?',
+    "defaults.retry.max=0",
+    'Cannot use --set "defaults.retry.max=0": defaults.retry.max is 0, expected a whole number from 1 to 100',
   ],
 ];
 

@@ -24,6 +24,8 @@ export interface FakeFiles extends Files {
   /** Gives a file to someone, and the rights that go with it. */
   own(path: string, uid: number, gid: number, mode: number): void;
   freeBytesLeft: number;
+  /** The paths of files that somebody has open for writing. */
+  readonly writing: Set<string>;
 }
 
 /**
@@ -126,6 +128,8 @@ export function createFakeFiles(nowMs?: () => number): FakeFiles {
   const files: FakeFiles = {
     beforeChange: () => undefined,
     freeBytesLeft: 1e12,
+    writing: new Set(),
+    hasWriter: (path) => files.writing.has(path),
     stat: (path) => statOf(path, true),
     statLink: (path) => statOf(path, false),
     realPath(path) {

@@ -68,6 +68,7 @@ export function createLife(parts: LifeParts): Life {
     read: files.read,
     readText: files.readText,
     readPart: files.readPart,
+    hasWriter: files.hasWriter,
     freeBytes: files.freeBytes,
     dropMiddle: files.dropMiddle,
     syncSoon: files.syncSoon,

@@ -50,7 +50,7 @@ export function startDaemon(
   system.files.makeFolder(`${stateFolder}/runs`, 0o700, false);
   if (system.locks.tryLock(`${stateFolder}/daemon.lock`) === null) return null;
   const hostPath = `${stateFolder}/config.yaml`;
-  let host: Loaded<ConfigLayer> = loadHostConfig(system.files, hostPath, null);
+  let host: Loaded<ConfigLayer> = loadHostConfig(system, hostPath, null);
   if (host.error !== null) throw host.error;
   const ledger = ledgerOfLife(opened, life);
   const settings = (): DaemonParts["settings"] => {
@@ -104,7 +104,7 @@ export function startDaemon(
     (name) => ledger.cursors(name),
   );
   const refresh = (): void => {
-    host = loadHostConfig(system.files, hostPath, host);
+    host = loadHostConfig(system, hostPath, host);
     parts.settings = settings();
     diskLow = system.files.freeBytes(stateFolder) < effectiveSettings(host.value, null, variables).freeBytesMin;
     table.refresh();
