@@ -79,12 +79,17 @@ export async function runProgram(outside: Outside): Promise<number> {
       exitCode = await command(await openParts(rest.at(-1) as Command), ...(rest.slice(0, -1) as Arguments));
     };
   const json = (): Option => new Option("--json", "print one JSON document");
+  const set = (): Option =>
+    new Option("--set <key=value>", "set one thing over every file, such as stop.grace=30s; may be repeated").argParser(
+      (text: string, before: readonly string[] = []) => [...before, text],
+    );
   const job = "id, unique beginning of an id, or name; <profile>/ may stand before it";
 
   program
     .command("start")
     .description("run the daemon in the foreground")
     .option("--once", "one tick, wait for its runs, and end")
+    .addOption(set())
     .addOption(new Option("--or-demo").hideHelp())
     .action(act(async (parts, options) => (await import("./commands/start.ts")).start(parts, options)));
   program

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { effectiveSettings, type Settings } from "../config/effective-settings.ts";
-import { type Loaded, loadHomeConfig, loadHostConfig } from "../config/load-config.ts";
-import type { ConfigLayer, HomeConfig } from "../config/parse-config.ts";
+import { configFile, type HomeSource, type Loaded, loadHomeConfig, loadHostConfig } from "../config/load-config.ts";
+import type { ConfigLayer } from "../config/parse-config.ts";
 import type { ConfigError } from "../config/yaml-text.ts";
 import { formatInstant } from "../core/instant.ts";
 import type { Job } from "../core/job.ts";
@@ -22,7 +22,13 @@ import {
 import { type FoundHome, findHomes, readHolds } from "../homes/find-homes.ts";
 import { type HermesSettings, resolveHermesSettings } from "../homes/home-config.ts";
 import { createRunLedger, type RunLedger } from "../ledger/run-ledger.ts";
-import { type DaemonView, type HomeView, type StatusJson, statusSnapshot } from "../status/snapshot.ts";
+import {
+  type ConfigFileView,
+  type DaemonView,
+  type HomeView,
+  type StatusJson,
+  statusSnapshot,
+} from "../status/snapshot.ts";
 import { createJobStore, type JobStore } from "../store/job-store.ts";
 import { packageRoot } from "../system/package-root.ts";
 import type { CommandParts } from "./command-parts.ts";
@@ -44,6 +50,7 @@ export interface HomeReading {
   readonly places: HermesPlaces;
   readonly configPath: string;
   readonly configError: ConfigError | null;
+  readonly config: Loaded<HomeSource>;
 }
 
 export interface JobReading extends NamedJob {
@@ -70,7 +77,7 @@ export interface Reader {
 
 interface OpenHome {
   readonly store: JobStore;
-  config: Loaded<HomeConfig> | null;
+  config: Loaded<HomeSource> | null;
 }
 
 const dayMs = 86_400_000;
@@ -136,6 +143,7 @@ export function createReader(parts: CommandParts): Reader {
       },
       configPath,
       configError: open.config.error,
+      config: open.config,
       diskShortage:
         diskShortage(system.files, stateFolder, settings.freeBytesMin) ??
         diskShortage(system.files, join(found.path, "cron"), settings.freeBytesMin),
@@ -227,6 +235,7 @@ export function createReader(parts: CommandParts): Reader {
           waiting: null,
           tickLock: tickLock(system, home.path),
           configError: home.configError?.message ?? null,
+          configFile: fileNow(home.configPath, home.config),
           configWarnings: home.hermes.warnings,
           hermes: keptHermes(system, runs.note(hermesNote), home.places, environment["HOME"] ?? null),
         }),
@@ -241,10 +250,15 @@ export function createReader(parts: CommandParts): Reader {
           .slots({ sinceMs: nowMs - dayMs, limit: missedSlotsMax })
           .filter((slot) => slot.decision === "miss"),
         deliveries: runs.latestDeliveries(nowMs - dayMs),
-        hostConfigError: readHost().error?.message ?? null,
+        hostConfig: fileNow(hostConfigPath, readHost()),
       });
     },
   };
+}
+
+/** Since when a content counts is for the daemon to say. */
+function fileNow(path: string, loaded: Loaded<unknown>): ConfigFileView {
+  return { ...configFile(path, loaded), errorSinceMs: null, generation: null, inForceSinceMs: null };
 }
 
 /** The Hermes that a daemon found, if it is still the one that answered. Commands ask nobody. */

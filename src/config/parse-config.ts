@@ -1,6 +1,6 @@
 import { checkSettings, isRecord, problemsMax, showValue } from "./check-settings.ts";
 import type { FileSettings } from "./schema.ts";
-import { parseYamlText, type YamlText } from "./yaml-text.ts";
+import { ConfigError, parseYamlText, type YamlText } from "./yaml-text.ts";
 
 /** What one source sets, such as a file, with the place of each setting. */
 export interface ConfigLayer {
@@ -19,6 +19,8 @@ export interface HomeConfig {
   /** All of Hermes' file as plain data. */
   readonly hermes: unknown;
   readonly section: ConfigLayer;
+  /** What is wrong with the `supervisor:` section; Hermes' own part counts all the same. */
+  readonly sectionError: ConfigError | null;
 }
 
 /** A home's `config.yaml`: Hermes' own keys are taken as they are, the `supervisor:` section is checked. */
@@ -28,7 +30,14 @@ export function parseHomeConfig(content: Uint8Array | string, path: string): Hom
   if (root !== null && !isRecord(root)) {
     throw text.errorAt(text.placeOf([], "value"), `the top level is ${showValue(root)}, expected a mapping`);
   }
-  return { hermes: root ?? {}, section: layer(text, root?.["supervisor"] ?? null, ["supervisor"], "home") };
+  const hermes = root ?? {};
+  try {
+    const section = layer(text, root?.["supervisor"] ?? null, ["supervisor"], "home");
+    return { hermes, section, sectionError: null };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return { hermes, section: emptyLayer, sectionError: error };
+  }
 }
 
 export const emptyLayer: ConfigLayer = { values: {}, sources: new Map() };

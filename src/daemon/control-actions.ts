@@ -1,3 +1,4 @@
+import type { ConfigFile } from "../config/load-config.ts";
 import type { Job } from "../core/job.ts";
 import type { RunState } from "../core/run-states.ts";
 import { type Answer, type ControlActions, problem } from "../status/control-server.ts";
@@ -15,7 +16,7 @@ import type { RequestState } from "./manual-requests.ts";
 export interface DaemonFacts {
   readonly version: string;
   readonly startedAtMs: number;
-  readonly hostError: string | null;
+  readonly hostConfig: ConfigFile;
   /** The latest holds of the tick lock, in milliseconds. */
   readonly lockHolds: readonly number[];
 }
@@ -36,7 +37,7 @@ export function createControlActions(
 
   function statusView(): StatusView {
     const nowMs = system.clock.nowMs();
-    const { version, startedAtMs, hostError } = facts();
+    const { version, startedAtMs, hostConfig } = facts();
     const since = { sinceMs: nowMs - recentMs, limit: 500 };
     return {
       nowMs,
@@ -46,7 +47,7 @@ export function createControlActions(
       failedRuns: ledger.runs({ state: "failed", ...since }),
       missedSlots: ledger.slots(since).filter((slot) => slot.decision === "miss"),
       deliveries: ledger.latestDeliveries(since.sinceMs),
-      hostConfigError: hostError,
+      hostConfig,
     };
   }
 
@@ -84,6 +85,7 @@ export function createControlActions(
         sinceMs: lockBusy?.sinceMs ?? null,
       },
       configError: home.settings.error,
+      configFile: home.settings.configFile,
       configWarnings: home.settings.hermesWarnings,
       hermes: home.settings.hermes,
     };

@@ -6,8 +6,9 @@ import type { System } from "../system/system.ts";
 /** Host-wide settings in force. */
 export interface HostSettings {
   readonly openRunsMax: number;
-  readonly onSigterm: "hand_over" | "drain" | "stop";
+  /** For runs of homes that are gone; each home has its own. */
   readonly orphans: "fail" | "adopt";
+  readonly onSigterm: "hand_over" | "drain" | "stop";
   readonly historyAgeMaxMs: number;
 }
 

@@ -1,6 +1,8 @@
 import type { GateEnvironment } from "../child/gate-environment.ts";
 import type { GatePool } from "../child/gate-pool.ts";
 import type { RunLimits } from "../child/run-limits.ts";
+import type { Settings, ShownSetting } from "../config/effective-settings.ts";
+import type { ConfigFile, Loaded } from "../config/load-config.ts";
 import type { ExecutionDetails } from "../core/execution-row.ts";
 import type { Job, JobKind } from "../core/job.ts";
 import type { SlotCursor } from "../core/plan-tick.ts";
@@ -37,6 +39,14 @@ export interface HomeSettings {
   /** Why there is none, in a sentence for people; null where there is one or it is being looked for. */
   readonly hermesFault: string | null;
   readonly bash: string | null;
+  /** What becomes of runs that outlived a crashed daemon. */
+  readonly orphans: Settings["orphans"];
+  /** Every setting of ours and of Hermes that concerns us, with its source. */
+  readonly shown: readonly ShownSetting[];
+  /** The home's `config.yaml`. */
+  readonly config: Pick<Loaded<unknown>, "error" | "inForce">;
+  readonly configFile: ConfigFile;
+  readonly environmentError: string | null;
   /** Why the home's `config.yaml` or `.env` is not in force as it stands; the last good one is. */
   readonly error: string | null;
   /** False while no good version of these files was ever seen: nothing runs by guesses about its time, limits and variables. */

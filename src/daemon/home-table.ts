@@ -2,6 +2,7 @@ import type { SlotCursor } from "../core/plan-tick.ts";
 import type { FoundHomes } from "../homes/find-homes.ts";
 import { discardGates } from "./home-gates.ts";
 import type { HomeRuntime, HomeSettings } from "./home-runtime.ts";
+import { sayReload } from "./host-config.ts";
 import { type HomeSources, type OpenHome, openHome } from "./open-home.ts";
 
 /** The homes that this daemon serves, by name. */
@@ -72,11 +73,16 @@ export function createHomeTable(
 
   /** Once for each new fault or warning of the home's files. One that leaves nothing to go by is said by the tick that cannot be. */
   function saySettings({ name: home, settings }: HomeRuntime): void {
-    const { error, usable, warnings } = settings;
+    const { environmentError, usable, warnings } = settings;
     const before = said.get(home);
-    if (error !== null && usable && error !== before?.error)
-      log.error("new settings of a home are not in force; the last good ones are", { home, error });
-    if (error === null && before?.error != null) log.info("the settings of a home are in force again", { home });
+    if (before === settings) return;
+    const path = settings.configFile.path;
+    if (usable && before !== undefined)
+      sayReload(log, home, path, before.config, settings.config, before.shown, settings.shown);
+    if (environmentError !== null && usable && environmentError !== before?.environmentError)
+      log.error("new variables of a home are not in force; the last good ones are", { home, error: environmentError });
+    if (environmentError === null && before?.environmentError != null)
+      log.info("the variables of a home are in force again", { home });
     for (const warning of warnings) if (before?.warnings.includes(warning) !== true) log.warn(warning, { home });
     said.set(home, settings);
   }

@@ -92,7 +92,8 @@ export function createLeftRuns(
   function decide(run: Run, handedOver: boolean, looks: number): void {
     const home = homes().get(run.home) ?? null;
     const job = jobOf(home ?? undefined, run.jobId);
-    const found = recoverRun(parts, run, handedOver, job === null || mayBeClaimed(job, run));
+    const { orphans } = homes().get(run.home)?.settings ?? parts.settings;
+    const found = recoverRun(parts, run, handedOver || orphans === "adopt", job === null || mayBeClaimed(job, run));
     if ((found.kind !== "wait" || looks === 0) && !undecided.has(run.id)) {
       system.log.info("found a run that an earlier daemon left open", {
         run_id: run.id,

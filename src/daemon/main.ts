@@ -3,9 +3,8 @@ import { readFileSync } from "node:fs";
 import { createAskHermes } from "../child/ask-hermes.ts";
 import { createChildTable } from "../child/child-table.ts";
 import { createWaitingBash } from "../child/waiting-bash.ts";
-import { effectiveSettings } from "../config/effective-settings.ts";
-import { type Loaded, loadHostConfig } from "../config/load-config.ts";
-import type { ConfigLayer } from "../config/parse-config.ts";
+import { configFile } from "../config/load-config.ts";
+import { readOverrides } from "../config/overrides.ts";
 import { InvariantError } from "../core/invariant-error.ts";
 import { diskShortage } from "../homes/disk-room.ts";
 import { type FoundHomes, findHomes } from "../homes/find-homes.ts";
@@ -32,6 +31,7 @@ import type { DaemonParts } from "./daemon-parts.ts";
 import { leaveNote, wasHandedOver } from "./hand-over.ts";
 import { createHermesFinder } from "./hermes-finder.ts";
 import { createHomeTable, type HomeTable } from "./home-table.ts";
+import { createHostConfig } from "./host-config.ts";
 import { watchSources } from "./watch-sources.ts";
 
 export interface DaemonOptions {
@@ -40,6 +40,8 @@ export interface DaemonOptions {
   /** One tick, its runs to their end, and out. */
   readonly once: boolean;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Settings over every file, each as `KEY=VALUE`. */
+  readonly set?: readonly string[];
   readonly logLevel?: string;
   readonly onReady?: () => void;
 }
@@ -93,18 +95,19 @@ async function takeDaemonLock(system: System, path: string): Promise<HeldLock | 
 async function serve(system: System, options: DaemonOptions): Promise<number> {
   const { stateFolder, rootHome } = options;
   const hostPath = `${stateFolder}/config.yaml`;
-  let host: Loaded<ConfigLayer> = loadHostConfig(system, hostPath, null);
-  if (host.error !== null) {
-    process.stderr.write(`${host.error.message}\n`);
-    return exits.configInvalid;
-  }
+  const overrides = readOverrides(options.set ?? [], options.environment);
+  const host = createHostConfig(system, hostPath, overrides.layers, options.environment);
+  const { error } = host.loaded();
+  for (const text of overrides.errors) process.stderr.write(`${text}\n`);
+  if (error !== null) process.stderr.write(`${error.message}\n${error.snippet === null ? "" : `${error.snippet}\n`}`);
+  if (error !== null || overrides.errors.length > 0) return exits.configInvalid;
   const ledger = createRunLedger(system, `${stateFolder}/supervisor.db`);
   const children = createChildTable();
   const startedAtMs = system.clock.nowMs();
   const version = readVersion();
   const lockHolds: number[] = [];
   const hostSettings = (): DaemonParts["settings"] => {
-    const inForce = effectiveSettings(host.value, null, options.environment);
+    const inForce = host.settings();
     return {
       openRunsMax: inForce.maxOpenRuns,
       onSigterm: inForce.onSigterm,
@@ -131,7 +134,6 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
       },
     },
   };
-  let { freeBytesMin } = effectiveSettings(host.value, null, options.environment);
   let hermesChanged = (): void => undefined;
   const askHermes = createAskHermes(system, stateFolder, parts.workerPath);
   const finder = createHermesFinder({
@@ -154,21 +156,17 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
       variables: options.environment,
       hashKey: hashKey(ledger, system),
       hermes: finder,
-      host: () => host.value,
-      diskShortage: (folder) => diskShortage(system.files, folder, freeBytesMin),
+      host: host.layer,
+      overrides: host.overrides,
+      diskShortage: (folder) => diskShortage(system.files, folder, host.settings().freeBytesMin),
     },
     findNow,
     (name) => ledger.cursors(name),
   );
 
   const refresh = (): void => {
-    const next = loadHostConfig(system, hostPath, host);
-    if (next.error !== null && next.error.message !== host.error?.message) {
-      system.log.error("the new configuration is not in force; the last good one is", { error: next.error.message });
-    }
-    host = next;
+    host.reload();
     parts.settings = hostSettings();
-    freeBytesMin = effectiveSettings(host.value, null, options.environment).freeBytesMin;
     table.refresh();
   };
   refresh();
@@ -304,7 +302,7 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
         createControlActions(parts, table, daemon, () => ({
           version,
           startedAtMs,
-          hostError: host.error?.message ?? null,
+          hostConfig: configFile(hostPath, host.loaded()),
           lockHolds,
         })),
       );

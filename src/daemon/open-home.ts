@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import { createGatePool, type GatePool } from "../child/gate-pool.ts";
 import type { WaitingBash } from "../child/waiting-bash.ts";
 import { effectiveSettings, jobSettings, type Settings } from "../config/effective-settings.ts";
-import { type Loaded, loadHomeConfig } from "../config/load-config.ts";
-import type { ConfigLayer, HomeConfig } from "../config/parse-config.ts";
+import { configFile, type HomeSource, type Loaded, loadHomeConfig } from "../config/load-config.ts";
+import type { ConfigLayer } from "../config/parse-config.ts";
 import { formatInstant } from "../core/instant.ts";
 import type { JobKind } from "../core/job.ts";
 import { createZone, type Zone } from "../core/zone.ts";
@@ -12,7 +12,7 @@ import { type EnvironmentSnapshot, hashVariables, snapshotEnvironment } from "..
 import { type HermesPlaces, type InstalledHermes, scriptPython, toolFolders } from "../homes/find-hermes.ts";
 import { type FoundHome, readHolds } from "../homes/find-homes.ts";
 import { findOnPath } from "../homes/find-on-path.ts";
-import { resolveHermesSettings } from "../homes/home-config.ts";
+import { resolveHermesSettings, shownHermesSettings } from "../homes/home-config.ts";
 import { promptEnvironment } from "../homes/prompt-environment.ts";
 import { blockedVariables } from "../homes/script-blocked-variables.ts";
 import { makeScratchFolder, scriptEnvironment } from "../homes/script-environment.ts";
@@ -20,6 +20,7 @@ import { secretsOf } from "../homes/secrets.ts";
 import { createHermesExecutions, type OpenExecutions } from "../ledger/hermes-executions.ts";
 import { createJobStore } from "../store/job-store.ts";
 import { type FileIdentity, sameFile } from "../system/files.ts";
+import { isBeingWritten } from "../system/settled-file.ts";
 import type { System } from "../system/system.ts";
 import type { HermesFinder } from "./hermes-finder.ts";
 import type { HomeRuntime, HomeSettings } from "./home-runtime.ts";
@@ -37,6 +38,8 @@ export interface HomeSources {
   readonly rootHome: string;
   readonly hermes: HermesFinder;
   host(): ConfigLayer;
+  /** What the daemon was started with counts over every file. */
+  readonly overrides: readonly ConfigLayer[];
   /** Where there are no real files to open. */
   readonly openExecutions?: OpenExecutions;
   /** Why the disk of a folder is too full to start what writes there, or null. */
@@ -64,7 +67,7 @@ interface EverGood {
 
 export function openHome(sources: HomeSources, found: FoundHome): OpenHome {
   const { system } = sources;
-  let config: Loaded<HomeConfig> | null = null;
+  let config: Loaded<HomeSource> | null = null;
   let environment: EnvState = { file: null, identity: null, error: null };
   let host: ConfigLayer | null = null;
   const everGood: EverGood = { config: false, environment: false };
@@ -82,8 +85,9 @@ export function openHome(sources: HomeSources, found: FoundHome): OpenHome {
     const nextConfig = loadHomeConfig(system, `${found.path}/config.yaml`, config);
     const nextEnvironment = loadEnvFile(system, `${found.path}/.env`, environment);
     const nextHost = sources.host();
-    if (nextConfig === config && nextEnvironment === environment && nextHost === host && !isOtherHermes()) return null;
+    const isSameConfig = config !== null && config.value === nextConfig.value && config.error === nextConfig.error;
     config = nextConfig;
+    if (isSameConfig && nextEnvironment === environment && nextHost === host && !isOtherHermes()) return null;
     environment = nextEnvironment;
     host = nextHost;
     everGood.config ||= config.error === null;
@@ -175,11 +179,11 @@ function filesOf(
   sources: HomeSources,
   found: FoundHome,
   host: ConfigLayer,
-  config: Loaded<HomeConfig>,
+  config: Loaded<HomeSource>,
   environment: EnvState,
 ): HomeFiles {
   const { variables } = sources;
-  const inForce = effectiveSettings(host, config.value.section, variables);
+  const inForce = effectiveSettings(host, config.value.section, variables, sources.overrides);
   const snapshot = snapshotEnvironment(
     variables,
     inForce.environmentPass,
@@ -195,7 +199,7 @@ function settingsOf(
   sources: HomeSources,
   found: FoundHome,
   { inForce, snapshot, path, userHome }: HomeFiles,
-  config: Loaded<HomeConfig>,
+  config: Loaded<HomeSource>,
   environment: EnvState,
   usable: boolean,
   places: HermesPlaces,
@@ -231,7 +235,7 @@ function settingsOf(
       },
       // Hermes reads its config when its worker starts, so one that was started with another is of no use.
       prompt: {
-        id: `${fingerprintOf(promptVariables)} ${identityText(config.identity)} ${installed?.identity}`,
+        id: `${fingerprintOf(promptVariables)} ${config.contentHash} ${installed?.identity}`,
         variables: promptVariables,
         hashes: hashVariables(promptVariables, sources.hashKey),
       },
@@ -253,6 +257,11 @@ function settingsOf(
       return scriptPython(system, places, look.hermes, look.isFinding);
     },
     bash: findOnPath(system, path, "bash") ?? (system.files.stat("/bin/bash") === null ? null : "/bin/bash"),
+    orphans: inForce.orphans,
+    shown: [...inForce.shown, ...shownHermesSettings(hermes)],
+    config: { error: config.error, inForce: config.inForce },
+    configFile: configFile(`${found.path}/config.yaml`, config),
+    environmentError: environment.error,
     error: errors.length === 0 ? null : errors.join("; "),
     usable,
     hermesWarnings: hermes.warnings,
@@ -272,10 +281,6 @@ function catchUpMissed(hermes: unknown): boolean {
   return !(typeof cron === "object" && cron !== null && "catch_up_missed" in cron && cron.catch_up_missed === false);
 }
 
-function identityText(identity: FileIdentity | null): string {
-  return identity === null ? "" : `${identity.inode}:${identity.sizeBytes}:${identity.changedNs}`;
-}
-
 /** Tells one set of variables from another without keeping a value. */
 function fingerprintOf(variables: Readonly<Record<string, string>>): string {
   const hash = createHash("sha256");
@@ -289,6 +294,7 @@ function loadEnvFile(system: System, path: string, last: EnvState): EnvState {
   try {
     identity = system.files.stat(path);
     if (sameFile(identity, last.identity) && (identity !== null || last.file === null)) return last;
+    if (last.file !== null && isBeingWritten(system, path, last.identity)) return last;
     if (identity === null) return { file: null, identity, error: null };
     return { file: readEnvFile(system.files, path), identity, error: null };
   } catch (error) {

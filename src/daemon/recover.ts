@@ -32,9 +32,9 @@ const orphanText = "The supervisor died while this run was open and nobody saw h
 
 /**
  * Looks at one open run of an earlier daemon. Never guesses: an end that nobody saw is a failed attempt. `isClaimed` is false where
- * the job's record proves that the claim never got into it.
+ * the job's record proves that the claim never got into it, `isAdopted` tells what becomes of a run that goes on.
  */
-export function recoverRun(parts: DaemonParts, run: Run, handedOver: boolean, isClaimed = true): Recovered {
+export function recoverRun(parts: DaemonParts, run: Run, isAdopted: boolean, isClaimed = true): Recovered {
   const { system } = parts;
   const folder = runFolder(parts.stateFolder, run.id);
   const seen = knownEnd(parts, run);
@@ -56,7 +56,7 @@ export function recoverRun(parts: DaemonParts, run: Run, handedOver: boolean, is
   }
   const cause = readStopCause(system, parts.stateFolder, run.id);
   if (cause !== null) return { kind: "stop", run, cause };
-  if (handedOver || parts.settings.orphans === "adopt") return { kind: "adopt", run };
+  if (isAdopted) return { kind: "adopt", run };
   return { kind: "stop", run, cause: orphanCause };
 }
 

@@ -147,6 +147,22 @@ export function resolveHermesSettings(
   };
 }
 
+/** Hermes' own settings that concern us, as they are shown. A time zone of null is the server's. */
+export function shownHermesSettings({
+  maxParallelJobs,
+  scriptTimeoutMs,
+  outputRetention,
+  timezone,
+  sources,
+}: HermesSettings) {
+  return [
+    { key: "cron.max_parallel_jobs", value: maxParallelJobs, source: sources.maxParallelJobs },
+    { key: "cron.script_timeout_seconds", value: scriptTimeoutMs / 1000, source: sources.scriptTimeoutMs },
+    { key: "cron.output_retention", value: outputRetention, source: sources.outputRetention },
+    { key: "timezone", value: timezone, source: sources.timezone },
+  ];
+}
+
 /** A wrong name does not make Hermes look further: it falls back to the server's own zone. */
 function resolveTimezone(
   variable: string | undefined,

@@ -39,9 +39,24 @@ export interface HomeJson {
   readonly next_due_at: string | null;
   /** `holder` is the process id, where the system tells it. */
   readonly tick_lock: { readonly held: boolean; readonly holder: number | null; readonly since: string | null };
-  readonly config: { readonly state: "ok" | "invalid"; readonly error: string | null };
+  readonly config: ConfigJson;
   /** Null where none was found, and while it is being asked. */
   readonly hermes: HermesJson | null;
+}
+
+/** A config file. `error` says why it is not in force as it stands; `content_hash` names the content that is, null for no file. */
+export interface ConfigJson {
+  readonly state: "ok" | "invalid";
+  readonly path: string;
+  readonly error: string | null;
+  readonly line: number | null;
+  readonly column: number | null;
+  /** The line with a caret under the place. */
+  readonly snippet: string | null;
+  readonly content_hash: string | null;
+  /** How many contents have counted since the daemon began, this one included; null without a daemon. */
+  readonly generation: number | null;
+  readonly in_force_since: string | null;
 }
 
 /** The installed Hermes that runs a home's prompt jobs. */
@@ -59,6 +74,8 @@ export interface StatusJson {
     readonly started_at: string | null;
     readonly ready: boolean;
   };
+  /** The host's own file. */
+  readonly config: ConfigJson;
   readonly homes: readonly HomeJson[];
   readonly open_runs: readonly RunJson[];
   readonly alerts: readonly AlertJson[];
@@ -91,9 +108,24 @@ export interface HomeView {
   readonly tickLock: { readonly held: boolean; readonly holderPid: number | null; readonly sinceMs: number | null };
   /** Why the home's config is not in force as it stands, or null. */
   readonly configError: string | null;
+  readonly configFile: ConfigFileView;
   /** One sentence for each setting of Hermes that is passed over because it cannot be used. */
   readonly configWarnings: readonly string[];
   readonly hermes: HermesJson | null;
+}
+
+/** What of a config file counts, and what keeps it from counting as it stands. */
+export interface ConfigFileView {
+  readonly path: string;
+  readonly error: string | null;
+  readonly line: number | null;
+  readonly column: number | null;
+  readonly snippet: string | null;
+  readonly errorSinceMs: number | null;
+  readonly contentHash: string | null;
+  /** Null without a daemon, as is the next. */
+  readonly generation: number | null;
+  readonly inForceSinceMs: number | null;
 }
 
 export interface StatusView {
@@ -106,8 +138,7 @@ export interface StatusView {
   readonly missedSlots: readonly { readonly home: string; readonly jobId: string; readonly scheduledAtMs: number }[];
   /** Of each job its latest result on its way to a chat. */
   readonly deliveries: readonly Delivery[];
-  /** Why the host's config is not in force as it stands, or null. */
-  readonly hostConfigError: string | null;
+  readonly hostConfig: ConfigFileView;
 }
 
 /** A tick lock that somebody else has held for so long stops this home. */
@@ -126,6 +157,7 @@ export function statusSnapshot(view: StatusView): StatusJson {
       started_at: isoTime(view.daemon.startedAtMs),
       ready: view.daemon.ready,
     },
+    config: configJson(view.hostConfig, view.hostConfig.error),
     homes: view.homes.map((home) => homeJson(home, openOf.get(home.name) ?? [], view.nowMs)),
     open_runs: view.openRuns.map(runJson),
     alerts: findAlerts(view),
@@ -159,8 +191,22 @@ function homeJson(home: HomeView, openRuns: readonly Run[], nowMs: number): Home
     capacity: { limit: Number.isFinite(home.runsMax) ? home.runsMax : null, in_use: openRuns.length },
     next_due_at: isoTime(nextDueMs),
     tick_lock: { held: home.tickLock.held, holder: home.tickLock.holderPid, since: isoTime(home.tickLock.sinceMs) },
-    config: { state: home.configError === null ? "ok" : "invalid", error: home.configError },
+    config: configJson(home.configFile, home.configError),
     hermes: home.hermes === null ? null : { python: home.hermes.python, version: home.hermes.version },
+  };
+}
+
+function configJson(file: ConfigFileView, error: string | null): ConfigJson {
+  return {
+    state: error === null ? "ok" : "invalid",
+    path: file.path,
+    error,
+    line: file.line,
+    column: file.column,
+    snippet: file.snippet,
+    content_hash: file.contentHash,
+    generation: file.generation,
+    in_force_since: isoTime(file.inForceSinceMs),
   };
 }
 
@@ -168,7 +214,8 @@ function findAlerts(view: StatusView): AlertJson[] {
   const alerts: AlertJson[] = [];
   const add = (kind: AlertKind, home: string | null, jobId: string | null, message: string, sinceMs: number | null) =>
     alerts.push({ kind, home, job_id: jobId, message, since: isoTime(sinceMs) });
-  if (view.hostConfigError !== null) add("config_invalid", null, null, view.hostConfigError, null);
+  const host = view.hostConfig;
+  if (host.error !== null) add("config_invalid", null, null, host.error, host.errorSinceMs);
   const orphaned = new Map(
     view.failedRuns.filter((run) => run.reason === "orphaned").map((run) => [`${run.home}/${run.jobId}`, run]),
   );
@@ -180,7 +227,8 @@ function findAlerts(view: StatusView): AlertJson[] {
     add("disk_low", homes.length === 1 ? (homes[0]?.name ?? null) : null, null, shortage, null);
   }
   for (const home of view.homes) {
-    if (home.configError !== null) add("config_invalid", home.name, null, home.configError, null);
+    if (home.configError !== null)
+      add("config_invalid", home.name, null, home.configError, home.configFile.errorSinceMs);
     for (const warning of home.configWarnings) add("config_invalid", home.name, null, warning, null);
     if (home.state === "degraded") add("home_degraded", home.name, null, home.reason ?? "Degraded", null);
     if (home.state === "unsupported") add("home_unsupported", home.name, null, home.reason ?? "Unsupported", null);

@@ -115,6 +115,17 @@ const nightly = {
   delivery: null,
 };
 
+/** A good config file as it is told of without a daemon. */
+const readConfig = {
+  state: "ok",
+  error: null,
+  line: null,
+  column: null,
+  snippet: null,
+  generation: null,
+  in_force_since: null,
+};
+
 test("status --json tells everything without a daemon", async () => {
   prepare();
   const { out, exitCode, error } = await home.run("status", "--json");
@@ -134,7 +145,7 @@ test("status --json tells everything without a daemon", async () => {
       capacity: { limit: 4, in_use: 0 },
       next_due_at: "2026-01-05T12:30:00.000Z",
       tick_lock: { held: false, holder: null, since: null },
-      config: { state: "ok", error: null },
+      config: { ...readConfig, path: join(home.root, "config.yaml"), content_hash: null },
       hermes: null,
     },
     {
@@ -149,7 +160,11 @@ test("status --json tells everything without a daemon", async () => {
       capacity: { limit: 4, in_use: 1 },
       next_due_at: "2026-01-05T12:10:00.000Z",
       tick_lock: { held: false, holder: null, since: null },
-      config: { state: "ok", error: null },
+      config: {
+        ...readConfig,
+        path: join(home.root, "profiles/team/config.yaml"),
+        content_hash: expect.stringMatching(/^[0-9a-f]{16}$/),
+      },
       hermes: null,
     },
   ]);

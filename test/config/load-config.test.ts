@@ -21,6 +21,13 @@ function refused(
   throw new Error(`Cannot test "${String(content).slice(0, 40)}": it was accepted, expected a ConfigError`);
 }
 
+/** As a caller does who takes no part of a file. */
+function readHome(content: string | Uint8Array, path: string): unknown {
+  const config = parseHomeConfig(content, path);
+  if (config.sectionError !== null) throw config.sectionError;
+  return config;
+}
+
 const refusals: readonly (readonly [content: string, message: string])[] = [
   [
     "limits:\n\tmax_open_runs: 3\n",
@@ -126,9 +133,9 @@ test("ConfigError shows the line with a caret under the place", () => {
 });
 
 test("ConfigError keeps credentials of the line to itself", () => {
-  const error = refused("model:\n  api_key: sk-123456789 # mine: [\n  - x\n", parseHomeConfig);
+  const error = refused("model:\n  api_key: sk-123456789 # mine: [\n  - x\n", readHome);
   expect(error.snippet).not.toContain("sk-1");
-  expect(refused("api_key: 'sk-123456789\n", parseHomeConfig).snippet).not.toContain("sk-1");
+  expect(refused("api_key: 'sk-123456789\n", readHome).snippet).not.toContain("sk-1");
 });
 
 test("ConfigError carries what else is wrong, in the order of the file", () => {
@@ -287,10 +294,10 @@ test("parseHomeConfig() leaves Hermes' own keys alone and checks the supervisor 
 });
 
 test("parseHomeConfig() refuses what concerns the whole host", () => {
-  expect(refused("supervisor:\n  limits:\n    max_open_runs: 3\n", parseHomeConfig).message).toBe(
+  expect(refused("supervisor:\n  limits:\n    max_open_runs: 3\n", readHome).message).toBe(
     `Cannot read config "${path}" at line 3, column 5: limits.max_open_runs is set for one home, expected it in the host's config only`,
   );
-  expect(refused("supervisor:\n  stop: {grase: 1 s}\n", parseHomeConfig).message).toBe(
+  expect(refused("supervisor:\n  stop: {grase: 1 s}\n", readHome).message).toBe(
     `Cannot read config "${path}" at line 2, column 10: unknown setting "stop.grase", did you mean "stop.grace"?`,
   );
 });

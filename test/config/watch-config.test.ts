@@ -15,7 +15,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { type Loaded, loadHostConfig } from "../../src/config/load-config.ts";
+import { type Loaded, loadHomeConfig, loadHostConfig } from "../../src/config/load-config.ts";
 import type { ConfigLayer } from "../../src/config/parse-config.ts";
 import { createClock } from "../../src/system/real-clock.ts";
 import { createFiles } from "../../src/system/real-files.ts";
@@ -181,6 +181,34 @@ test("loadHostConfig() counts a content once, however often it is saved", () => 
   expect(readings.map(({ value }) => value === first.value)).toEqual([true, true, true, true, true, false]);
   expect(bad.contentHash).not.toBe(bad.inForce.hash);
   expect(second.contentHash).toBe(second.inForce.hash);
+});
+
+test("loadHomeConfig() takes Hermes' part of a file whose supervisor section is bad, and the section when it is mended", () => {
+  const path = join(root, "config.yaml");
+  const texts = [
+    "timezone: UTC\nsupervisor: {stop: {grace: 1 s}}\n",
+    "timezone: Asia/Tokyo\nsupervisor: {stop: {grace: 1}}\n",
+    "timezone: Asia/Tokyo\nsupervisor: {stop: {grace: 2 s}}\n",
+    "timezone: [\nsupervisor: {stop: {grace: 3 s}}\n",
+    "timezone: Asia/Tokyo\nsupervisor: {stop: {grace: 2 s}}\n",
+    "timezone: UTC\nsupervisor: [3]\n",
+    "timezone: Asia/Tokyo\nsupervisor: {stop: {grace: 2 s}}\n",
+  ];
+  let loaded = null as ReturnType<typeof loadHomeConfig> | null;
+  const seen = texts.map((text) => {
+    writeFileSync(path, text);
+    loaded = loadHomeConfig(system, path, loaded);
+    return [loaded.state, loaded.value.hermes, loaded.value.section.values.stop?.grace];
+  });
+  expect(seen).toEqual([
+    ["ok", expect.objectContaining({ timezone: "UTC" }), 1000],
+    ["invalid", expect.objectContaining({ timezone: "Asia/Tokyo" }), 1000],
+    ["ok", expect.objectContaining({ timezone: "Asia/Tokyo" }), 2000],
+    ["invalid", expect.objectContaining({ timezone: "Asia/Tokyo" }), 2000],
+    ["ok", expect.objectContaining({ timezone: "Asia/Tokyo" }), 2000],
+    ["invalid", expect.objectContaining({ timezone: "UTC" }), 2000],
+    ["ok", expect.objectContaining({ timezone: "Asia/Tokyo" }), 2000],
+  ]);
 });
 
 const unusable: readonly (readonly [what: string, make: (path: string) => void, problem: string])[] = [

@@ -1,8 +1,6 @@
 import { createChildTable } from "../../src/child/child-table.ts";
 import { createWaitingBash } from "../../src/child/waiting-bash.ts";
-import { effectiveSettings } from "../../src/config/effective-settings.ts";
-import { type Loaded, loadHostConfig } from "../../src/config/load-config.ts";
-import type { ConfigLayer } from "../../src/config/parse-config.ts";
+import { configFile } from "../../src/config/load-config.ts";
 import { createControlActions } from "../../src/daemon/control-actions.ts";
 import { createDaemon, type Daemon } from "../../src/daemon/daemon.ts";
 import type { DaemonParts } from "../../src/daemon/daemon-parts.ts";
@@ -11,6 +9,7 @@ import { createHermesFinder } from "../../src/daemon/hermes-finder.ts";
 import { readyGates } from "../../src/daemon/home-gates.ts";
 import type { HomeRuntime } from "../../src/daemon/home-runtime.ts";
 import { createHomeTable } from "../../src/daemon/home-table.ts";
+import { createHostConfig } from "../../src/daemon/host-config.ts";
 import { findHomes } from "../../src/homes/find-homes.ts";
 import type { OpenExecutions } from "../../src/ledger/hermes-executions.ts";
 import type { RunLedger } from "../../src/ledger/run-ledger.ts";
@@ -50,11 +49,12 @@ export function startDaemon(
   system.files.makeFolder(`${stateFolder}/runs`, 0o700, false);
   if (system.locks.tryLock(`${stateFolder}/daemon.lock`) === null) return null;
   const hostPath = `${stateFolder}/config.yaml`;
-  let host: Loaded<ConfigLayer> = loadHostConfig(system, hostPath, null);
-  if (host.error !== null) throw host.error;
+  const host = createHostConfig(system, hostPath, [], variables);
+  const { error } = host.loaded();
+  if (error !== null) throw error;
   const ledger = ledgerOfLife(opened, life);
   const settings = (): DaemonParts["settings"] => {
-    const inForce = effectiveSettings(host.value, null, variables);
+    const inForce = host.settings();
     return {
       openRunsMax: inForce.maxOpenRuns,
       onSigterm: inForce.onSigterm,
@@ -95,7 +95,8 @@ export function startDaemon(
       changed: () => undefined,
     }),
     openExecutions,
-    host: () => host.value,
+    host: host.layer,
+    overrides: host.overrides,
     diskShortage: () => (diskLow ? "The disk is full" : null),
   };
   const table = createHomeTable(
@@ -104,9 +105,9 @@ export function startDaemon(
     (name) => ledger.cursors(name),
   );
   const refresh = (): void => {
-    host = loadHostConfig(system, hostPath, host);
+    host.reload();
     parts.settings = settings();
-    diskLow = system.files.freeBytes(stateFolder) < effectiveSettings(host.value, null, variables).freeBytesMin;
+    diskLow = system.files.freeBytes(stateFolder) < host.settings().freeBytesMin;
     table.refresh();
   };
   refresh();
@@ -121,7 +122,7 @@ export function startDaemon(
   const control = createControlActions(parts, table, daemon, () => ({
     version: "0",
     startedAtMs: 0,
-    hostError: null,
+    hostConfig: configFile(hostPath, host.loaded()),
     lockHolds: [],
   }));
   const handedOver = wasHandedOver(parts);

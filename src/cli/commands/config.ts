@@ -1,5 +1,5 @@
 import { effectiveSettings, type ShownSetting } from "../../config/effective-settings.ts";
-import { formatDuration, formatSize } from "../../config/quantity.ts";
+import { formatSetting, settingJson } from "../../config/format-setting.ts";
 import type { ConfigError } from "../../config/yaml-text.ts";
 import type { CommandParts } from "../command-parts.ts";
 import { CommandError, type ExitCode, exitCodes } from "../exit-codes.ts";
@@ -79,14 +79,16 @@ export function configShow(parts: CommandParts, options: ConfigOptions): ExitCod
     terminal.out(formatJson({ settings: host.map(settingJson), homes: listed }));
     return exitCodes.done;
   }
-  const hostText = new Map(host.map((setting) => [setting.key, `${formatValue(setting)} ${setting.source}`]));
+  const hostText = new Map(host.map((setting) => [setting.key, `${formatSetting(setting)} ${setting.source}`]));
   const columns = [{ title: "SETTING" }, { title: "VALUE", shrinkTo: 12 }, { title: "FROM" }];
   const rows = (settings: readonly ShownSetting[]): Cell[][] =>
-    settings.map((setting) => [setting.key, formatValue(setting), setting.source]);
+    settings.map((setting) => [setting.key, formatSetting(setting), setting.source]);
   terminal.out(formatTable(terminal, columns, rows(host)));
   for (const { home, settings } of homes) {
     // What a home takes over from the host was just said.
-    const own = settings.filter((setting) => hostText.get(setting.key) !== `${formatValue(setting)} ${setting.source}`);
+    const own = settings.filter(
+      (setting) => hostText.get(setting.key) !== `${formatSetting(setting)} ${setting.source}`,
+    );
     terminal.out(`\n${paint(terminal, "bold", printable(home.name))}  ${printable(home.path)}\n`);
     terminal.out(formatTable(terminal, columns, rows(own)));
   }
@@ -118,43 +120,4 @@ function hermesSettings(home: HomeReading): readonly ShownSetting[] {
     { key: "cron.output_retention", value: hermes.outputRetention, source: sources.outputRetention },
     { key: "timezone", value: hermes.timezone ?? home.zone.name, source: sources.timezone },
   ];
-}
-
-const durationKey = /(?:^|[._])(?:timeout|grace|age_max)$/;
-const sizeKey = /(?:^|[._])(?:memory_max|output_max|bytes_max|free_min)$/;
-
-function formatValue({ key, value }: ShownSetting): string {
-  if (value === null) return key.endsWith(".timeout") || key === "hermes.python" ? "auto" : "none";
-  if (typeof value === "number" && durationKey.test(key)) return formatDuration(value);
-  if (typeof value === "number" && sizeKey.test(key)) return formatSize(value);
-  return typeof value === "object" ? formatGroup(value) : String(value);
-}
-
-/** Lists and groups as the configuration writes them. */
-function formatGroup(value: object): string {
-  if (Array.isArray(value)) return `[${value.join(", ")}]`;
-  const written = writtenForm(value);
-  if (typeof written === "string") return written;
-  const parts = Object.entries(written).map(([key, part]) => {
-    if (key.endsWith("_ms")) return `${key.slice(0, -3)}: ${formatDuration(Number(part))}`;
-    return `${key}: ${typeof part === "object" && part !== null ? formatGroup(part) : String(part)}`;
-  });
-  return `{ ${parts.join(", ")} }`;
-}
-
-/** A group under the names that a person writes, lengths in milliseconds: `run_once`, or `{ run_all: 5 }`. */
-function writtenForm(value: object): string | Readonly<Record<string, unknown>> {
-  const { kind, ...rest } = value as Readonly<Record<string, unknown>>;
-  const parts = Object.entries(rest).map(([key, part]) => {
-    const unit = key.endsWith("Ms") ? "_ms" : "";
-    return [kind === undefined ? (writtenNames[key] ?? key) : `${String(kind)}${unit}`, part] as const;
-  });
-  return parts.length === 0 ? String(kind) : Object.fromEntries(parts);
-}
-
-const writtenNames: Readonly<Record<string, string>> = { attemptsMax: "max", backoffMs: "backoff_ms", causes: "on" };
-
-function settingJson({ key, value, source }: ShownSetting): unknown {
-  const isGroup = typeof value === "object" && value !== null && !Array.isArray(value);
-  return { key, value: isGroup ? writtenForm(value) : value, source };
 }

@@ -8,6 +8,7 @@ export interface StartOptions {
   readonly once?: boolean;
   /** Where there is no Hermes home, make one to show. */
   readonly orDemo?: boolean;
+  readonly set?: readonly string[];
 }
 
 export async function start(parts: CommandParts, options: StartOptions): Promise<number> {
@@ -19,12 +20,12 @@ export async function start(parts: CommandParts, options: StartOptions): Promise
     parts.terminal.error(`Starting on the Hermes home ${printable(parts.rootHome)}\n`);
   }
   checkFolders(parts);
-  const once = options.once ?? false;
-  return parts.terminal.isTerminal ? showEvents(parts, once) : runDaemonHere(parts, { once });
+  const daemon = { once: options.once ?? false, set: options.set ?? [] };
+  return parts.terminal.isTerminal ? showEvents(parts, daemon) : runDaemonHere(parts, daemon);
 }
 
 /** A person who looks on reads lines about jobs; the log goes on for whoever keeps it in a file. */
-async function showEvents(parts: CommandParts, once: boolean): Promise<number> {
+async function showEvents(parts: CommandParts, daemon: StartedWith): Promise<number> {
   const { terminal } = parts;
   const [{ startEventLines }, { createReader }] = await Promise.all([
     import("../live-table.ts"),
@@ -34,9 +35,9 @@ async function showEvents(parts: CommandParts, once: boolean): Promise<number> {
   const lines = startEventLines(parts, reader);
   try {
     return await runDaemonHere(parts, {
-      once,
+      ...daemon,
       logLevel: terminal.isErrorTerminal ? "warn" : "info",
-      onReady: () => terminal.out(readyText(parts, reader.homes(), once)),
+      onReady: () => terminal.out(readyText(parts, reader.homes(), daemon.once)),
     });
   } finally {
     lines.stop();
@@ -66,10 +67,15 @@ export async function demo(parts: CommandParts): Promise<number> {
   return showDemo(parts, runDaemonHere);
 }
 
+interface StartedWith {
+  readonly once: boolean;
+  readonly set?: readonly string[];
+}
+
 /** Runs the daemon in this process and resolves to the exit status. */
 async function runDaemonHere(
   parts: Pick<CommandParts, "rootHome" | "stateFolder" | "environment">,
-  options: { readonly once: boolean; readonly logLevel?: string; readonly onReady?: () => void },
+  options: StartedWith & { readonly logLevel?: string; readonly onReady?: () => void },
 ): Promise<number> {
   const { runDaemon } = await import("../../daemon/main.ts");
   const { rootHome, stateFolder, environment } = parts;

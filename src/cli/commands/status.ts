@@ -76,6 +76,11 @@ function formatStatus(parts: CommandParts, reader: Reader, snapshot: StatusJson)
     const columns = [{ title: "ALERT" }, { title: "HOME" }, { title: "WHAT", shrinkTo: 20 }, { title: "SINCE" }];
     blocks.push(formatTable(terminal, columns, rows));
   }
+  for (const { path, line, snippet } of [snapshot.config, ...snapshot.homes.map((home) => home.config)]) {
+    if (snippet === null) continue;
+    const lines = snippet.split("\n").map(printable).join("\n");
+    blocks.push(`${printable(path)}:${line}\n${lines}\n`);
+  }
   return blocks.join("\n");
 }
 
