@@ -7,4 +7,6 @@ export interface RunLimits {
   readonly stopGraceMs: number;
   /** What it started may outlive it. */
   readonly detach: boolean;
+  /** Whose bounds count it. */
+  readonly tags: readonly string[];
 }

@@ -1,4 +1,5 @@
 import type { Misfire, Overlap, Retry } from "../core/job-policy.ts";
+import type { GroupLimits } from "../core/room.ts";
 import { type JobKey, jobRules } from "./job-rules.ts";
 import type { ConfigLayer } from "./parse-config.ts";
 import { type Fallback, type FileSettings, fallbackOf, type JobFileSettings, settings } from "./schema.ts";
@@ -22,6 +23,12 @@ export interface JobSettings {
 /** What is in force for one home: the host's file with the home's own section over it. */
 export interface Settings {
   readonly maxOpenRuns: number;
+  /** By class and tag: of the home's own section, which count beside the host's; of the host's file where there is no home. */
+  readonly groupLimits: GroupLimits;
+  readonly order: "fair" | "oldest_first";
+  readonly waitMaxMs: number;
+  /** Shares in percent; null: not looked at. */
+  readonly pressureMax: { readonly memory: number | null; readonly cpu: number | null };
   readonly stopGraceMs: number;
   readonly orphans: "fail" | "adopt";
   readonly onSigterm: "hand_over" | "drain" | "stop";
@@ -87,9 +94,16 @@ export function effectiveSettings(
     return pick(key, read, builtIn.get(key)) as Value<S, K>;
   }
 
+  // A home's bounds stand beside those of the host and do not replace them, so they are shown and not merged.
+  of("limits", "classes");
+  of("limits", "tags");
   const python = variables["HERMES_SUPERVISOR_PYTHON"] || null;
   const inForce = {
     maxOpenRuns: of("limits", "max_open_runs"),
+    groupLimits: groupLimits(home === null ? layers : [home]),
+    order: of("limits", "order"),
+    waitMaxMs: of("limits", "wait_max"),
+    pressureMax: { memory: of("pressure", "memory_max"), cpu: of("pressure", "cpu_max") },
     stopGraceMs: of("stop", "grace"),
     orphans: of("recovery", "orphans"),
     onSigterm: of("shutdown", "on_sigterm"),
@@ -121,6 +135,13 @@ export function effectiveSettings(
     }
   }
   return { ...inForce, defaults, jobs, shown };
+}
+
+function groupLimits(layers: readonly ConfigLayer[]): GroupLimits {
+  const set = layers.map(({ values }) => values.limits);
+  const classes = set.find((limits) => limits?.classes !== undefined)?.classes ?? {};
+  const bounds = Object.entries(classes).filter(([, runsMax]) => runsMax !== undefined);
+  return { classes: Object.fromEntries(bounds), tags: set.find((limits) => limits?.tags !== undefined)?.tags ?? {} };
 }
 
 /** What counts for one job: its entry by id, then its entry by name, then the defaults, key by key. */

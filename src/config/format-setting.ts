@@ -10,7 +10,18 @@ export function formatSetting({ key, value }: Pick<ShownSetting, "key" | "value"
     return rule !== null && rule.fallback === null && key.startsWith("jobs.") === false ? "auto" : "none";
   if (typeof value === "number" && rule?.expected.startsWith(aLength) === true) return formatDuration(value);
   if (typeof value === "number" && rule?.expected.startsWith(aSize) === true) return formatSize(value);
+  if (isPlain(key)) return formatPlain(value);
   return typeof value === "object" ? formatGroup(value) : String(value);
+}
+
+/** A mapping whose keys are people's own names, which are no words of ours. */
+function isPlain(key: string): boolean {
+  return key === "limits.tags" || key === "limits.classes";
+}
+
+function formatPlain(value: unknown): string {
+  const entries = Object.entries(value as Readonly<Record<string, unknown>>);
+  return entries.length === 0 ? "{}" : `{ ${entries.map(([name, part]) => `${name}: ${String(part)}`).join(", ")} }`;
 }
 
 /** As `--json` prints it: lengths in milliseconds and sizes in bytes. */
@@ -20,7 +31,7 @@ export function settingJson({ key, value, source }: ShownSetting): {
   readonly source: string;
 } {
   const isGroup = typeof value === "object" && value !== null && !Array.isArray(value);
-  return { key, value: isGroup ? writtenForm(value) : value, source };
+  return { key, value: isGroup && !isPlain(key) ? writtenForm(value) : value, source };
 }
 
 /** A job's name may have dots in it. */

@@ -12,6 +12,7 @@ import {
   type SettingRules,
   second,
   size,
+  tagPattern,
 } from "./setting.ts";
 
 const misfire = z.union([
@@ -116,7 +117,7 @@ export const jobRules = {
     about: "Whether what a run leaves behind may live on after it.",
   },
   tags: {
-    schema: z.array(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/)).max(16),
+    schema: z.array(z.string().regex(tagPattern)).max(16),
     fallback: "[]",
     expected: "a list of at most 16 short names",
     about: "Names for groups of jobs.",

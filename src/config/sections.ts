@@ -1,15 +1,85 @@
 import { z } from "zod";
-import { aLength, aSize, day, duration, gibibyte, hour, mebibyte, type SettingRules, size } from "./setting.ts";
+import {
+  aLength,
+  aSize,
+  day,
+  duration,
+  gibibyte,
+  hour,
+  mebibyte,
+  orNone,
+  type SettingRules,
+  second,
+  size,
+  tagPattern,
+} from "./setting.ts";
+
+const aRunsMax = "a whole number from 1 to 10000";
+const runsMax = z.int().min(1).max(10_000);
+const aPercentage = "a number from 1 to 99, in percent, or none";
+const percent = z.number().min(1).max(99);
+
+function pressureText(what: string): string {
+  return `While programs had to wait for ${what} for more than this share of the last ten seconds (some avg10 of the kernel's pressure figures), only what is on time starts; what is late already waits, at most for limits.wait_max.`;
+}
 
 /** Every section but those of jobs, in the order of the documents. What is added here is checked, shown and documented. */
 export const sections = {
   limits: {
     max_open_runs: {
-      schema: z.int().min(1).max(10_000),
+      schema: runsMax,
       fallback: "16",
-      expected: "a whole number from 1 to 10000",
+      expected: aRunsMax,
       about:
         "How many runs may be open on this host at once. Each home also has cron.max_parallel_jobs of Hermes (4 if unset).",
+      hostOnly: true,
+    },
+    classes: {
+      schema: z.strictObject({ script: runsMax.optional(), prompt: runsMax.optional() }),
+      fallback: "{}",
+      expected: "{ script: 8, prompt: 2 } or one of the two",
+      about:
+        "How many runs of script jobs and of prompt jobs may be open at once. The host's counts for all homes together, a home's own for that home beside it.",
+      inside: { script: aRunsMax, prompt: aRunsMax },
+    },
+    tags: {
+      schema: z.record(z.string().regex(tagPattern), runsMax),
+      fallback: "{}",
+      expected: "a mapping from tags to numbers, such as { database: 1 }",
+      about:
+        "How many runs of jobs with a tag may be open at once; jobs get their tags by jobs.<id or name>.tags. The host's counts for all homes together, a home's own for that home beside it.",
+      inside: { "*": aRunsMax },
+    },
+    order: {
+      schema: z.enum(["fair", "oldest_first"]),
+      fallback: "fair",
+      expected: "fair or oldest_first",
+      about:
+        "Who starts where there is not room for all: homes in turn, each its oldest due job; or whoever is due longest, so that a home with many jobs keeps the others waiting.",
+      hostOnly: true,
+    },
+    wait_max: {
+      schema: duration(second, 7 * day),
+      fallback: "10 m",
+      expected: aLength,
+      about:
+        "After such a wait the next places of a job's class and tags are kept for it, and pressure holds it back no longer.",
+      hostOnly: true,
+    },
+  },
+  pressure: {
+    memory_max: {
+      schema: orNone(percent),
+      fallback: "none",
+      expected: aPercentage,
+      about: pressureText("memory"),
+      hostOnly: true,
+    },
+    cpu_max: {
+      schema: orNone(percent),
+      fallback: "none",
+      expected: aPercentage,
+      about: pressureText("processors"),
       hostOnly: true,
     },
   },

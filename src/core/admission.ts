@@ -1,4 +1,5 @@
-import type { JobKind } from "./job.ts";
+import type { Job, JobKind } from "./job.ts";
+import { type Bound, fullBound } from "./room.ts";
 
 /** A launcher waiting at its closed gate. Its run id becomes that of the run whose claim it serves. */
 export interface Gate {
@@ -21,8 +22,16 @@ export interface Admission<Candidate> {
   readonly gatesMissing: GateCount;
 }
 
+/** What stands between a due job and its start beside the number of runs: the bounds of its class and tags, and other homes' turns. */
+export interface RoomForJobs {
+  readonly boundsOf: (job: Job) => readonly Bound[];
+  readonly used: ReadonlyMap<Bound, number>;
+  /** Jobs that were looked at together with those of other homes, and have to wait. */
+  readonly notYet: { has(jobId: string): boolean };
+}
+
 interface Admissible {
-  readonly job: { readonly id: string; readonly kind: JobKind };
+  readonly job: Job;
   readonly dueAtMs: number;
   readonly once: boolean;
 }
@@ -35,9 +44,10 @@ export function admit<Candidate extends Admissible>(
   candidates: readonly Candidate[],
   gates: readonly Gate[],
   capacity: number,
+  room: RoomForJobs | null = null,
 ): Admission<Candidate> {
   const oldestFirst = candidates.toSorted((a, b) => a.dueAtMs - b.dueAtMs);
-  const mayRun = oldestFirst.slice(0, Math.max(0, capacity));
+  const { mayRun, mustWait } = takeRoom(oldestFirst, Math.max(0, capacity), room);
   const gateFor = chooseGates(mayRun, gates);
   const admitted: { readonly candidate: Candidate; readonly gate: Gate }[] = [];
   const gatesMissing = { ...noGates };
@@ -53,9 +63,30 @@ export function admit<Candidate extends Admissible>(
   }
   return {
     admitted: admitted.toSorted((a, b) => Number(b.candidate.once) - Number(a.candidate.once)),
-    waiting: [...waiting, ...oldestFirst.slice(mayRun.length)],
+    waiting: [...waiting, ...mustWait],
     gatesMissing,
   };
+}
+
+function takeRoom<Candidate extends Admissible>(
+  oldestFirst: readonly Candidate[],
+  capacity: number,
+  room: RoomForJobs | null,
+): { readonly mayRun: readonly Candidate[]; readonly mustWait: readonly Candidate[] } {
+  if (room === null) return { mayRun: oldestFirst.slice(0, capacity), mustWait: oldestFirst.slice(capacity) };
+  const used = new Map(room.used);
+  const mayRun: Candidate[] = [];
+  const mustWait: Candidate[] = [];
+  for (const candidate of oldestFirst) {
+    const bounds = room.boundsOf(candidate.job);
+    if (mayRun.length >= capacity || room.notYet.has(candidate.job.id) || fullBound({ used }, bounds) !== null) {
+      mustWait.push(candidate);
+    } else {
+      mayRun.push(candidate);
+      for (const bound of bounds) used.set(bound, (used.get(bound) ?? 0) + 1);
+    }
+  }
+  return { mayRun, mustWait };
 }
 
 /** Each gets the gate that was made for it, else one made for any, else one made for a job that does not come. */

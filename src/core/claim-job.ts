@@ -1,5 +1,5 @@
 import type { Gate } from "./admission.ts";
-import { classifyLateness, latenessSeconds } from "./dispatch-lateness.ts";
+import { classifyLateness, latenessSeconds, onTimeMs } from "./dispatch-lateness.ts";
 import { lateGraceMs } from "./grace.ts";
 import { formatInstant } from "./instant.ts";
 import type { Job, JobPatch } from "./job.ts";
@@ -83,9 +83,6 @@ function claimOnce(
   }
   remember(draft, job, schedule, cursor, null);
 }
-
-/** A slot counts as on time within 10 s, unless another one has come meanwhile. */
-const onTimeMs = 10_000;
 
 function runDecision(
   draft: Draft,

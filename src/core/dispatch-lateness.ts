@@ -1,5 +1,8 @@
 import type { LastDispatch } from "./job.ts";
 
+/** Our own word: a slot counts as on time within 10 s, unless another one has come meanwhile. */
+export const onTimeMs = 10_000;
+
 const onTimeToleranceMs = 300_000;
 
 /** Hermes' words in `last_dispatch`: its ticker looks once a minute, so five minutes still count as on time. */

@@ -12,6 +12,9 @@ export type { Gate } from "./admission.ts";
 export type { SlotCursor } from "./slot.ts";
 export type { PlannedClaim, TickInput } from "./tick-draft.ts";
 
+/** A job whose time has come, and the instant that it is due for. */
+export type DueJob = Pick<Candidate, "job" | "dueAtMs">;
+
 export interface TickPlan {
   readonly claims: readonly PlannedClaim[];
   /** By job id, the claims' changes to the records among them. */
@@ -23,6 +26,8 @@ export interface TickPlan {
   readonly cursorsDropped: readonly string[];
   /** Jobs that are due and could run, but wait for room, a gate, a hold or somebody else's claim. */
   readonly waiting: number;
+  /** All that are due and that only room and gates could keep from running, the claimed ones among them. */
+  readonly candidates: readonly DueJob[];
   /** Gates wanted but not given: spawn these and plan again. */
   readonly gatesMissing: GateCount;
   /** The earliest instant at which another tick has something to do, or null. */
@@ -65,7 +70,7 @@ export function planTick(input: TickInput): TickPlan {
     }
   }
   const dropped = known === input.cursors.size ? [] : closeLostJobs(draft, seen);
-  const admission = admit(draft.candidates, input.gates, input.capacity);
+  const admission = admit(draft.candidates, input.gates, input.capacity, input.room);
   for (const { candidate, gate } of admission.admitted) claimJob(draft, candidate, gate);
   for (const candidate of admission.waiting) leaveWaiting(draft, candidate);
   return {
@@ -75,6 +80,7 @@ export function planTick(input: TickInput): TickPlan {
     cursors: withSince(draft.cursors, input),
     cursorsDropped: dropped,
     waiting: draft.waiting,
+    candidates: draft.candidates,
     gatesMissing: admission.gatesMissing,
     wakeAtMs: draft.wakeAtMs === Number.POSITIVE_INFINITY ? null : draft.wakeAtMs,
   };

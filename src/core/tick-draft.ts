@@ -1,4 +1,4 @@
-import type { Gate } from "./admission.ts";
+import type { Gate, RoomForJobs } from "./admission.ts";
 import type { OwnerState } from "./claim-life.ts";
 import type { Job, JobPatch, StoredTime } from "./job.ts";
 import type { SlotView } from "./observe-slots.ts";
@@ -23,6 +23,8 @@ export interface TickInput {
   readonly gates: readonly Gate[];
   /** How many runs may start now, in this home, by every limit together. */
   readonly capacity: number;
+  /** What bounds them beside; absent where nothing does. */
+  readonly room?: RoomForJobs;
   /** Whether a foreign claim's owner may still be alive: `dead` only where that is proven. */
   readonly ownerState: OwnerState;
   /** Which kinds of job this daemon can run; the rest is observed only. */

@@ -1,15 +1,31 @@
 import type { AskHermes } from "../child/ask-hermes.ts";
 import type { ChildTable } from "../child/child-table.ts";
+import type { Settings } from "../config/effective-settings.ts";
+import type { Counted } from "../core/room.ts";
 import type { RunLedger } from "../ledger/run-ledger.ts";
 import type { System } from "../system/system.ts";
 
 /** Host-wide settings in force. */
-export interface HostSettings {
+export interface HostSettings extends Pick<Settings, "groupLimits" | "order" | "waitMaxMs" | "pressureMax"> {
   readonly openRunsMax: number;
   /** For runs of homes that are gone; each home has its own. */
   readonly orphans: "fail" | "adopt";
   readonly onSigterm: "hand_over" | "drain" | "stop";
   readonly historyAgeMaxMs: number;
+}
+
+export function hostSettingsOf(inForce: Settings): HostSettings {
+  const { groupLimits, order, waitMaxMs, pressureMax } = inForce;
+  return {
+    openRunsMax: inForce.maxOpenRuns,
+    groupLimits,
+    order,
+    waitMaxMs,
+    pressureMax,
+    onSigterm: inForce.onSigterm,
+    orphans: inForce.orphans,
+    historyAgeMaxMs: inForce.retention.ageMaxMs,
+  };
 }
 
 /** Figures that the daemon collects about itself. */
@@ -29,7 +45,7 @@ export interface DaemonParts {
   readonly measure: Measure;
   settings: HostSettings;
   /** Runs that are claimed and whose gates are about to be opened: the table of children does not have them yet. */
-  unopened: number;
+  unopened: readonly Counted[];
   /** Claims nothing more; set once, when the daemon is to end. */
   draining: boolean;
   /** Ends the daemon at a named point when a test asks for it; does nothing otherwise. */

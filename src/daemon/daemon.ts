@@ -21,7 +21,9 @@ import { createGatePreparer } from "./prepare-gates.ts";
 import { createExecutionsMirror, noteExecution } from "./record-executions.ts";
 import { adoptedChild } from "./recover.ts";
 import { createHomeReports } from "./report-home.ts";
+import { countedJob } from "./room-for-runs.ts";
 import { type DurableClaim, tick, voidRows } from "./tick.ts";
+import { createTurns } from "./turns.ts";
 
 /** Files are looked at this often even when nothing was reported. A watch can miss a change; this cannot. */
 const safetyMs = 30_000;
@@ -85,6 +87,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
   const executions = createExecutionsMirror(parts, () => outlook.homes(), wakeSoon);
   const reports = createHomeReports(system.log);
   const chronicle = createHomeChronicle(parts);
+  const turns = createTurns(parts, wakeSoon);
   const gates = createGatePreparer(parts, () => outlook.homes(), guard, wakeSoon);
   let timer: Timer | null = null;
   let timerAtMonotonicMs = Number.POSITIVE_INFINITY;
@@ -162,27 +165,33 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     const due = [...outlook.homes().values()].filter((home) => isWanted(home, nowMs));
     // The longest overdue home first, so that a home with many jobs cannot keep another's waiting.
     due.sort((a, b) => (a.wakeAtMs ?? nowMs) - (b.wakeAtMs ?? nowMs));
+    const inTurn = turns.share(due);
     let claimed: { readonly home: HomeRuntime; readonly claims: readonly DurableClaim[] }[] = [];
     let launchAtMonotonicMs = Number.POSITIVE_INFINITY;
     const launchAll = (): void => {
-      parts.unopened = 0;
+      parts.unopened = [];
       for (const { home, claims } of claimed) guard(home, () => launch(home, claims));
       claimed = [];
     };
-    for (const home of due) {
+    for (const home of inTurn) {
       guard(home, () => {
         const claims = tickHome(home);
         if (claims === null) return;
         if (claims.length > 0) {
           if (claimed.length === 0) launchAtMonotonicMs = system.clock.monotonicMs() + claimsFirstMs;
           claimed.push({ home, claims });
-          parts.unopened += claims.length;
+          parts.unopened = [...parts.unopened, ...claims.map(({ job }) => countedJob(home, job))];
+          turns.started(
+            home,
+            claims.map(({ job }) => job.id),
+          );
         }
         reports.report(home, system.clock.monotonicMs());
       });
       if (claimed.length > 0 && system.clock.monotonicMs() >= launchAtMonotonicMs) launchAll();
     }
     launchAll();
+    turns.finish();
     for (const home of due) guard(home, () => chronicle.look(home));
   }
 

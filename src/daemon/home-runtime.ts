@@ -6,6 +6,8 @@ import type { ConfigFile, Loaded } from "../config/load-config.ts";
 import type { ExecutionDetails } from "../core/execution-row.ts";
 import type { Job, JobKind } from "../core/job.ts";
 import type { SlotCursor } from "../core/plan-tick.ts";
+import type { Bound } from "../core/room.ts";
+import type { WaitsFor } from "../core/share-room.ts";
 import type { Zone } from "../core/zone.ts";
 import type { InstalledHermes } from "../homes/find-hermes.ts";
 import type { HermesExecutions } from "../ledger/hermes-executions.ts";
@@ -18,6 +20,8 @@ export type NamedJob = Pick<Job, "id" | "name" | "kind">;
 export interface HomeSettings {
   readonly zone: Zone;
   readonly parallelJobsMax: number;
+  /** On its own runs; those of the host stand beside them. */
+  readonly bounds: readonly Bound[];
   readonly timeoutMs: (job: NamedJob) => number | null;
   /** Whether this profile asks to be left to a gateway of its own. */
   readonly standalone: boolean;
@@ -96,6 +100,8 @@ export interface HomeRuntime {
   dirty: boolean;
   /** Due jobs that wait for room, a gate, a hold or somebody else's claim. */
   waiting: number;
+  /** By job, why it is not its turn: decided together with other homes, before each tick. */
+  waitsFor: ReadonlyMap<string, WaitsFor>;
   /** Runs of this home that an earlier daemon left and that are not decided yet: nothing is claimed before. */
   recovering: number;
   /** Not to be ticked before this moment (monotonic ms): a lock was busy, or the home could not be read. */

@@ -30,6 +30,7 @@ const usualLimits: RunLimits = {
   outputMaxAction: "truncate",
   stopGraceMs: 10_000,
   detach: false,
+  tags: [],
 };
 
 /** Runs and claims that an earlier daemon left behind. */

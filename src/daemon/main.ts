@@ -27,7 +27,7 @@ import type { System } from "../system/system.ts";
 import { createWatch } from "../system/watch.ts";
 import { createControlActions } from "./control-actions.ts";
 import { createDaemon, type Daemon } from "./daemon.ts";
-import type { DaemonParts } from "./daemon-parts.ts";
+import { type DaemonParts, hostSettingsOf } from "./daemon-parts.ts";
 import { leaveNote, wasHandedOver } from "./hand-over.ts";
 import { createHermesFinder } from "./hermes-finder.ts";
 import { createHomeTable, type HomeTable } from "./home-table.ts";
@@ -106,15 +106,7 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
   const startedAtMs = system.clock.nowMs();
   const version = readVersion();
   const lockHolds: number[] = [];
-  const hostSettings = (): DaemonParts["settings"] => {
-    const inForce = host.settings();
-    return {
-      openRunsMax: inForce.maxOpenRuns,
-      onSigterm: inForce.onSigterm,
-      orphans: inForce.orphans,
-      historyAgeMaxMs: inForce.retention.ageMaxMs,
-    };
-  };
+  const hostSettings = (): DaemonParts["settings"] => hostSettingsOf(host.settings());
   const workerPath = `${packageRoot()}/worker/hermes_worker.py`;
   const parts: DaemonParts = {
     system,
@@ -124,7 +116,7 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
     workerPath,
     askHermes: createAskHermes(system, stateFolder, workerPath),
     settings: hostSettings(),
-    unopened: 0,
+    unopened: [],
     draining: false,
     fault: createFaults(options.environment["HERMES_SUPERVISOR_FAULT"]),
     measure: {

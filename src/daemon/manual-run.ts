@@ -1,11 +1,13 @@
 import { claimEndsAtMs, fireClaimLifeMs } from "../core/claim-life.ts";
 import { formatInstant } from "../core/instant.ts";
 import type { Job, JobPatch } from "../core/job.ts";
+import { fullText } from "../core/room.ts";
 import { takeFireFences } from "../store/fire-fence.ts";
 import { LockHeldError } from "../system/lock.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
-import { aliveElsewhere, type DurableClaim, lockWaitMs, newRun, ownerState, roomIn, voidClaims } from "./tick.ts";
+import { boundInTheWay } from "./room-for-runs.ts";
+import { aliveElsewhere, type DurableClaim, lockWaitMs, newRun, ownerState, voidClaims } from "./tick.ts";
 
 export type ManualClaim =
   | { readonly kind: "claimed"; readonly claim: DurableClaim }
@@ -29,7 +31,10 @@ export function claimManual(parts: DaemonParts, home: HomeRuntime, jobId: string
     return { kind: "later", why: "the installed Hermes is being looked for" };
   }
   if (home.hold() === "disk") return { kind: "later", why: "the disk is almost full" };
-  if (roomIn(parts, home) === 0) return { kind: "later", why: "every run that may be open at once is open" };
+  const asked = jobOf(home, jobId);
+  const full = asked === undefined ? null : boundInTheWay(parts, home, asked);
+  if (parts.draining) return { kind: "later", why: "the supervisor is ending" };
+  if (full !== null) return { kind: "later", why: fullText(full) };
   const fences = takeFireFences(system, home.cronFolder, [jobId]);
   if (fences.busy.size > 0) return { kind: "later", why: "another process is starting or closing it" };
   let found: ManualClaim = { kind: "refused", why: "it is gone" };

@@ -6,6 +6,7 @@ import { configFile, type HomeSource, type Loaded, loadHomeConfig } from "../con
 import type { ConfigLayer } from "../config/parse-config.ts";
 import { formatInstant } from "../core/instant.ts";
 import type { JobKind } from "../core/job.ts";
+import { boundsOf } from "../core/room.ts";
 import { createZone, type Zone } from "../core/zone.ts";
 import { type EnvFile, readEnvFile, resolveEnvFile } from "../homes/env-file.ts";
 import { type EnvironmentSnapshot, hashVariables, snapshotEnvironment } from "../homes/environment.ts";
@@ -148,6 +149,7 @@ export function openHome(sources: HomeSources, found: FoundHome): OpenHome {
     rehearsedForMs: null,
     dirty: true,
     waiting: 0,
+    waitsFor: new Map(),
     recovering: 0,
     retryAtMonotonicMs: null,
     lockBusy: null,
@@ -217,10 +219,12 @@ function settingsOf(
   const scriptVariables = scriptEnvironment(snapshot.variables, additions, blocked);
   const promptVariables = promptEnvironment(snapshot.variables, installed?.checkout ?? null);
   const idle = Number(snapshot.variables["HERMES_CRON_TIMEOUT"] ?? "600");
+  const parallelJobsMax = hermes.maxParallelJobs ?? Number.POSITIVE_INFINITY;
   const errors = [config.error?.message ?? null, environment.error].filter((text) => text !== null);
   return {
     zone: createZone(hermes.timezone, serverOffsetMinutes(system)),
-    parallelJobsMax: hermes.maxParallelJobs ?? Number.POSITIVE_INFINITY,
+    parallelJobsMax,
+    bounds: boundsOf(found.name, parallelJobsMax, inForce.groupLimits),
     timeoutMs: (job) => jobSettings(inForce, hermes.scriptTimeoutMs, job).timeoutMs,
     standalone: hermes.standalone,
     outputKeepMax: hermes.outputRetention,

@@ -5,7 +5,8 @@ import type { DaemonParts } from "./daemon-parts.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
 import { programOf } from "./job-program.ts";
 import { createSparePreparer } from "./prepare-spares.ts";
-import { rehearseTick, roomIn } from "./tick.ts";
+import { roomIn } from "./room-for-runs.ts";
+import { rehearseTick } from "./tick.ts";
 
 /** How long before a due time its launchers are started: room for a hundred of them on a slow machine. */
 const aheadMs = 1000;

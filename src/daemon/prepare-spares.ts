@@ -3,7 +3,7 @@ import type { ComingJobs } from "./coming-jobs.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
 import { workerProgram } from "./job-program.ts";
-import { hostRoom, roomIn } from "./tick.ts";
+import { hostRoom, roomIn } from "./room-for-runs.ts";
 
 /** A worker is reckoned to load Hermes for so long, and longer where one was seen to. */
 const loadingMsMin = 2000;

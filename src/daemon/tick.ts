@@ -1,7 +1,7 @@
 import type { ReadyGate } from "../child/gate-pool.ts";
 import { InvariantError } from "../core/invariant-error.ts";
 import { type Job, jobKinds } from "../core/job.ts";
-import { type PlannedClaim, planTick, type TickInput, type TickPlan } from "../core/plan-tick.ts";
+import { type DueJob, type PlannedClaim, planTick, type TickInput, type TickPlan } from "../core/plan-tick.ts";
 import type { Run } from "../core/run.ts";
 import type { MarkedProcess } from "../core/verify-laws.ts";
 import type { StagedTransaction } from "../ledger/run-ledger.ts";
@@ -12,6 +12,7 @@ import { LockHeldError } from "../system/lock.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import { readyGates } from "./home-gates.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
+import { roomForJobs, roomIn } from "./room-for-runs.ts";
 import { voidRuns } from "./void-run.ts";
 
 /** How long a claim waits for `.jobs.lock` without yielding: its holders need milliseconds. */
@@ -123,6 +124,21 @@ function tickLocked(parts: DaemonParts, home: HomeRuntime, look: Look, staged: S
  */
 export function rehearseTick(parts: DaemonParts, home: HomeRuntime, wakeAtMs: number): void {
   home.store.rehearse((snapshot) => planTick({ ...tickInput(parts, home, snapshot.jobs), nowMs: wakeAtMs }).patches);
+}
+
+/** What is due in a home and would start if there were room: from a plan that nothing comes of. */
+export function dueJobs(parts: DaemonParts, home: HomeRuntime): readonly DueJob[] {
+  if (countDue(parts, home) === 0) return [];
+  return planTick({ ...tickInput(parts, home, home.store.read().jobs), gates: [], capacity: 0 }).candidates;
+}
+
+/** How many jobs have come due, whatever else may keep them from running. */
+export function countDue(parts: DaemonParts, home: HomeRuntime): number {
+  const nowMs = parts.system.clock.nowMs();
+  let count = 0;
+  for (const { enabled, nextRunAt } of home.store.read().jobs)
+    if (enabled && nextRunAt !== null && nextRunAt.ms <= nowMs) count += 1;
+  return count;
 }
 
 /** A plan with all that it was made of. */
@@ -237,18 +253,6 @@ function gatesMissing({ gatesMissing: { prompt, script } }: TickPlan): number {
   return prompt + script;
 }
 
-/** How many more runs this home may have open now. */
-export function roomIn(parts: DaemonParts, home: HomeRuntime): number {
-  const inHome = parts.children.inHome(home.name).length;
-  return Math.max(0, Math.min(home.settings.parallelJobsMax - inHome, hostRoom(parts)));
-}
-
-/** How many more runs this host may have open now. */
-export function hostRoom(parts: DaemonParts): number {
-  if (parts.draining) return 0;
-  return Math.max(0, parts.settings.openRunsMax - parts.children.all().length - parts.unopened);
-}
-
 function isPrompt(job: Job): boolean {
   return job.kind === "prompt";
 }
@@ -267,6 +271,7 @@ function tickInput(
     openRuns: inHome.map((child) => ({ id: child.runId, jobId: child.jobId, overAtMs: child.overAtMs })),
     gates: readyGates(home),
     capacity: roomIn(parts, home),
+    room: roomForJobs(parts, home, home.waitsFor),
     ownerState: (by) => ownerState(parts, by),
     canRun: () => true,
     // What runs prompts is known in a moment.

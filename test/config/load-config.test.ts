@@ -55,7 +55,7 @@ const refusals: readonly (readonly [content: string, message: string])[] = [
   ["grace: 10 s\n", 'at line 1, column 1: unknown setting "grace", did you mean "stop.grace"?'],
   [
     "colour: red\n",
-    'at line 1, column 1: unknown setting "colour", expected one of limits, stop, recovery, shutdown, hermes, environment, retention, disk, defaults, jobs',
+    'at line 1, column 1: unknown setting "colour", expected one of limits, pressure, stop, recovery, shutdown, hermes, environment, retention, disk, defaults, jobs',
   ],
   [
     "jobs:\n  a:\n    timout: 3 s\n",
@@ -80,6 +80,27 @@ const refusals: readonly (readonly [content: string, message: string])[] = [
   [
     "limits:\n  max_open_runs:\n",
     "at line 2, column 17: limits.max_open_runs is empty, expected a whole number from 1 to 10000",
+  ],
+  [
+    "limits:\n  classes: {promt: 1}\n",
+    'at line 2, column 13: unknown setting "limits.classes.promt", did you mean "limits.classes.prompt"?',
+  ],
+  [
+    "limits:\n  classes: {prompt: 0}\n",
+    "at line 2, column 21: limits.classes.prompt is 0, expected a whole number from 1 to 10000",
+  ],
+  [
+    "limits:\n  tags: {db: none}\n",
+    'at line 2, column 14: limits.tags.db is "none", expected a whole number from 1 to 10000',
+  ],
+  [
+    "limits:\n  tags: [db]\n",
+    "at line 2, column 9: limits.tags is a list, expected a mapping from tags to numbers, such as { database: 1 }",
+  ],
+  ["limits:\n  wait_max: 0 s\n", 'at line 2, column 13: limits.wait_max is "0 s", expected 1 s to 7 d'],
+  [
+    "pressure:\n  cpu_max: 100\n",
+    "at line 2, column 12: pressure.cpu_max is 100, expected a number from 1 to 99, in percent, or none",
   ],
   [
     "stop:\n  grace: 10\n",
@@ -180,6 +201,10 @@ test("effectiveSettings() has the documented defaults", () => {
   const { shown, defaults, jobs, ...inForce } = effectiveSettings(emptyLayer, null, {});
   expect(inForce).toEqual({
     maxOpenRuns: 16,
+    groupLimits: { classes: {}, tags: {} },
+    order: "fair",
+    waitMaxMs: 600_000,
+    pressureMax: { memory: null, cpu: null },
     stopGraceMs: 10_000,
     orphans: "fail",
     onSigterm: "hand_over",
@@ -291,6 +316,15 @@ test("parseHomeConfig() leaves Hermes' own keys alone and checks the supervisor 
     parseHomeConfig("supervisor:\n  defaults: {retry: {max: 1, on: [timeout]}}\n", path).section.values.defaults?.retry
       ?.causes,
   ).toEqual(["timeout"]);
+});
+
+test("effectiveSettings() gives a home its own bounds, beside which those of the host stand", () => {
+  const host = parseHostConfig("limits: {classes: {prompt: 4}, tags: {db: 2}, order: oldest_first}\n", path);
+  const home = parseHomeConfig("supervisor:\n  limits: {tags: {db: 1}}\n", "/home/config.yaml").section;
+  expect([effectiveSettings(host, null, {}), effectiveSettings(host, home, {})]).toMatchObject([
+    { groupLimits: { classes: { prompt: 4 }, tags: { db: 2 } }, order: "oldest_first" },
+    { groupLimits: { classes: {}, tags: { db: 1 } }, order: "oldest_first" },
+  ]);
 });
 
 test("parseHomeConfig() refuses what concerns the whole host", () => {

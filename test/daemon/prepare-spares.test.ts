@@ -53,7 +53,7 @@ function createHost(aheadMs: number, availableBytes = 2 ** 34) {
     system,
     children: createChildTable(),
     settings: { openRunsMax: 16 },
-    unopened: 0,
+    unopened: [],
     draining: false,
     stateFolder: "/state",
     workerPath: "/worker.py",

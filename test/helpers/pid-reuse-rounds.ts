@@ -150,6 +150,7 @@ function childOf({ runId }: Round, fingerprint: Fingerprint, more: Partial<Pick<
       outputMaxAction: "truncate",
       stopGraceMs: 0,
       detach: false,
+      tags: [],
     },
     ended: more.ended ?? null,
     held: more.held ?? null,

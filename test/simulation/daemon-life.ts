@@ -3,7 +3,7 @@ import { createWaitingBash } from "../../src/child/waiting-bash.ts";
 import { configFile } from "../../src/config/load-config.ts";
 import { createControlActions } from "../../src/daemon/control-actions.ts";
 import { createDaemon, type Daemon } from "../../src/daemon/daemon.ts";
-import type { DaemonParts } from "../../src/daemon/daemon-parts.ts";
+import { type DaemonParts, hostSettingsOf } from "../../src/daemon/daemon-parts.ts";
 import { leaveNote, wasHandedOver } from "../../src/daemon/hand-over.ts";
 import { createHermesFinder } from "../../src/daemon/hermes-finder.ts";
 import { readyGates } from "../../src/daemon/home-gates.ts";
@@ -53,15 +53,7 @@ export function startDaemon(
   const { error } = host.loaded();
   if (error !== null) throw error;
   const ledger = ledgerOfLife(opened, life);
-  const settings = (): DaemonParts["settings"] => {
-    const inForce = host.settings();
-    return {
-      openRunsMax: inForce.maxOpenRuns,
-      onSigterm: inForce.onSigterm,
-      orphans: inForce.orphans,
-      historyAgeMaxMs: inForce.retention.ageMaxMs,
-    };
-  };
+  const settings = (): DaemonParts["settings"] => hostSettingsOf(host.settings());
   const parts: DaemonParts = {
     system,
     ledger,
@@ -70,7 +62,7 @@ export function startDaemon(
     workerPath: "/opt/worker/hermes_worker.py",
     askHermes: () => Promise.resolve({ ok: false, error: "There is no Hermes here" }),
     settings: settings(),
-    unopened: 0,
+    unopened: [],
     draining: false,
     fault: (point) => life.pass(`step: ${point}`),
     measure: { lockHeldMs: () => undefined },
