@@ -1,4 +1,4 @@
-import { wallOfInstant, type Zone } from "../core/zone.ts";
+export { formatClock, formatDateTime, formatDistance, formatLength } from "../core/time-text.ts";
 
 /** Where a command prints. Made from the real streams in `main.ts`. */
 export interface Terminal {
@@ -75,6 +75,37 @@ export function clip(text: string, columns: number): string {
   return columns < 1 ? "" : `${kept}…`;
 }
 
+/** The text in lines of at most so many columns, broken between words, or within one that is longer than a line. Only for text without colours. */
+export function wrap(text: string, columns: number | null): string {
+  if (columns === null || textWidth(text) <= columns) return text;
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ").flatMap((each) => pieces(each, columns))) {
+    const longer = line === "" ? word : `${line} ${word}`;
+    if (textWidth(longer) <= columns) {
+      line = longer;
+    } else {
+      lines.push(line);
+      line = word;
+    }
+  }
+  return [...lines, line].join("\n");
+}
+
+function pieces(word: string, columns: number): readonly string[] {
+  if (textWidth(word) <= columns) return [word];
+  const found: string[] = [];
+  let piece = "";
+  for (const { segment } of segmenter.segment(word)) {
+    if (piece !== "" && textWidth(piece) + graphemeWidth(segment) > columns) {
+      found.push(piece);
+      piece = "";
+    }
+    piece += segment;
+  }
+  return [...found, piece];
+}
+
 export interface Column {
   readonly title: string;
   readonly align?: "right";
@@ -149,43 +180,6 @@ export function formatTable(
   return [line(columns.map(({ title }) => ({ text: title, colour: "dim" as const }))), ...cells.map(line)]
     .map((text) => `${text}\n`)
     .join("");
-}
-
-/** A length as people say it, in its largest unit: `0.25 s`, `12 s`, `3 min`, `5 h`, `12 d`. */
-export function formatLength(ms: number): string {
-  if (ms < 10) return `${Math.max(0, Math.round(ms * 10) / 10)} ms`;
-  if (ms < 1000) return `${Math.round(ms)} ms`;
-  if (ms < 9950) return `${(ms / 1000).toFixed(1)} s`;
-  const seconds = Math.round(ms / 1000);
-  if (seconds < 100) return `${seconds} s`;
-  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
-  if (seconds < 129_600) return `${Math.round(seconds / 3600)} h`;
-  return `${Math.round(seconds / 86_400)} d`;
-}
-
-/** `in 3 min`, `3 min ago` or `now`. */
-export function formatDistance(atMs: number, nowMs: number): string {
-  const distance = atMs - nowMs;
-  if (Math.abs(distance) < 1000) return "now";
-  const size = formatLength(Math.round(Math.abs(distance) / 1000) * 1000).replace(".0 s", " s");
-  return distance > 0 ? `in ${size}` : `${size} ago`;
-}
-
-const noDate = "beyond all dates";
-
-/** Wall clock time in the zone: the time alone today, with the day in this year, else the date and the minute. */
-export function formatClock(atMs: number, nowMs: number, zone: Zone): string {
-  const text = formatDateTime(atMs, zone);
-  const now = formatDateTime(nowMs, zone);
-  if (text === noDate) return text;
-  if (text.slice(0, 10) === now.slice(0, 10)) return text.slice(11);
-  return text.slice(0, 4) === now.slice(0, 4) ? text.slice(5, 16) : text.slice(0, 16);
-}
-
-/** `2026-01-05 03:00:00` in the zone. */
-export function formatDateTime(atMs: number, zone: Zone): string {
-  const wallMs = wallOfInstant(atMs, zone);
-  return Math.abs(wallMs) <= 8.64e15 ? new Date(wallMs).toISOString().slice(0, 19).replace("T", " ") : noDate;
 }
 
 /** The document, with what a terminal would obey written as `\\u009b`, which means the same to every reader of JSON. */

@@ -154,6 +154,20 @@ export async function runProgram(outside: Outside): Promise<number> {
     .addOption(json())
     .action(act(async (parts, text, options) => (await import("./commands/stop.ts")).stop(parts, text, options)));
   program
+    .command("explain")
+    .description("why a job did or did not run, in sentences")
+    .argument("<job>", job)
+    .argument(
+      "[time]",
+      "then: ISO 8601, a time of today such as 9:00, or a length such as 2h ago, +2h ahead; else the newest",
+    )
+    .addOption(json())
+    .action(
+      act(async (parts, text, time, options) =>
+        (await import("./commands/explain.ts")).explainJob(parts, text, time, options),
+      ),
+    );
+  program
     .command("verify")
     .description("check the laws of a supervisor against the history, the stores and the live processes")
     .addOption(json())

@@ -206,6 +206,10 @@ export function createReader(parts: CommandParts): Reader {
       if (run !== undefined && (id === text || text === `${run.home}/${id}`)) {
         return { home: run.home, id: run.jobId, name: run.jobName, job: null };
       }
+      const [slot] = openLedger().slots({ jobId: id, limit: 1 });
+      if (slot !== undefined && (id === text || text === `${slot.home}/${id}`)) {
+        return { home: slot.home, id, name: id, job: null };
+      }
       return findJob(jobs, text);
     },
     daemon() {

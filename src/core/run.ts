@@ -46,3 +46,7 @@ export interface Run {
   /** What became of its result; absent where nothing was to be sent. */
   readonly delivery?: RunDelivery;
 }
+
+export function isOpenRun(run: Pick<Run, "state">): boolean {
+  return run.state === "claimed" || run.state === "running";
+}

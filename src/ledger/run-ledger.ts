@@ -38,6 +38,8 @@ export interface RunQuery {
   readonly state?: RunState;
   /** Claimed at this instant or later. */
   readonly sinceMs?: number;
+  /** Claimed at this instant or earlier. */
+  readonly untilMs?: number;
   /** 0 means all. */
   readonly limit: number;
 }
@@ -99,6 +101,8 @@ export interface RunLedger extends SlotLedger, DeliveryLedger, HistoryLedger {
   runByOwner(owner: string): Run | null;
   /** Newest claim first. */
   runs(query: RunQuery): readonly Run[];
+  /** Of every home, those that were open at this instant or are since, the newest claim first. Bounded: claimed within a week before, a hundred. */
+  runsOpenAt(atMs: number): readonly Run[];
   /** At most `limit` runs whose id begins with `beginning`. */
   runsBeginning(beginning: string, limit: number): readonly Run[];
   addRequest(request: Omit<LedgerRequest, "id" | "closedAtMs">): number;
@@ -116,6 +120,8 @@ export interface RunLedger extends SlotLedger, DeliveryLedger, HistoryLedger {
   /** Closes the file; nothing may be called afterwards. */
   dispose(): void;
 }
+
+const openLookBackMs = 7 * 86_400_000;
 
 const endEvents: Readonly<Record<TerminalState, RunEvent>> = { completed: "complete", failed: "fail", void: "void" };
 
@@ -347,10 +353,18 @@ export function createRunLedger(
         ["run.job_id = ?", query.jobId],
         ["run.state = ?", query.state],
         ["run.claimed_us >= ?", orNull(query.sinceMs, toMicroseconds) ?? undefined],
+        ["run.claimed_us <= ?", orNull(query.untilMs, toMicroseconds) ?? undefined],
       ]);
       const statement = select(`${selectRun}${text} ORDER BY run.claimed_us DESC, run.seq DESC LIMIT ?`);
       return statement.all(...values, query.limit === 0 ? -1 : query.limit).map(toRun);
     },
+    runsOpenAt: (atMs) =>
+      select(
+        `SELECT * FROM run WHERE claimed_us BETWEEN ? AND ? AND (ended_us IS NULL OR ended_us >= ?)
+          ORDER BY claimed_us DESC LIMIT 100`,
+      )
+        .all(toMicroseconds(atMs - openLookBackMs), toMicroseconds(atMs), toMicroseconds(atMs))
+        .map(toRun),
     runsBeginning(beginning, limit) {
       // Compared as a range, which the index serves; LIKE would take `_` and `%` of the text for wildcards.
       const statement = select(`${selectRun} WHERE run.id >= ? AND run.id < ? ORDER BY run.id LIMIT ?`);

@@ -14,6 +14,8 @@ export interface SlotQuery {
   readonly jobId?: string;
   /** Scheduled at this instant or later. */
   readonly sinceMs?: number;
+  /** Scheduled at this instant or earlier. */
+  readonly untilMs?: number;
   /** 0 means all. */
   readonly limit: number;
 }
@@ -132,6 +134,7 @@ export function createSlotLedger(database: DatabaseSync, keepsWaits: boolean): S
         ["home = ?", query.home],
         ["job_id = ?", query.jobId],
         ["scheduled_us >= ?", orNull(query.sinceMs, toMicroseconds) ?? undefined],
+        ["scheduled_us <= ?", orNull(query.untilMs, toMicroseconds) ?? undefined],
       ]);
       const select = database.prepare(
         `SELECT * FROM slot${text} ORDER BY scheduled_us DESC, home DESC, job_id DESC LIMIT ?`,

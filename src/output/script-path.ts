@@ -7,7 +7,12 @@ export type ScriptPath = { readonly ok: true; readonly path: string } | { readon
  * The script of a job: relative to `<home>/scripts`, symlinks resolved, never outside it. The texts are Hermes' own,
  * because they become the job's `last_error` (0.22 `_resolve_script_path`).
  */
-export function resolveScript(system: System, home: string, userHome: string | null, script: string): ScriptPath {
+export function resolveScript(
+  system: Pick<System, "files">,
+  home: string,
+  userHome: string | null,
+  script: string,
+): ScriptPath {
   const quoted = `'${script}'`;
   if (/[\n\0]/u.test(script))
     return { ok: false, error: `Blocked: script path contains a NUL byte or a line break: ${JSON.stringify(script)}` };
@@ -40,7 +45,7 @@ export function resolveScript(system: System, home: string, userHome: string | n
 }
 
 /** As Python's `Path.resolve()`: symlinks are followed as far as there are files, the rest is only made plain. */
-function realOrSame(system: System, path: string): string {
+function realOrSame(system: Pick<System, "files">, path: string): string {
   try {
     return system.files.realPath(path);
   } catch {

@@ -6,6 +6,7 @@ const reads: ReadonlySet<string> = new Set([
   "run",
   "runs",
   "runsBeginning",
+  "runsOpenAt",
   "runByOwner",
   "runIds",
   "openRequests",

@@ -1,0 +1,188 @@
+import { jobSettings } from "../config/effective-settings.ts";
+import { chooseSubject } from "../core/choose-subject.ts";
+import type { EnvironmentChange, ExplainEvidence, Subject } from "../core/explain-evidence.ts";
+import type { DaemonLife } from "../core/home-history.ts";
+import type { Job } from "../core/job.ts";
+import type { Run } from "../core/run.ts";
+import { changedVariables } from "../homes/environment.ts";
+import { runFolder } from "../output/run-folder.ts";
+import { resolveScript } from "../output/script-path.ts";
+import type { CommandParts } from "./command-parts.ts";
+import type { HomeReading, JobReading, Reader } from "./reader.ts";
+
+const minuteMs = 60_000;
+const nearMax = 200;
+/** What stood in the way of a slot that waited long began before it. */
+const lookBackMs = 86_400_000;
+
+/** Everything that can be known without the daemon of why a job did or did not run, at `atMs` or, with null, at last. */
+export function gatherExplanation(
+  parts: CommandParts,
+  reader: Reader,
+  job: JobReading,
+  atMs: number | null,
+): ExplainEvidence {
+  const { system } = parts;
+  const nowMs = system.clock.nowMs();
+  const ledger = reader.ledger();
+  const home = reader.homes().find(({ name }) => name === job.home) ?? null;
+  const zone = home?.zone ?? reader.zone(job.home);
+  const which = { home: job.home, jobId: job.id };
+  const around = atMs === null ? {} : { sinceMs: atMs - minuteMs, untilMs: atMs + minuteMs };
+  const slots = ledger.slots({ ...which, ...around, limit: nearMax });
+  const newest = ledger.runs({ ...which, ...(atMs === null ? {} : { untilMs: atMs + minuteMs }), limit: nearMax });
+  const served = slots
+    .flatMap(({ runId }) => (runId === null ? [] : [ledger.run(runId)]))
+    .filter((run) => run !== null);
+  const runs = [...newest, ...served.filter(({ id }) => !newest.some((run) => run.id === id))];
+  const subject = chooseSubject({ nowMs, zone, job: job.job, atMs, slots, runs });
+  const instantMs = instantOf(subject) ?? nowMs;
+  const decidedMs =
+    subject.kind === "slot" ? subject.slot.decidedAtMs : subject.kind === "run" ? subject.run.claimedAtMs : nowMs;
+  const daemon = reader.daemon();
+  const settings =
+    home !== null && job.job !== null ? jobSettings(home.settings, home.hermes.scriptTimeoutMs, job.job) : null;
+  const historyFrom = ledger.note("history_from_ms");
+  return {
+    nowMs,
+    zone,
+    home: {
+      name: job.home,
+      state: home?.state ?? "degraded",
+      reason: home === null ? "it is gone" : home.reason,
+      placesMax: home?.hermes.maxParallelJobs ?? null,
+      configError: home?.configError?.message ?? null,
+    },
+    hostPlacesMax: home?.settings.maxOpenRuns ?? Number.POSITIVE_INFINITY,
+    hostConfigError: reader.host().error?.message ?? null,
+    jobName: job.name,
+    job: job.job,
+    subject,
+    isDaemonAlive: daemon.running,
+    daemonPid: daemon.pid,
+    lives: lives(reader, Math.min(instantMs, nowMs)),
+    spells: [
+      ...ledger.spells(job.home, instantMs, decidedMs),
+      ...ledger.spells(job.home, nowMs, nowMs).filter((spell) => spell.endedMs === null && spell.beganMs > decidedMs),
+    ].slice(0, nearMax),
+    lockHolder: home === null ? null : lockHolder(parts, home),
+    openRuns: openRuns(reader, subject, instantMs),
+    neighbours: subject.kind === "unnamed" ? neighbours(reader, which, subject.atMs) : [],
+    policy:
+      settings === null
+        ? null
+        : { overlap: settings.overlap, misfire: settings.misfire, timeoutMs: settings.timeoutMs },
+    change:
+      subject.kind === "run" && subject.run.state === "failed"
+        ? environmentChange(parts, reader, home, job.job, subject.run)
+        : null,
+    knownFromMs: historyFrom === null ? null : Number(historyFrom),
+  };
+}
+
+/** The claims that a daemon made are signs of its life, too. */
+function lives(reader: Reader, sinceMs: number): readonly DaemonLife[] {
+  const ledger = reader.ledger();
+  let nextBeganMs = Number.MAX_SAFE_INTEGER / 1000;
+  return ledger.lives(sinceMs).map((life) => {
+    const [run] = life.endedMs === null ? ledger.runs({ sinceMs: life.beganMs, untilMs: nextBeganMs, limit: 1 }) : [];
+    nextBeganMs = life.beganMs;
+    return run === undefined ? life : { ...life, seenMs: Math.max(life.seenMs, run.claimedAtMs) };
+  });
+}
+
+function instantOf(subject: Subject): number | null {
+  switch (subject.kind) {
+    case "run":
+      return subject.run.scheduledAtMs ?? subject.run.claimedAtMs;
+    case "slot":
+      return subject.slot.scheduledAtMs;
+    case "due":
+    case "unnamed":
+      return subject.atMs;
+    case "future":
+    case "standstill":
+      return null;
+  }
+}
+
+/** Those of the instant, those of now for what still waits, and the run that a slot was folded into. */
+function openRuns(reader: Reader, subject: Subject, atMs: number): readonly Run[] {
+  const ledger = reader.ledger();
+  const then = ledger.runsOpenAt(atMs);
+  const now = subject.kind === "slot" || subject.kind === "run" ? [] : ledger.openRuns();
+  const into = subject.kind === "slot" && subject.slot.runId !== null ? ledger.run(subject.slot.runId) : null;
+  const all = [...then, ...now, ...(into === null ? [] : [into])];
+  return [...new Map(all.map((run) => [run.id, run])).values()];
+}
+
+function neighbours(reader: Reader, which: { readonly home: string; readonly jobId: string }, atMs: number) {
+  const ledger = reader.ledger();
+  const before = ledger.slots({ ...which, sinceMs: atMs - 40 * lookBackMs, untilMs: atMs, limit: 1 });
+  const after = ledger.slots({ ...which, sinceMs: atMs, untilMs: atMs + lookBackMs, limit: 0 }).slice(-1);
+  return [...after, ...before];
+}
+
+function lockHolder({ system }: CommandParts, home: HomeReading): string | null {
+  const pid = system.locks.holderPid(`${home.path}/cron/.tick.lock`);
+  if (pid === null) return null;
+  try {
+    return `process ${pid} (${system.files.readText(`/proc/${pid}/comm`).trim()})`;
+  } catch {
+    // It is gone by now, or this system lists processes elsewhere.
+    return `process ${pid}`;
+  }
+}
+
+function environmentChange(
+  parts: CommandParts,
+  reader: Reader,
+  home: HomeReading | null,
+  job: Job | null,
+  run: Run,
+): EnvironmentChange | null {
+  const ledger = reader.ledger();
+  const completed = {
+    home: run.home,
+    jobId: run.jobId,
+    state: "completed",
+    untilMs: run.claimedAtMs,
+    limit: 1,
+  } as const;
+  const [lastSuccess] = ledger.runs(completed);
+  if (lastSuccess === undefined) return null;
+  const [before, after] = [lastSuccess, run].map(({ id }) => readHashes(parts, id));
+  const scriptMs = home === null || job === null ? null : scriptChangedMs(parts, home, job);
+  const wasChanged = scriptMs !== null && scriptMs > lastSuccess.claimedAtMs && scriptMs <= run.claimedAtMs;
+  return {
+    lastSuccess,
+    variables: before == null || after == null ? null : changedVariables(before, after),
+    scriptChangedMs: wasChanged ? scriptMs : null,
+  };
+}
+
+/** Keyed hashes of a run's variables by name; null where its folder is gone, or another version wrote it. */
+function readHashes({ system, stateFolder }: CommandParts, runId: string): Readonly<Record<string, string>> | null {
+  try {
+    const spec = JSON.parse(system.files.readText(runFolder(stateFolder, runId).spec)) as Readonly<
+      Record<string, unknown>
+    >;
+    const hashes = spec["environment_hashes"];
+    return typeof hashes === "object" && hashes !== null ? (hashes as Readonly<Record<string, string>>) : null;
+  } catch {
+    // Deleted with age, never written by a daemon that was killed, or torn: then nothing is known of it.
+    return null;
+  }
+}
+
+function scriptChangedMs({ system, environment }: CommandParts, home: HomeReading, job: Job): number | null {
+  if (job.script === null || job.script.trim() === "") return null;
+  try {
+    const script = resolveScript(system, home.path, environment["HOME"] ?? null, job.script);
+    const stat = script.ok ? system.files.stat(script.path) : null;
+    return stat === null ? null : Number(stat.modifiedNs / 1_000_000n);
+  } catch {
+    // A script that cannot be looked at tells nothing of when it was changed.
+    return null;
+  }
+}
