@@ -1,3 +1,4 @@
+import { askAfter } from "./clock-change.ts";
 import { comingOccurrences } from "./coming-occurrences.ts";
 import type { Subject, ToldSlot } from "./explain-evidence.ts";
 import { isRunnable, isUsedUp, type Job } from "./job.ts";
@@ -99,8 +100,8 @@ function namedWithin({ job, zone }: SubjectFacts, atMs: number): number | null {
     return dueMs !== null && dueMs >= atMs && dueMs < atMs + minuteMs ? dueMs : null;
   }
   try {
-    const nextMs = nextOccurrence(job.schedule, atMs - 1, zone);
-    return nextMs !== null && nextMs < atMs + minuteMs ? nextMs : null;
+    const nextMs = nextOccurrence(job.schedule, askAfter(job.schedule, atMs, zone), zone);
+    return nextMs !== null && nextMs >= atMs && nextMs < atMs + minuteMs ? nextMs : null;
   } catch (error) {
     // A refused expression names nothing; that it is refused is told with the rest.
     if (error instanceof SyntaxError) return null;

@@ -1,4 +1,5 @@
 import { nextWall, parseCronExpression } from "./cron-expression.ts";
+import { nextOccurrence } from "./next-occurrence.ts";
 import type { Schedule } from "./schedule.ts";
 import { formatOffset, instantOfWall, wallOfInstant, type Zone } from "./zone.ts";
 
@@ -33,15 +34,30 @@ export function clockChangeAt(schedule: Schedule | null, atMs: number, zone: Zon
   const second = instantOfWall(wallMs, 1, zone);
   if (first !== second && names(wallMs)) {
     const [from, to] = [zone.offsetMsAt(first), zone.offsetMsAt(second)].map(formatOffset);
-    const text = `${clock(wallMs)} came twice on ${day}, as clocks in ${zone.name} were set back (from ${from} to ${to})`;
+    const text = `${clock(wallMs)} comes twice on ${day}, as clocks in ${zone.name} are set back (from ${from} to ${to})`;
     return { kind: "repeat", text, isSecond: atMs === second };
   }
   const aheadMs = offsetMs - zone.offsetMsAt(atMs - dayMs);
   if (aheadMs <= 0 || names(wallMs) || !names(wallMs - aheadMs)) return null;
   const change = changeBetween(atMs - dayMs, atMs, zone);
   const [from, to] = [wallOfInstant(change, zone) - aheadMs, wallOfInstant(change, zone)].map(clock);
-  const text = `${clock(wallMs - aheadMs)} did not exist on ${day}, as clocks in ${zone.name} went forward from ${from} to ${to}`;
-  return { kind: "gap", text: `${text}, so it came at ${clock(wallMs)}`, isSecond: false };
+  const text = `${clock(wallMs - aheadMs)} does not exist on ${day}, as clocks in ${zone.name} go forward from ${from} to ${to}`;
+  return { kind: "gap", text: `${text}, so ${clock(wallMs)} stands in for it`, isSecond: false };
+}
+
+/**
+ * After which instant the schedule has to be asked for what it names at `atMs` or later: a step into the hour that clocks leave out
+ * begins before it, and a time that comes twice counts at the first.
+ */
+export function askAfter(schedule: Schedule, atMs: number, zone: Zone): number {
+  if (schedule.kind !== "cron") return atMs - 1;
+  const change = clockChangeAt(schedule, atMs, zone);
+  if (change?.kind === "repeat" && change.isSecond) return instantOfWall(wallOfInstant(atMs, zone), 0, zone);
+  const recentMs = atMs - 3 * hourMs;
+  if (zone.offsetMsAt(atMs) <= zone.offsetMsAt(recentMs)) return atMs - 1;
+  const beforeMs = changeBetween(recentMs, atMs, zone) - 1;
+  const acrossMs = nextOccurrence(schedule, beforeMs, zone);
+  return acrossMs !== null && acrossMs >= atMs ? beforeMs : atMs - 1;
 }
 
 function changeBetween(fromMs: number, toMs: number, zone: Zone): number {

@@ -38,6 +38,10 @@ export function quoted(name: string): string {
   return `"${characters.length > nameMax ? `${characters.slice(0, nameMax - 1).join("")}…` : name}"`;
 }
 
+export function who({ jobName }: Pick<ExplainEvidence, "jobName">): string {
+  return `Job ${quoted(jobName)}`;
+}
+
 /** The first line, without the full stop that the sentence around it brings, and no longer than a sentence may be. */
 export function clause(text: string, max = 240): string {
   const line = (text.trim().split("\n", 1)[0] ?? "").replace(/[.:\s]+$/, "");

@@ -1,3 +1,4 @@
+import { expect } from "vitest";
 import { runProgram } from "../../src/cli/program.ts";
 import { createLocks } from "../../src/system/flock.ts";
 import { createRandom } from "../../src/system/random.ts";
@@ -35,6 +36,7 @@ export async function explained(
       rows: null,
     },
     onInterrupt: () => {},
+    loadHost: async () => expect.fail("explain asks nothing of the host"),
     loadSystem: async () => ({
       clock: { ...createClock(), nowMs },
       files: createFiles(),

@@ -1,0 +1,58 @@
+import type { ExplainEvidence, ToldSlot } from "./explain-evidence.ts";
+import { moment, obstacleNow, obstaclesBetween, who } from "./explain-obstacle.ts";
+import type { Told } from "./explain-run.ts";
+import { standstillText } from "./explain-standstill.ts";
+import { formatDistance } from "./time-text.ts";
+
+/** An instant that has come and that nobody has decided. */
+export function tellDue(evidence: ExplainEvidence, dueMs: number, slot: ToldSlot | null): Told {
+  const { job, knownFromMs, nowMs } = evidence;
+  const at = moment(evidence, dueMs);
+  const stand = job === null ? null : standstillText(evidence, job);
+  if (stand !== null)
+    return { cause: stand.cause, answer: `${who(evidence)} did not run at ${at}: ${stand.text}.`, facts: [] };
+  const awaitedMs = job?.nextRunAt?.ms ?? null;
+  const isAwaited = slot !== null || (awaitedMs !== null && awaitedMs <= dueMs + 1000);
+  if (!isAwaited && knownFromMs !== null && dueMs < knownFromMs) {
+    return {
+      cause: "forgotten",
+      answer: `${who(evidence)} may have run at ${at}, but nothing is kept from before ${moment(evidence, knownFromMs)}.`,
+      facts: [],
+    };
+  }
+  if (!isAwaited) {
+    const [obstacle] = obstaclesBetween(evidence, dueMs, nowMs, null);
+    const why =
+      obstacle === undefined
+        ? "the job, its schedule or this supervisor was not there then, or the job was paused"
+        : obstacle.text;
+    return {
+      cause: obstacle?.cause ?? "unrecorded",
+      answer: `${who(evidence)} has no line for ${at}: ${why}.`,
+      facts: [],
+    };
+  }
+  const obstacle = obstacleNow(evidence, dueMs, slot);
+  const answer = `${who(evidence)} is due since ${at} (${formatDistance(dueMs, nowMs)}) and waits because ${obstacle.text}.`;
+  const wasWaiting =
+    slot === null
+      ? []
+      : [
+          {
+            atMs: slot.decidedAtMs,
+            text: `The ledger says that it waits for ${waitWords[slot.reason] ?? slot.reason} since ${moment(evidence, slot.decidedAtMs)}.`,
+          },
+        ];
+  return { cause: obstacle.cause, answer, facts: wasWaiting };
+}
+
+const waitWords: Readonly<Record<string, string>> = {
+  capacity: "a place",
+  estop: "ESTOP to be removed",
+  drain: "its home to be let go on",
+  parked: "its home to be let go on",
+  disk: "room on the disk",
+  lock: "a lock or claim of somebody else",
+  no_daemon: "a daemon to claim it again",
+  degraded: "its home or schedule to be mended",
+};

@@ -1,0 +1,251 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { planTick } from "../../src/core/plan-tick.ts";
+import type { Run } from "../../src/core/run.ts";
+import { createZone } from "../../src/core/zone.ts";
+import { createRunLedger, type RunLedger } from "../../src/ledger/run-ledger.ts";
+import { createJobStore } from "../../src/store/job-store.ts";
+import { createLocks } from "../../src/system/flock.ts";
+import { createRandom } from "../../src/system/random.ts";
+import { createFiles } from "../../src/system/real-files.ts";
+import type { System } from "../../src/system/system.ts";
+import { type Explained, explained } from "../helpers/explained.ts";
+import { claimedRun, completed, record, slot } from "./cli-home.ts";
+
+const jobId = "aaaa11112222";
+
+/** A home whose clock stands wherever a test puts it, with the real store, plan and ledger. */
+interface TimedHome {
+  readonly ledger: RunLedger;
+  jobs(records: readonly object[]): void;
+  /** What a daemon does at that moment: it claims what is due, and each run is over a second later. */
+  tick(at: string): void;
+  explain(at: string, time?: string): Promise<Explained>;
+}
+
+function makeTimedHome(zoneName = "UTC"): TimedHome {
+  const path = mkdtempSync(join(tmpdir(), "explain-"));
+  const state = join(path, "supervisor");
+  const files = createFiles();
+  mkdirSync(join(path, "cron"));
+  mkdirSync(state);
+  writeFileSync(join(path, "config.yaml"), `timezone: ${zoneName}\n`);
+  const ledger = createRunLedger({ files }, join(state, "supervisor.db"));
+  onTestFinished(() => {
+    ledger.dispose();
+    rmSync(path, { recursive: true });
+  });
+  const zone = createZone(zoneName, 0);
+  let nowMs = 0;
+  const system = {
+    files,
+    locks: createLocks(),
+    random: createRandom(),
+    clock: { nowMs: () => nowMs },
+  } as unknown as System;
+  const store = createJobStore(system, join(path, "cron"), {
+    naiveZone: zone,
+    nowText: () => new Date(nowMs).toISOString(),
+  });
+  let gates = 0;
+  return {
+    ledger,
+    jobs: (records) => writeFileSync(join(path, "cron/jobs.json"), JSON.stringify({ jobs: records, updated_at: "" })),
+    tick(at) {
+      nowMs = Date.parse(at);
+      store.update((snapshot) => {
+        gates += 1;
+        const gate = { runId: `run${gates}`, kind: "script" as const, jobId: null, owner: `host:${gates}:aa` };
+        const plan = planTick({
+          nowMs,
+          zone,
+          jobs: snapshot.jobs,
+          cursors: ledger.cursors("default"),
+          openRuns: [],
+          gates: [gate],
+          capacity: 4,
+          ownerState: () => "dead",
+          canRun: () => true,
+          hold: null,
+        });
+        ledger.claim(
+          plan.claims.map(
+            (claim): Run =>
+              claimedRun(claim.gate.runId, claim.jobId, "nightly", {
+                scheduledAtMs: claim.scheduledAtMs,
+                claimedAtMs: nowMs,
+              }),
+          ),
+        );
+        ledger.writeSlots("default", plan.slots);
+        ledger.writeCursors("default", plan.cursors, plan.cursorsDropped);
+        for (const claim of plan.claims) {
+          ledger.start(claim.gate.runId, nowMs + 5);
+          ledger.close(claim.gate.runId, completed({ endedAtMs: nowMs + 1005 }));
+        }
+        return plan.patches;
+      }, 100);
+    },
+    explain: (at, time) => explained({ path, state }, jobId, time ?? null, () => Date.parse(at)),
+  };
+}
+
+function daily(at: string, nextRunAt: string, changes: object = {}): object {
+  const [hour, minute] = at.split(":").map(Number);
+  const expr = `${minute} ${hour} * * *`;
+  return record(jobId, "nightly", {
+    schedule: { kind: "cron", expr, display: expr },
+    schedule_display: expr,
+    next_run_at: nextRunAt,
+    ...changes,
+  });
+}
+
+/** The cause and the first sentence, once the whole is as long as it may be. */
+function answer({ cause, sentences }: Explained): readonly [string, string | undefined] {
+  expect(sentences.length).toBeGreaterThanOrEqual(3);
+  expect(sentences.length).toBeLessThanOrEqual(8);
+  return [cause, sentences[0]];
+}
+
+test("explain says that a time did not exist where clocks went forward", async () => {
+  const home = makeTimedHome("Europe/Berlin");
+  home.jobs([daily("2:30", "2026-03-28T02:30:00+01:00")]);
+  home.tick("2026-03-28T01:29:00Z");
+  home.tick("2026-03-28T01:30:00Z");
+  const gap =
+    "02:30 does not exist on 2026-03-29, as clocks in Europe/Berlin go forward from 02:00 to 03:00, so 03:30 stands in for it";
+  expect(answer(await home.explain("2026-03-28T12:00:00Z", "2026-03-29T02:30"))).toEqual([
+    "coming_blocked",
+    expect.stringContaining(`Job "nightly" will run at 2026-03-29 03:30 (in 14 h): ${gap}`),
+  ]);
+  home.tick("2026-03-29T01:30:00Z");
+  const told = ["clock_gap", `Job "nightly" ran at 03:30, on time: ${gap}, and completed in 1.0 s.`];
+  expect(answer(await home.explain("2026-03-29T07:00:00Z", "2:30"))).toEqual(told);
+  expect(answer(await home.explain("2026-03-29T07:00:00Z"))).toEqual(told);
+});
+
+test("explain says that a time came twice where clocks were set back", async () => {
+  const home = makeTimedHome("Europe/Berlin");
+  home.jobs([daily("2:30", "2026-10-24T02:30:00+02:00")]);
+  home.tick("2026-10-24T00:29:00Z");
+  home.tick("2026-10-24T00:30:00Z");
+  home.tick("2026-10-25T00:30:00Z");
+  home.tick("2026-10-25T01:30:00Z");
+  const twice = "02:30 comes twice on 2026-10-25, as clocks in Europe/Berlin are set back (from +02:00 to +01:00)";
+  const now = "2026-10-25T08:00:00Z";
+  expect(answer(await home.explain(now, "2026-10-25T02:30"))).toEqual([
+    "clock_repeat",
+    `Job "nightly" ran at 02:30, on time, the first of two: ${twice}, and completed in 1.0 s.`,
+  ]);
+  expect(answer(await home.explain(now, "2026-10-25T02:30:00+01:00"))).toEqual([
+    "clock_repeat",
+    `Job "nightly" did not run at this 02:30: ${twice}, and a time that comes twice counts once, at the first.`,
+  ]);
+});
+
+test("explain says what the misfire policy decided, and why there was something to decide", async () => {
+  const home = makeTimedHome();
+  home.jobs([daily("9:00", "2026-01-06T09:00:00+00:00")]);
+  const [nineMs, noonMs] = [Date.parse("2026-01-05T09:00:00Z"), Date.parse("2026-01-05T12:00:00Z")];
+  const life = home.ledger.beginLife(77, nineMs - 86_400_000);
+  home.ledger.endLife(life, nineMs - 3_600_000);
+  home.ledger.beginLife(78, noonMs);
+  home.ledger.writeSlots("default", [
+    slot(jobId, { decision: "skip", reason: "policy" }, { scheduledAtMs: nineMs, decidedAtMs: noonMs + 100 }),
+  ]);
+  expect(answer(await home.explain("2026-01-05T13:00:00Z", "9:00"))).toEqual([
+    "misfire",
+    'Job "nightly" did not run at 09:00 because no daemon was running: the last one (process 77) ended at 08:00, and the next began at 12:00, and its policy then is to skip what was missed (misfire: run_once).',
+  ]);
+});
+
+test("explain tells what lies ahead, and what would be in its way", async () => {
+  const home = makeTimedHome();
+  home.jobs([daily("9:00", "2026-01-06T09:00:00+00:00")]);
+  const now = "2026-01-05T13:00:00Z";
+  const [cause, first] = answer(await home.explain(now));
+  expect([cause, first]).toEqual([
+    "coming_blocked",
+    'Job "nightly" will run at 2026-01-06 09:00 (in 20 h), but only if this changes by then: no daemon is running: none has run here yet.',
+  ]);
+  expect(answer(await home.explain(now, "+1h"))).toEqual([
+    "not_scheduled",
+    'Job "nightly" will not run at 14:00: its schedule "0 9 * * *" does not name that time; the next time is 2026-01-06 09:00 (in 20 h).',
+  ]);
+  expect(answer(await home.explain(now, "8:15"))[1]).toBe(
+    'Job "nightly" was not to run at 08:15: its schedule "0 9 * * *" does not name that time, the next that it names is 09:00.',
+  );
+});
+
+test("explain tells what became of slots without a run of their own", async () => {
+  const home = makeTimedHome();
+  home.jobs([daily("9:00", "2026-01-06T09:00:00+00:00")]);
+  const at = (hour: number): number => Date.parse(`2026-01-05T${String(hour).padStart(2, "0")}:00:00Z`);
+  home.ledger.claim([claimedRun("late1", jobId, "nightly", { scheduledAtMs: at(1), claimedAtMs: at(5) })]);
+  home.ledger.start("late1", at(5) + 10);
+  home.ledger.close("late1", completed({ endedAtMs: at(6) }));
+  const decided = { decidedAtMs: at(5) };
+  home.ledger.writeSlots("default", [
+    slot(jobId, { decision: "coalesce", reason: "missed" }, { ...decided, scheduledAtMs: at(2), runId: "late1" }),
+    slot(jobId, { decision: "coalesce", reason: "queue_full" }, { ...decided, scheduledAtMs: at(3), runId: "late1" }),
+    slot(jobId, { decision: "miss", reason: "too_late" }, { ...decided, scheduledAtMs: at(4) }),
+    slot(jobId, { decision: "skip", reason: "quota_hold" }, { ...decided, scheduledAtMs: at(7) }),
+    slot(jobId, { decision: "skip", reason: "crash_loop" }, { ...decided, scheduledAtMs: at(8) }),
+    slot(jobId, { decision: "move", reason: "edited" }, { ...decided, scheduledAtMs: at(9) }),
+    slot(jobId, { decision: "move", reason: "clock" }, { ...decided, scheduledAtMs: at(10) }),
+    slot(jobId, { decision: "move", reason: "reanchored" }, { ...decided, scheduledAtMs: at(11) }),
+    slot(jobId, { decision: "run", reason: "elsewhere" }, { ...decided, scheduledAtMs: at(12) }),
+  ]);
+  const told = async (hour: number): Promise<readonly [string, string | undefined]> =>
+    answer(await home.explain("2026-01-05T13:00:00Z", `${hour}:00`));
+  const first = 'Job "nightly" did not run at';
+  expect(await told(2)).toEqual([
+    "missed",
+    `${first} 02:00: it was folded into one later run with what else was missed, the one of 05:00 (run late1).`,
+  ]);
+  expect(await told(3)).toEqual([
+    "queue_full",
+    `${first} 03:00, because its run before was still open and one was waiting already: it was folded into the one of 05:00 (run late1).`,
+  ]);
+  expect(await told(4)).toEqual([
+    "too_late",
+    `${first} 04:00, and by 05:00 it was too late: cron.catch_up_missed is false in its home.`,
+  ]);
+  expect(await told(7)).toEqual([
+    "quota_hold",
+    `${first} 07:00 because the quota of its model was used up, and it was held until more is there.`,
+  ]);
+  expect(await told(8)).toEqual([
+    "crash_loop",
+    `${first} 08:00 because it had failed too often in a row and was held back.`,
+  ]);
+  expect(await told(9)).toEqual([
+    "edited",
+    `${first} 09:00 because somebody edited, paused or completed it first: that instant was taken off its schedule.`,
+  ]);
+  expect(await told(10)).toEqual([
+    "clock",
+    `${first} 10:00 because the clock or the time zone changed, and its schedule names another instant since.`,
+  ]);
+  expect(await told(11)).toEqual([
+    "reanchored",
+    `${first} 11:00 because Hermes or somebody else had moved its next run on, and nothing tells that it ran.`,
+  ]);
+  expect(await told(12)).toEqual([
+    "elsewhere",
+    'Job "nightly" was run for 12:00 by somebody else: a gateway, or a person with Hermes, took it before this daemon did.',
+  ]);
+});
+
+test("explain knows a job that is gone by its id", async () => {
+  const home = makeTimedHome();
+  home.jobs([]);
+  home.ledger.writeSlots("default", [slot(jobId, { decision: "miss", reason: "job_gone" })]);
+  expect(answer(await home.explain("2026-01-05T13:00:00Z"))).toEqual([
+    "job_gone",
+    `Job "${jobId}" did not run at 11:59 because its record was removed from jobs.json before anything ran it (Hermes removes a one-shot that it finds more than 2 min late).`,
+  ]);
+});
