@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { http } from "../system/http.ts";
+import { type SocketAddress, socketAddress } from "../system/socket.ts";
 import { CommandError, exitCodes } from "./exit-codes.ts";
 import { printable } from "./print.ts";
 
@@ -11,23 +12,27 @@ export interface DaemonAnswer {
 const answerMsMax = 10_000;
 
 /** One request to the daemon's control socket. Throws a `CommandError` when no daemon listens there. */
-export function requestDaemon(stateFolder: string, method: "GET" | "POST", path: string): Promise<DaemonAnswer> {
+export async function requestDaemon(stateFolder: string, method: "GET" | "POST", path: string): Promise<DaemonAnswer> {
   const socketPath = join(stateFolder, "control.sock");
-  return new Promise((resolve, reject) => {
-    const sent = http.request({ socketPath, method, path, headers: { host: "supervisor" } }, (response) => {
-      const parts: Buffer[] = [];
-      response.on("data", (part: Buffer) => parts.push(part));
-      response.on("error", reject);
-      response.on("end", () => {
-        const text = Buffer.concat(parts).toString("utf8");
-        try {
-          resolve({ status: response.statusCode ?? 0, body: JSON.parse(text) });
-        } catch (cause) {
-          const message = `Cannot read the daemon's answer to ${method} ${path}: it is no JSON, expected this program's daemon on "${socketPath}"`;
-          reject(new CommandError(exitCodes.failed, "bad_answer", message, { cause }));
-        }
-      });
-    });
+  const address = reach(stateFolder, socketPath);
+  const answer = new Promise<DaemonAnswer>((resolve, reject) => {
+    const sent = http.request(
+      { socketPath: address.path, method, path, headers: { host: "supervisor" } },
+      (response) => {
+        const parts: Buffer[] = [];
+        response.on("data", (part: Buffer) => parts.push(part));
+        response.on("error", reject);
+        response.on("end", () => {
+          const text = Buffer.concat(parts).toString("utf8");
+          try {
+            resolve({ status: response.statusCode ?? 0, body: JSON.parse(text) });
+          } catch (cause) {
+            const message = `Cannot read the daemon's answer to ${method} ${path}: it is no JSON, expected this program's daemon on "${socketPath}"`;
+            reject(new CommandError(exitCodes.failed, "bad_answer", message, { cause }));
+          }
+        });
+      },
+    );
     sent.setTimeout(answerMsMax, () => {
       const message = `Cannot reach the daemon: "${socketPath}" did not answer within ${answerMsMax / 1000} s, see its log`;
       sent.destroy(new CommandError(exitCodes.noDaemon, "no_daemon", message));
@@ -38,6 +43,20 @@ export function requestDaemon(stateFolder: string, method: "GET" | "POST", path:
     });
     sent.end();
   });
+  return answer.finally(address.release);
+}
+
+function reach(stateFolder: string, socketPath: string): SocketAddress {
+  let address: SocketAddress | null;
+  try {
+    address = socketAddress(socketPath);
+  } catch (cause) {
+    // Its folder cannot be opened, so there is no socket in it for us.
+    throw noDaemon(stateFolder, cause as NodeJS.ErrnoException);
+  }
+  if (address !== null) return address;
+  const message = `Cannot reach the daemon: "${socketPath}" is too long for the address of a socket, choose a shorter --state folder`;
+  throw new CommandError(exitCodes.noDaemon, "no_daemon", message);
 }
 
 function noDaemon(stateFolder: string, cause: NodeJS.ErrnoException): CommandError {

@@ -1,4 +1,6 @@
+import type { AlertKind } from "../core/alert-kinds.ts";
 import type { Misfire, Overlap, Retry } from "../core/job-policy.ts";
+import { type Notifier, notifierName } from "../core/notifier.ts";
 import type { GroupLimits } from "../core/room.ts";
 import { type JobKey, jobRules } from "./job-rules.ts";
 import type { ConfigLayer } from "./parse-config.ts";
@@ -37,6 +39,13 @@ export interface Settings {
   readonly environmentPass: readonly string[];
   readonly retention: { readonly ageMaxMs: number; readonly runsMax: number; readonly bytesMax: number };
   readonly freeBytesMin: number;
+  /** `host:port`, or null for none. */
+  readonly apiListen: string | null;
+  /** Null: the one in the state folder. */
+  readonly apiTokenFile: string | null;
+  readonly notifiers: readonly Notifier[];
+  /** Of which alerts somebody is told; null for all. */
+  readonly noticedKinds: readonly AlertKind[] | null;
   readonly defaults: JobFileSettings;
   readonly jobs: ReadonlyMap<string, JobFileSettings>;
   /** Every setting as `config show` prints it, with the file and line, the variable, or `default` that it comes from. */
@@ -120,6 +129,10 @@ export function effectiveSettings(
       bytesMax: of("retention", "bytes_max"),
     },
     freeBytesMin: of("disk", "free_min"),
+    apiListen: of("api", "listen"),
+    apiTokenFile: of("api", "token_file"),
+    notifiers: of("alerts", "notify") ?? [],
+    noticedKinds: of("alerts", "kinds"),
   };
 
   const defaults = overlay(layers.map(({ values }) => values.defaults ?? {}));
@@ -134,7 +147,13 @@ export function effectiveSettings(
       pick<unknown>(`jobs.${name}.${key}`, (values) => ownEntry(values.jobs, name)?.[key], null);
     }
   }
-  return { ...inForce, defaults, jobs, shown };
+  const named = inForce.notifiers.length === 0 ? null : inForce.notifiers.map(notifierName);
+  return {
+    ...inForce,
+    defaults,
+    jobs,
+    shown: shown.map((setting) => (setting.key === "alerts.notify" ? { ...setting, value: named } : setting)),
+  };
 }
 
 function groupLimits(layers: readonly ConfigLayer[]): GroupLimits {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { alertRules } from "./alert-rules.ts";
 import {
   aLength,
   aSize,
@@ -160,4 +161,29 @@ export const sections = {
       hostOnly: true,
     },
   },
+  api: {
+    listen: {
+      schema: orNone(
+        z
+          .string()
+          .regex(
+            /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\]):(?:[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])$/,
+          ),
+      ),
+      fallback: "none",
+      expected: "none, or an address of this machine with a port, such as 127.0.0.1:8377",
+      about:
+        "Where the control API listens beside its socket. Whoever asks there needs the token in api.token_file, and no other machine can.",
+      hostOnly: true,
+    },
+    token_file: {
+      schema: z.string().min(1),
+      fallback: null,
+      expected: "the path of a file",
+      about:
+        "The bearer token of api.listen: one word of at least 16 characters in a file that only this user may read. Unless it is set: api.token in the supervisor's folder. It is made where there is none.",
+      hostOnly: true,
+    },
+  },
+  alerts: alertRules,
 } satisfies Readonly<Record<string, SettingRules>>;

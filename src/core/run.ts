@@ -3,20 +3,24 @@ import type { Fingerprint } from "./fingerprint.ts";
 import type { JobKind } from "./job.ts";
 import type { RunState } from "./run-states.ts";
 
-export type RunReason =
-  | "exit"
-  | "signal"
-  | "error"
-  | "timeout"
-  | "idle_timeout"
-  | "memory_limit"
-  | "output_limit"
-  | "stopped"
-  | "replaced"
-  | "orphaned"
-  | "not_started"
-  | "superseded"
-  | "blocked_config";
+/** Why a run is not `completed`. */
+export const runReasons = [
+  "exit",
+  "signal",
+  "error",
+  "timeout",
+  "idle_timeout",
+  "memory_limit",
+  "output_limit",
+  "stopped",
+  "replaced",
+  "orphaned",
+  "not_started",
+  "superseded",
+  "blocked_config",
+] as const;
+
+export type RunReason = (typeof runReasons)[number];
 
 /** One try at a job. Instants are Unix milliseconds; `scheduledAtMs` is null for a manual run. */
 export interface Run {

@@ -10,7 +10,8 @@ export type SlotDecision =
       readonly reason: "capacity" | "estop" | "drain" | "parked" | "lock" | "disk" | "no_daemon" | "degraded";
     };
 
-const slotReasons: { readonly [Each in SlotDecision as Each["decision"]]: readonly Each["reason"][] } = {
+/** By decision, the reasons that it can have. */
+export const slotReasons: { readonly [Each in SlotDecision as Each["decision"]]: readonly Each["reason"][] } = {
   run: ["on_time", "late", "catch_up", "restored", "elsewhere"],
   coalesce: ["missed", "queue_full"],
   skip: ["overlap", "policy", "quota_hold", "crash_loop"],

@@ -1,95 +1,36 @@
-import type { ConfigFile } from "../config/load-config.ts";
-import type { Job } from "../core/job.ts";
 import type { RunState } from "../core/run-states.ts";
-import { type Answer, type ControlActions, problem } from "../status/control-server.ts";
+import { hasOutput, placeOfTail } from "../output/read-output.ts";
+import { type Answer, type ControlActions, problem, type Reply, type TextAnswer } from "../status/control-actions.ts";
 import { jobJson, runJson, slotJson } from "../status/json.ts";
 import { nextCount, nextSnapshot } from "../status/next.ts";
-import { type HomeView, type StatusView, statusSnapshot } from "../status/snapshot.ts";
-import type { StoreSnapshot } from "../store/job-store.ts";
+import { type StatusView, statusSnapshot } from "../status/snapshot.ts";
+import { packageRoot } from "../system/package-root.ts";
 import type { Daemon } from "./daemon.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
 import type { HomeTable } from "./home-table.ts";
+import { streamOutput } from "./log-stream.ts";
 import type { RequestState } from "./manual-requests.ts";
-
-/** What only `main.ts` knows. */
-export interface DaemonFacts {
-  readonly version: string;
-  readonly startedAtMs: number;
-  readonly hostConfig: ConfigFile;
-  /** The latest holds of the tick lock, in milliseconds. */
-  readonly lockHolds: readonly number[];
-}
+import { jobsOf } from "./status-view.ts";
 
 /** How long a request for a run is watched before the answer is that it waits. */
 const manualWaitMs = 2000;
 const manualLookMs = 25;
-/** How far back failures and missed slots are looked for. */
-const recentMs = 86_400_000;
+
+/** What the control socket tells beside the status. */
+export interface ControlReports {
+  metrics(): Promise<TextAnswer>;
+  follow(lastEventId: string | null): Reply;
+}
 
 export function createControlActions(
   parts: DaemonParts,
   table: HomeTable,
   daemon: Daemon,
-  facts: () => DaemonFacts,
+  statusView: () => StatusView,
+  reports: ControlReports,
 ): ControlActions {
-  const { system, ledger } = parts;
-
-  function statusView(): StatusView {
-    const nowMs = system.clock.nowMs();
-    const { version, startedAtMs, hostConfig } = facts();
-    const since = { sinceMs: nowMs - recentMs, limit: 500 };
-    return {
-      nowMs,
-      daemon: { running: true, pid: system.processes.ownPid, version, startedAtMs, ready: true },
-      homes: [...table.homes().values()].map(homeView),
-      openRuns: ledger.openRuns(),
-      failedRuns: ledger.runs({ state: "failed", ...since }),
-      missedSlots: ledger.slots(since).filter((slot) => slot.decision === "miss"),
-      deliveries: ledger.latestDeliveries(since.sinceMs),
-      hostConfig,
-    };
-  }
-
-  function jobsOf(home: HomeRuntime): readonly Job[] {
-    return storeOf(home).jobs;
-  }
-
-  function storeOf(home: HomeRuntime): Pick<StoreSnapshot, "jobs" | "strays"> {
-    try {
-      return home.store.read();
-    } catch {
-      // The home's state says what is wrong with it.
-      return { jobs: [], strays: [] };
-    }
-  }
-
-  function homeView(home: HomeRuntime): HomeView {
-    const { lockBusy } = home;
-    const fault = home.state.kind === "active" ? home.endsFault : home.state.reason;
-    const hold = fault === null ? home.hold() : null;
-    const { jobs, strays } = storeOf(home);
-    return {
-      name: home.name,
-      path: home.path,
-      state: hold !== null ? "paused" : home.state.kind === "active" && fault !== null ? "degraded" : home.state.kind,
-      reason: hold ?? fault,
-      jobs,
-      strays,
-      diskShortage: home.diskShortage(),
-      waiting: home.waiting,
-      runsMax: Math.min(home.settings.parallelJobsMax, parts.settings.openRunsMax),
-      tickLock: {
-        held: lockBusy !== null,
-        holderPid: lockBusy?.holderPid ?? null,
-        sinceMs: lockBusy?.sinceMs ?? null,
-      },
-      configError: home.settings.error,
-      configFile: home.settings.configFile,
-      configWarnings: home.settings.hermesWarnings,
-      hermes: home.settings.hermes,
-    };
-  }
+  const { system, ledger, stateFolder } = parts;
 
   function wanted(query: URLSearchParams): readonly HomeRuntime[] {
     const name = query.get("home");
@@ -169,15 +110,40 @@ export function createControlActions(
         .map((alert) => alert.message);
       return { status: reasons.length === 0 ? 200 : 503, body: { ok: reasons.length === 0, reasons } };
     },
-    read: (name, query) => (Object.hasOwn(readers, name) ? (readers[name]?.(query) ?? null) : null),
+    metrics: reports.metrics,
+    description: () => ({
+      status: 200,
+      type: "application/json",
+      text: system.files.readText(`${packageRoot()}/docs/openapi.json`),
+    }),
+    events: reports.follow,
+    read: (name, query) =>
+      (Object.hasOwn(readers, name) ? readers[name]?.(query) : undefined) ??
+      problem(404, `There is nothing at /v1/${name}`),
+    log(runId, query) {
+      const run = ledger.run(runId);
+      if (run === null) return problem(404, `There is no run "${runId}"`);
+      const tail = query.get("tail");
+      const lines = wholeNumber(tail, 0, 1_000_000);
+      if (lines === null) return problem(400, "tail is not a whole number from 0 to 1000000");
+      const isOpen = run.state === "claimed" || run.state === "running";
+      if (!isOpen && !hasOutput(system.files, stateFolder, runId)) {
+        return problem(404, `The output of run "${runId}" is not kept any more`);
+      }
+      const place =
+        tail === null ? { outputBytes: 0, errorsBytes: 0 } : placeOfTail(system.files, stateFolder, runId, lines);
+      return streamOutput(parts, runId, place, isYes(query.get("follow")));
+    },
     run(runId) {
       const run = ledger.run(runId);
       return run === null ? problem(404, `There is no run "${runId}"`) : ok({ run: runJson(run) });
     },
     runJob,
     request(id) {
-      const found = daemon.requests.look(id);
-      return found === null ? problem(404, `There is no request ${id}`) : ok({ request: requestJson(id, found.state) });
+      const found = /^\d{1,15}$/u.test(id) ? daemon.requests.look(Number(id)) : null;
+      return found === null
+        ? problem(404, `There is no request "${id}"`)
+        : ok({ request: requestJson(Number(id), found.state) });
     },
     stopRun(runId, now) {
       const run = ledger.run(runId);
@@ -187,6 +153,10 @@ export function createControlActions(
       return { status: 202, body: { run: runJson(run) } };
     },
   };
+}
+
+function isYes(text: string | null): boolean {
+  return text === "1" || text === "true";
 }
 
 function ok(body: unknown): Answer {

@@ -30,7 +30,9 @@ export function hostSettingsOf(inForce: Settings): HostSettings {
 
 /** Figures that the daemon collects about itself. */
 export interface Measure {
-  lockHeldMs(ms: number): void;
+  lockHeldMs(home: string, ms: number): void;
+  /** For how long somebody else held the tick lock when we wanted it. */
+  lockWaitedMs(home: string, ms: number): void;
 }
 
 /** What every step of the daemon is handed. */

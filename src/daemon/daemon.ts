@@ -219,6 +219,9 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       return null;
     }
     if (report.kind === "idle") return [];
+    if (home.lockBusy !== null) {
+      parts.measure.lockWaitedMs(home.name, system.clock.monotonicMs() - home.lockBusy.sinceMonotonicMs);
+    }
     home.lockBusy = null;
     return report.claims;
   }

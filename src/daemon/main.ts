@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { resolve as resolvePath } from "node:path";
 import { createAskHermes } from "../child/ask-hermes.ts";
 import { createChildTable } from "../child/child-table.ts";
 import { createWaitingBash } from "../child/waiting-bash.ts";
@@ -8,8 +9,12 @@ import { readOverrides } from "../config/overrides.ts";
 import { InvariantError } from "../core/invariant-error.ts";
 import { diskShortage } from "../homes/disk-room.ts";
 import { type FoundHomes, findHomes } from "../homes/find-homes.ts";
+import { type LedgerChange, observeLedger } from "../ledger/observed-ledger.ts";
 import { createRunLedger } from "../ledger/run-ledger.ts";
-import { createControlServer } from "../status/control-server.ts";
+import { type ControlServer, createControlServer } from "../status/control-server.ts";
+import { createEventLog } from "../status/event-log.ts";
+import { createMetrics } from "../status/metrics.ts";
+import { statusSnapshot } from "../status/snapshot.ts";
 import type { Timer } from "../system/clock.ts";
 import { createFaults } from "../system/faults.ts";
 import type { FileIdentity } from "../system/files.ts";
@@ -25,6 +30,7 @@ import { createServiceNotice } from "../system/service-notice.ts";
 import { listenOnSocket } from "../system/socket.ts";
 import type { System } from "../system/system.ts";
 import { createWatch } from "../system/watch.ts";
+import { type ApiPort, type ApiSettings, createApiPort } from "./api-port.ts";
 import { createControlActions } from "./control-actions.ts";
 import { createDaemon, type Daemon } from "./daemon.ts";
 import { type DaemonParts, hostSettingsOf } from "./daemon-parts.ts";
@@ -32,6 +38,8 @@ import { leaveNote, wasHandedOver } from "./hand-over.ts";
 import { createHermesFinder } from "./hermes-finder.ts";
 import { createHomeTable, type HomeTable } from "./home-table.ts";
 import { createHostConfig } from "./host-config.ts";
+import { createChangeReports } from "./report-changes.ts";
+import { createStatusView } from "./status-view.ts";
 import { watchSources } from "./watch-sources.ts";
 
 export interface DaemonOptions {
@@ -101,11 +109,12 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
   for (const text of overrides.errors) process.stderr.write(`${text}\n`);
   if (error !== null) process.stderr.write(`${error.message}\n${error.snippet === null ? "" : `${error.snippet}\n`}`);
   if (error !== null || overrides.errors.length > 0) return exits.configInvalid;
-  const ledger = createRunLedger(system, `${stateFolder}/supervisor.db`);
+  let reportChanges = (_changes: readonly LedgerChange[]): void => undefined;
+  const ledgerPath = `${stateFolder}/supervisor.db`;
+  const ledger = observeLedger(createRunLedger(system, ledgerPath), (changes) => reportChanges(changes));
   const children = createChildTable();
   const startedAtMs = system.clock.nowMs();
   const version = readVersion();
-  const lockHolds: number[] = [];
   const hostSettings = (): DaemonParts["settings"] => hostSettingsOf(host.settings());
   const workerPath = `${packageRoot()}/worker/hermes_worker.py`;
   const parts: DaemonParts = {
@@ -120,10 +129,8 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
     draining: false,
     fault: createFaults(options.environment["HERMES_SUPERVISOR_FAULT"]),
     measure: {
-      lockHeldMs: (ms) => {
-        lockHolds.push(ms);
-        if (lockHolds.length > 4096) lockHolds.splice(0, 2048);
-      },
+      lockHeldMs: (home, ms) => metrics.lockHeld(home, ms),
+      lockWaitedMs: (home, ms) => metrics.lockWaited(home, ms),
     },
   };
   let hermesChanged = (): void => undefined;
@@ -156,10 +163,37 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
     (name) => ledger.cursors(name),
   );
 
+  const view = createStatusView(parts, table, () => ({
+    version,
+    startedAtMs,
+    hostConfig: configFile(hostPath, host.loaded()),
+  }));
+  const metrics = createMetrics(version, startedAtMs, () => {
+    const seen = view();
+    return {
+      nowMs: seen.nowMs,
+      status: statusSnapshot(seen),
+      ledgerBytes: sizeOf(system, ledgerPath) + sizeOf(system, `${ledgerPath}-wal`),
+      diskFreeBytes: freeBytes(system, stateFolder),
+      waitingNotices: 0,
+    };
+  });
+  const events = createEventLog(system.clock, Math.floor(startedAtMs).toString(36));
+  reportChanges = createChangeReports(system.clock, events, metrics);
+
+  let port: ApiPort | null = null;
+  const apiSettings = (): ApiSettings | null => {
+    const { apiListen, apiTokenFile } = host.settings();
+    return apiListen === null
+      ? null
+      : { listen: apiListen, tokenPath: resolvePath(stateFolder, apiTokenFile ?? "api.token") };
+  };
+
   const refresh = (): void => {
     host.reload();
     parts.settings = hostSettings();
     table.refresh();
+    port?.set(apiSettings());
   };
   refresh();
 
@@ -186,7 +220,7 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
   };
 
   return await new Promise<number>((resolve) => {
-    let server: ReturnType<typeof createControlServer> | null = null;
+    let server: ControlServer | null = null as ControlServer | null;
     let watcher: { readonly close: () => Promise<void> } | null = null as {
       readonly close: () => Promise<void>;
     } | null;
@@ -200,7 +234,7 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
       finder.halt();
       daemon.halt();
       server?.close();
-      server?.closeAllConnections();
+      port?.close();
       leaveNote(parts, "daemon", null);
       for (const [signal, act] of Object.entries(signals)) process.off(signal, act);
       void (watcher?.close() ?? Promise.resolve()).then(() => {
@@ -290,15 +324,14 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
     void (async () => {
       const handedOver = wasHandedOver(parts);
       ledger.setNote("daemon", JSON.stringify({ pid: system.processes.ownPid, version, started_at_ms: startedAtMs }));
-      server = createControlServer(
-        createControlActions(parts, table, daemon, () => ({
-          version,
-          startedAtMs,
-          hostConfig: configFile(hostPath, host.loaded()),
-          lockHolds,
-        })),
-      );
-      await listenOnSocket(server, `${stateFolder}/control.sock`);
+      const actions = createControlActions(parts, table, daemon, view, {
+        metrics: metrics.print,
+        follow: events.follow,
+      });
+      server = createControlServer(actions);
+      port = createApiPort(system, actions);
+      port.set(apiSettings());
+      await listenOnSocket(server.server, `${stateFolder}/control.sock`);
       if (!options.once) {
         const watch = createWatch(system.clock, system.log);
         watcher = watchSources(system, watch, rootHome, hostPath, findNow, {
@@ -327,6 +360,19 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
       end(exits.failed);
     });
   });
+}
+
+function sizeOf(system: System, path: string): number {
+  return system.files.stat(path)?.sizeBytes ?? 0;
+}
+
+function freeBytes(system: System, folder: string): number | null {
+  try {
+    return system.files.freeBytes(folder);
+  } catch {
+    // Not every file system tells.
+    return null;
+  }
 }
 
 function hashKey(

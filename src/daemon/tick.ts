@@ -112,7 +112,7 @@ function tickLocked(parts: DaemonParts, home: HomeRuntime, look: Look, staged: S
     lock.release();
   }
   const lockHeldMs = parts.system.clock.monotonicMs() - lockedAtMs;
-  parts.measure.lockHeldMs(lockHeldMs);
+  parts.measure.lockHeldMs(home.name, lockHeldMs);
   parts.fault("after-release");
   if (claims === null) return { kind: "locked" };
   return { kind: "claimed", claims, lockHeldMs };

@@ -24,8 +24,9 @@ export interface SlotLedger {
   /**
    * Keeps one line for each job and instant. A `pending` line may become any other, a `move` may become a `run`, and `run` and
    * `coalesce` lines may name another run (a restored or repeated one); every other second line for an instant is dropped.
+   * Returns those that were taken in.
    */
-  writeSlots(home: string, lines: readonly SlotLine[]): void;
+  writeSlots(home: string, lines: readonly SlotLine[]): readonly SlotLine[];
   /** The latest scheduled first. */
   slots(query: SlotQuery): readonly LedgerSlot[];
   /** Makes `pending` again what names a run that never ran. Answers the instants, the earliest first. */
@@ -116,8 +117,8 @@ export function createSlotLedger(database: DatabaseSync, keepsWaits: boolean): S
 
   return {
     writeSlots(home, lines) {
-      for (const line of lines) {
-        writeSlot.run(
+      return lines.filter((line) => {
+        const { changes } = writeSlot.run(
           home,
           line.jobId,
           toMicroseconds(line.scheduledAtMs),
@@ -127,7 +128,8 @@ export function createSlotLedger(database: DatabaseSync, keepsWaits: boolean): S
           toMicroseconds(line.decidedAtMs),
           orNull(line.latenessMs, toMicroseconds),
         );
-      }
+        return Number(changes) > 0;
+      });
     },
     slots(query) {
       const { text, values } = where([

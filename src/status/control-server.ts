@@ -1,83 +1,196 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import { http } from "../system/http.ts";
+import { type Answer, type ControlActions, problem, type Reply, type StreamAnswer } from "./control-actions.ts";
+import { findRoutes, type RouteRequest } from "./routes.ts";
 
-/** An answer of the daemon: a status and a JSON document. */
-export interface Answer {
-  readonly status: number;
-  readonly body: unknown;
-}
-
-/** What the control socket can ask of the daemon. Each is answered from memory or by one query: none waits for a run or a lock. */
-export interface ControlActions {
-  health(): Answer;
-  /** `name` is one of `status`, `homes`, `jobs`, `runs`, `slots`, `next`. */
-  read(name: string, query: URLSearchParams): Answer | null;
-  run(runId: string): Answer;
-  request(id: number): Answer;
-  runJob(home: string, job: string): Answer | Promise<Answer>;
-  stopRun(runId: string, now: boolean): Answer | Promise<Answer>;
-}
-
+const headerBytesMax = 16 * 1024;
 const bodyBytesMax = 64 * 1024;
+const addressCharsMax = 4096;
 
-/** The HTTP server of the control socket, not listening yet. */
-export function createControlServer(actions: ControlActions): Server {
-  const server = http.createServer({ maxHeaderSize: 16 * 1024 }, (request, response) => {
-    void answer(actions, request)
-      .catch((error: unknown) => problem(500, error instanceof Error ? error.message : String(error)))
-      .then((result) => send(response, result));
-  });
-  server.headersTimeout = 5000;
-  server.requestTimeout = 10_000;
-  server.keepAliveTimeout = 5000;
-  server.maxConnections = 256;
-  // A client that breaks off or talks nonsense is its own trouble.
-  server.on("clientError", (_error, socket) => socket.destroy());
-  return server;
+export interface ServerLimits {
+  /** Beyond these, the connection that has been idle for longest is closed for each new one: nobody can lock others out by holding many. */
+  readonly connectionsMax: number;
+  readonly streamsMax: number;
+  readonly headerMs: number;
+  readonly requestMs: number;
+  /** Node looks only so often for what is over its time; half a minute is its default. */
+  readonly lookMs: number;
 }
 
-export function problem(status: number, detail: string): Answer {
-  return { status, body: { type: "about:blank", title: titles[status] ?? "Error", status, detail } };
-}
-
-const titles: Readonly<Record<number, string>> = {
-  400: "Bad request",
-  404: "Not found",
-  405: "Method not allowed",
-  409: "Conflict",
-  413: "Too large",
-  500: "Internal error",
-  503: "Unavailable",
+const usualLimits: ServerLimits = {
+  connectionsMax: 128,
+  streamsMax: 64,
+  headerMs: 5000,
+  requestMs: 10_000,
+  lookMs: 5000,
 };
 
-async function answer(actions: ControlActions, request: IncomingMessage): Promise<Answer> {
-  const url = URL.parse(request.url ?? "/", "http://supervisor");
-  if (url === null) return problem(400, "The request names no address that can be read");
-  const parts = url.pathname.split("/").slice(1).map(decode);
-  if (parts.includes(null)) return problem(400, "The address is not valid percent-encoding");
-  await drainBody(request);
-  const [first, second, third, fourth, fifth] = parts;
-  if (request.method === "GET") {
-    if (url.pathname === "/health") return actions.health();
-    if (first === "v1" && second === "runs" && third != null && parts.length === 3) return actions.run(third);
-    if (first === "v1" && second === "requests" && third != null && parts.length === 3) {
-      return /^\d{1,15}$/.test(third) ? actions.request(Number(third)) : problem(404, `There is no request "${third}"`);
+export interface ControlServer {
+  readonly server: Server;
+  /** Ends every connection, streams too. */
+  close(): void;
+}
+
+/**
+ * The HTTP server of the control socket, not listening yet. `admit` turns away a request before anything is made of it. Whatever a
+ * client does or leaves undone has a bound: the size of what it sends, how long it takes, and how many there are.
+ */
+export function createControlServer(
+  actions: ControlActions,
+  admit: (request: IncomingMessage) => Answer | null = () => null,
+  limits: ServerLimits = usualLimits,
+): ControlServer {
+  const { connectionsMax, streamsMax } = limits;
+  const streams = new Set<() => void>();
+  /** Those that no complete request has come from yet, or whose last one is answered, the longest ago first. */
+  const idle = new Set<Socket>();
+  const sockets = new Set<Socket>();
+
+  const server = http.createServer(
+    { maxHeaderSize: headerBytesMax, connectionsCheckingInterval: limits.lookMs },
+    (request, response) => {
+      response.once("close", () => {
+        if (sockets.has(request.socket)) idle.add(request.socket);
+      });
+      // The reader is gone; there is nobody to tell.
+      response.on("error", () => response.destroy());
+      void reply(request)
+        .catch((error: unknown) => problem(500, error instanceof Error ? error.message : String(error)))
+        .then((made) => send(request, response, made));
+    },
+  );
+  server.headersTimeout = limits.headerMs;
+  server.requestTimeout = limits.requestMs;
+  server.keepAliveTimeout = limits.headerMs;
+  server.on("connection", (socket: Socket) => {
+    sockets.add(socket);
+    idle.add(socket);
+    socket.once("close", () => {
+      sockets.delete(socket);
+      idle.delete(socket);
+    });
+    if (sockets.size <= connectionsMax + streams.size) return;
+    const [oldest] = idle;
+    if (oldest === undefined) return;
+    // It is told later that it is closed, and others may come until then.
+    sockets.delete(oldest);
+    idle.delete(oldest);
+    oldest.destroy();
+  });
+  server.on("clientError", refuse);
+
+  async function reply(request: IncomingMessage): Promise<Reply> {
+    const refused = admit(request);
+    if (refused !== null) return refused;
+    const address = parseAddress(request.url ?? "");
+    if (typeof address === "string") return problem(400, address);
+    const { routes, path } = findRoutes(address.parts);
+    if (routes.length === 0) return problem(404, `There is nothing at ${address.path}`);
+    const route = routes.find(({ method }) => method === request.method);
+    if (route === undefined) {
+      const methods = routes.map(({ method }) => method).join(" or ");
+      return problem(405, `${request.method} is not known at ${address.path}, expected ${methods}`);
     }
-    if (first === "v1" && second != null && parts.length === 2) {
-      return actions.read(second, url.searchParams) ?? problem(404, `There is nothing at ${url.pathname}`);
-    }
-    return problem(404, `There is nothing at ${url.pathname}`);
+    const body = await readBody(request);
+    if ("status" in body) return body;
+    idle.delete(request.socket);
+    const asked: RouteRequest = { path, query: address.query, body: body.value, lastEventId: lastEventId(request) };
+    return await route.act(actions, asked);
   }
-  if (request.method === "POST" && first === "v1") {
-    if (second === "jobs" && third != null && fourth != null && fifth === "run" && parts.length === 5) {
-      return actions.runJob(third, fourth);
+
+  function send(request: IncomingMessage, response: ServerResponse, made: Reply): void {
+    if (response.destroyed) return;
+    if ("open" in made) {
+      if (streams.size >= streamsMax) made = problem(503, `There are ${streamsMax} streams already, expected fewer`);
+      else {
+        openStream(response, made);
+        return;
+      }
     }
-    if (second === "runs" && third != null && fourth === "stop" && parts.length === 4) {
-      return actions.stopRun(third, url.searchParams.get("now") === "1" || url.searchParams.get("now") === "true");
-    }
-    return problem(404, `There is nothing to do at ${url.pathname}`);
+    const [type, text] =
+      "text" in made
+        ? [made.type, made.text]
+        : [isProblem(made) ? "application/problem+json" : "application/json", `${JSON.stringify(made.body)}\n`];
+    // What was not read of the request would be taken for the next one.
+    const headers = { ...fixedHeaders, "content-type": type, "content-length": Buffer.byteLength(text) };
+    const extra = made.status === 401 ? { "www-authenticate": "Bearer" } : {};
+    const allow = made.status === 405 ? { allow: allowed(request) } : {};
+    response.writeHead(made.status, {
+      ...headers,
+      ...extra,
+      ...allow,
+      ...(request.complete ? {} : { connection: "close" }),
+    });
+    response.end(text);
   }
-  return problem(405, `${request.method} is not known here, expected GET or POST`);
+
+  function openStream(response: ServerResponse, stream: StreamAnswer): void {
+    response.writeHead(stream.status, { ...fixedHeaders, "content-type": stream.type });
+    response.flushHeaders();
+    response.socket?.setKeepAlive(true, 30_000);
+    let stop: (() => void) | null = null;
+    let isOver = false;
+    const over = (): void => {
+      if (isOver) return;
+      isOver = true;
+      streams.delete(drop);
+      stop?.();
+    };
+    const drop = (): void => {
+      response.destroy();
+      over();
+    };
+    streams.add(drop);
+    response.once("close", over);
+    stop = stream.open({
+      write: (part) => !response.destroyed && response.write(part),
+      drained: (act) => void response.once("drain", act),
+      waitingBytes: () => response.writableLength,
+      end: () => {
+        response.end();
+        over();
+      },
+      drop,
+    });
+    // It may have come to its end while it was opened.
+    if (isOver) stop();
+  }
+
+  return {
+    server,
+    close() {
+      server.close();
+      for (const drop of [...streams]) drop();
+      server.closeAllConnections();
+    },
+  };
+}
+
+const fixedHeaders = { "cache-control": "no-store", "x-content-type-options": "nosniff" };
+
+/** Health is red by its status, and yet the request was answered. */
+function isProblem({ status, body }: Answer): boolean {
+  return status >= 400 && typeof body === "object" && body !== null && "detail" in body;
+}
+
+/** The parts of a path as they were meant, or a sentence about what is wrong with it. Nothing is tidied up: a path is taken as it stands. */
+function parseAddress(
+  url: string,
+): { readonly path: string; readonly parts: readonly string[]; readonly query: URLSearchParams } | string {
+  if (url.length > addressCharsMax) return `The address is longer than ${addressCharsMax} characters`;
+  const end = url.indexOf("?");
+  const path = end === -1 ? url : url.slice(0, end);
+  if (!path.startsWith("/")) return "The address is no path, expected one that begins with /";
+  const parts = path.slice(1).split("/").map(decode);
+  if (parts.some((part) => part === null)) return "The address is not valid percent-encoding";
+  const bad = parts.find((part) => part === "." || part === ".." || /[\x00-\x1f\x7f]/u.test(part ?? ""));
+  if (bad !== undefined) return "The address has a part that names nothing, such as .. or a control character";
+  return {
+    path: path.slice(0, 200),
+    parts: parts.map((part) => part ?? ""),
+    query: new URLSearchParams(end === -1 ? "" : url.slice(end + 1)),
+  };
 }
 
 function decode(part: string): string | null {
@@ -89,18 +202,56 @@ function decode(part: string): string | null {
   }
 }
 
-/** No request has a body that matters, but one that is sent must be read before the answer. */
-async function drainBody(request: IncomingMessage): Promise<void> {
-  let bytes = 0;
-  for await (const part of request) {
-    bytes += (part as Buffer).length;
-    if (bytes > bodyBytesMax) throw new RangeError(`The body is larger than ${bodyBytesMax} bytes`);
-  }
+function allowed(request: IncomingMessage): string {
+  const address = parseAddress(request.url ?? "");
+  return typeof address === "string"
+    ? ""
+    : findRoutes(address.parts)
+        .routes.map(({ method }) => method)
+        .join(", ");
 }
 
-function send(response: ServerResponse, result: Answer): void {
-  const type = result.status >= 400 && result.status !== 503 ? "application/problem+json" : "application/json";
-  const text = `${JSON.stringify(result.body)}\n`;
-  response.writeHead(result.status, { "content-type": type, "content-length": Buffer.byteLength(text) });
-  response.end(text);
+function lastEventId(request: IncomingMessage): string | null {
+  const header = request.headers["last-event-id"];
+  return typeof header === "string" ? header : null;
+}
+
+/** No request needs a body; one that is sent must be a JSON object, and is read before the answer. */
+async function readBody(request: IncomingMessage): Promise<Answer | { readonly value: Record<string, unknown> }> {
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  for await (const part of request.iterator({ destroyOnReturn: false })) {
+    bytes += (part as Buffer).length;
+    if (bytes > bodyBytesMax) return problem(413, `The body is larger than ${bodyBytesMax} bytes`);
+    parts.push(part as Buffer);
+  }
+  if (bytes === 0) return { value: {} };
+  try {
+    const value: unknown = JSON.parse(Buffer.concat(parts).toString("utf8"));
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+      return { value: value as Record<string, unknown> };
+    }
+  } catch {
+    // Said below.
+  }
+  return problem(400, "The body is not a JSON object");
+}
+
+/** A request that Node could not read has no `response`, so the answer is written by hand. */
+function refuse(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (!socket.writable || error.code === "ECONNRESET") {
+    socket.destroy();
+    return;
+  }
+  const { status, body } =
+    error.code === "HPE_HEADER_OVERFLOW"
+      ? problem(431, `The header is larger than ${headerBytesMax} bytes`)
+      : error.code === "ERR_HTTP_REQUEST_TIMEOUT"
+        ? problem(408, "The request did not come to its end in time")
+        : problem(400, "This is no HTTP request");
+  const text = `${JSON.stringify(body)}\n`;
+  const { title } = body as { readonly title: string };
+  const head = `HTTP/1.1 ${status} ${title}\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(text)}\r\nconnection: close\r\n\r\n`;
+  // Without the callback a client that goes on sending would keep the socket.
+  socket.end(head + text, () => socket.destroy());
 }

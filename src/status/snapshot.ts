@@ -1,21 +1,8 @@
+import type { AlertKind } from "../core/alert-kinds.ts";
 import type { Delivery } from "../core/delivery.ts";
 import type { Job } from "../core/job.ts";
 import type { Run } from "../core/run.ts";
 import { isoTime, type RunJson, runJson } from "./json.ts";
-
-export type AlertKind =
-  | "run_failed"
-  | "run_orphaned"
-  | "slot_missed"
-  | "job_overdue"
-  | "job_invalid"
-  | "lock_stuck"
-  | "home_degraded"
-  | "home_unsupported"
-  | "config_invalid"
-  | "disk_low"
-  | "crash_loop"
-  | "delivery_failed";
 
 export interface AlertJson {
   readonly kind: AlertKind;

@@ -10,10 +10,11 @@ import { readyGates } from "../../src/daemon/home-gates.ts";
 import type { HomeRuntime } from "../../src/daemon/home-runtime.ts";
 import { createHomeTable } from "../../src/daemon/home-table.ts";
 import { createHostConfig } from "../../src/daemon/host-config.ts";
+import { createStatusView } from "../../src/daemon/status-view.ts";
 import { findHomes } from "../../src/homes/find-homes.ts";
 import type { OpenExecutions } from "../../src/ledger/hermes-executions.ts";
 import type { RunLedger } from "../../src/ledger/run-ledger.ts";
-import type { ControlActions } from "../../src/status/control-server.ts";
+import type { ControlActions } from "../../src/status/control-actions.ts";
 import type { Life } from "../helpers/fake-system.ts";
 import { ledgerOfLife } from "./ledger-of-life.ts";
 
@@ -65,7 +66,7 @@ export function startDaemon(
     unopened: [],
     draining: false,
     fault: (point) => life.pass(`step: ${point}`),
-    measure: { lockHeldMs: () => undefined },
+    measure: { lockHeldMs: () => undefined, lockWaitedMs: () => undefined },
   };
   let diskLow = false;
   const sources = {
@@ -111,12 +112,15 @@ export function startDaemon(
     stateLost: () => undefined,
     ask: () => Promise.resolve({ ok: false, error: "There is no Hermes", isUnasked: true }),
   });
-  const control = createControlActions(parts, table, daemon, () => ({
+  const view = createStatusView(parts, table, () => ({
     version: "0",
     startedAtMs: 0,
     hostConfig: configFile(hostPath, host.loaded()),
-    lockHolds: [],
   }));
+  const control = createControlActions(parts, table, daemon, view, {
+    metrics: () => Promise.resolve({ status: 200, type: "text/plain", text: "" }),
+    follow: () => ({ status: 200, body: null }),
+  });
   const handedOver = wasHandedOver(parts);
   ledger.setNote("daemon", JSON.stringify({ pid: system.processes.ownPid }));
   daemon.begin(handedOver);

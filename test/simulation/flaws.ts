@@ -73,7 +73,7 @@ export function flawedSystem(system: System, host: FakeHost, flaw: Flaw): System
 }
 
 export function flawedLedger(ledger: RunLedger, flaw: Flaw): RunLedger {
-  if (flaw === "slot lines are lost") return { ...ledger, writeSlots: () => undefined };
+  if (flaw === "slot lines are lost") return { ...ledger, writeSlots: () => [] };
   // One in two, so that the daemon does not only wait.
   let ends = 0;
   if (flaw === "ends are lost") return { ...ledger, close: (id, end) => ends++ % 2 === 0 || ledger.close(id, end) };

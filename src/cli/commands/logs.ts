@@ -1,4 +1,5 @@
 import type { Run } from "../../core/run.ts";
+import { hasOutput, type OutputPlace, placeOfTail } from "../../output/read-output.ts";
 import { runJson } from "../../status/json.ts";
 import type { CommandParts } from "../command-parts.ts";
 import { CommandError, type ExitCode, exitCodes } from "../exit-codes.ts";
@@ -6,7 +7,7 @@ import { ambiguous, notFound } from "../find-job.ts";
 import { parseCount, usage } from "../parse-time.ts";
 import { formatJson, printable } from "../print.ts";
 import { createReader, type Reader } from "../reader.ts";
-import { followOutput, hasOutput, type OutputPlace, passOutput, placeOfTail } from "../run-output.ts";
+import { followOutput, passOutput } from "../run-output.ts";
 
 export interface LogsOptions {
   readonly follow?: boolean;
@@ -20,11 +21,13 @@ export async function logs(parts: CommandParts, text: string, options: LogsOptio
   const lines = options.tail === undefined ? null : parseCount("--tail", options.tail, 0);
   const reader = createReader(parts);
   const run = findRun(reader, text);
-  if (!hasOutput(parts, run) && run.state !== "claimed") {
+  const { files } = parts.system;
+  if (!hasOutput(files, parts.stateFolder, run.id) && run.state !== "claimed") {
     const message = `Cannot read the output of run "${run.id}": it is not kept any more, its document may be: ${run.documentPath ?? "none"}`;
     throw new CommandError(exitCodes.failed, "no_output", message);
   }
-  const place: OutputPlace = lines === null ? { outputBytes: 0, errorsBytes: 0 } : placeOfTail(parts, run, lines);
+  const place: OutputPlace =
+    lines === null ? { outputBytes: 0, errorsBytes: 0 } : placeOfTail(files, parts.stateFolder, run.id, lines);
   const out = (bytes: Uint8Array): void => parts.terminal.out(bytes);
   if (options.follow) {
     await followOutput(parts, reader, run.id, place, out);

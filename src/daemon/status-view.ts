@@ -1,0 +1,79 @@
+import type { ConfigFile } from "../config/load-config.ts";
+import type { Job } from "../core/job.ts";
+import type { HomeView, StatusView } from "../status/snapshot.ts";
+import type { StoreSnapshot } from "../store/job-store.ts";
+import type { DaemonParts } from "./daemon-parts.ts";
+import type { HomeRuntime } from "./home-runtime.ts";
+import type { HomeTable } from "./home-table.ts";
+
+/** What only `main.ts` knows. */
+export interface DaemonFacts {
+  readonly version: string;
+  readonly startedAtMs: number;
+  readonly hostConfig: ConfigFile;
+}
+
+/** How far back failures and missed slots are looked for. */
+const recentMs = 86_400_000;
+
+/** What the daemon knows of itself and its homes at this moment, for whoever asks and for the alerts. */
+export function createStatusView(parts: DaemonParts, table: HomeTable, facts: () => DaemonFacts): () => StatusView {
+  const { system, ledger } = parts;
+
+  function homeView(home: HomeRuntime): HomeView {
+    const { lockBusy } = home;
+    const fault = home.state.kind === "active" ? home.endsFault : home.state.reason;
+    const hold = fault === null ? home.hold() : null;
+    const { jobs, strays } = storeOf(home);
+    return {
+      name: home.name,
+      path: home.path,
+      state: hold !== null ? "paused" : home.state.kind === "active" && fault !== null ? "degraded" : home.state.kind,
+      reason: hold ?? fault,
+      jobs,
+      strays,
+      diskShortage: home.diskShortage(),
+      waiting: home.waiting,
+      runsMax: Math.min(home.settings.parallelJobsMax, parts.settings.openRunsMax),
+      tickLock: {
+        held: lockBusy !== null,
+        holderPid: lockBusy?.holderPid ?? null,
+        sinceMs: lockBusy?.sinceMs ?? null,
+      },
+      configError: home.settings.error,
+      configFile: home.settings.configFile,
+      configWarnings: home.settings.hermesWarnings,
+      hermes: home.settings.hermes,
+    };
+  }
+
+  return () => {
+    const nowMs = system.clock.nowMs();
+    const { version, startedAtMs, hostConfig } = facts();
+    const since = { sinceMs: nowMs - recentMs, limit: 500 };
+    return {
+      nowMs,
+      daemon: { running: true, pid: system.processes.ownPid, version, startedAtMs, ready: true },
+      homes: [...table.homes().values()].map(homeView),
+      openRuns: ledger.openRuns(),
+      failedRuns: ledger.runs({ state: "failed", ...since }),
+      missedSlots: ledger.slots(since).filter((slot) => slot.decision === "miss"),
+      deliveries: ledger.latestDeliveries(since.sinceMs),
+      hostConfig,
+    };
+  };
+}
+
+/** The jobs as they stand in the store; of a home that cannot be read, none. */
+export function storeOf(home: HomeRuntime): Pick<StoreSnapshot, "jobs" | "strays"> {
+  try {
+    return home.store.read();
+  } catch {
+    // The home's state says what is wrong with it.
+    return { jobs: [], strays: [] };
+  }
+}
+
+export function jobsOf(home: HomeRuntime): readonly Job[] {
+  return storeOf(home).jobs;
+}

@@ -1,0 +1,195 @@
+import { z } from "zod";
+import { alertKinds } from "../core/alert-kinds.ts";
+import { deliveryStates } from "../core/delivery.ts";
+import { jobKinds } from "../core/job.ts";
+import { runReasons } from "../core/run.ts";
+import { runStates } from "../core/run-states.ts";
+import { slotReasons } from "../core/slot.ts";
+import type { JobJson, RunJson, SlotJson } from "./json.ts";
+import type { NextJson } from "./next.ts";
+import type { AlertJson, ConfigJson, HomeJson, StatusJson } from "./snapshot.ts";
+
+/**
+ * The JSON that the control socket answers. The description in `docs/openapi.json` is made from these, and a test holds every
+ * route's answers against them.
+ */
+const time = z.iso.datetime();
+const count = z.int().nonnegative();
+
+function keysOf<Key extends string>(record: Readonly<Record<Key, unknown>>) {
+  return z.enum(Object.keys(record) as Key[]);
+}
+
+const delivery = z.strictObject({
+  state: keysOf(deliveryStates),
+  target: z.string(),
+  error: z.string().nullable(),
+});
+
+const run = z.strictObject({
+  id: z.string(),
+  home: z.string(),
+  job_id: z.string(),
+  job_name: z.string(),
+  kind: z.enum(jobKinds),
+  trigger: z.enum(["schedule", "manual", "retry"]),
+  scheduled_at: time.nullable().describe("Null for a manual run"),
+  claimed_at: time,
+  started_at: time.nullable().describe("When its gate was opened"),
+  ended_at: time.nullable(),
+  lateness_ms: z.number().nullable(),
+  attempt: z.int().positive(),
+  state: keysOf(runStates),
+  reason: z.enum(runReasons).nullable(),
+  exit_code: z.int().nullable(),
+  signal: z.string().nullable(),
+  pid: z.int(),
+  fingerprint: z.strictObject({
+    pid: z.int(),
+    start_ticks: z.number().nullable(),
+    boot_id: z.string(),
+    pid_namespace: z.string().nullable(),
+  }),
+  adopted: z.boolean(),
+  error: z.string().nullable(),
+  output_bytes: count.nullable(),
+  output_path: z.string().nullable(),
+  document_path: z.string().nullable(),
+  delivery: delivery.nullable(),
+}) satisfies z.ZodType<RunJson>;
+
+const slot = z.strictObject({
+  home: z.string(),
+  job_id: z.string(),
+  scheduled_at: time,
+  decision: keysOf(slotReasons),
+  reason: z.enum(Object.values(slotReasons).flat()),
+  run_id: z.string().nullable(),
+  decided_at: time,
+  lateness_ms: z.number().nullable(),
+}) satisfies z.ZodType<SlotJson>;
+
+const job = z.strictObject({
+  home: z.string(),
+  id: z.string(),
+  name: z.string(),
+  kind: z.enum(jobKinds),
+  schedule: z.string(),
+  enabled: z.boolean(),
+  state: z.string(),
+  next_run_at: time.nullable(),
+  last_run_at: time.nullable(),
+  last_status: z.string().nullable(),
+  last_error: z.string().nullable(),
+  failure_streak: z.number(),
+  repeat: z.strictObject({ times: z.number().nullable(), completed: z.number() }),
+  open_run_id: z.string().nullable(),
+  fault: z.string().nullable(),
+}) satisfies z.ZodType<JobJson>;
+
+const alert = z.strictObject({
+  kind: z.enum(alertKinds),
+  home: z.string().nullable(),
+  job_id: z.string().nullable(),
+  message: z.string(),
+  since: time.nullable(),
+}) satisfies z.ZodType<AlertJson>;
+
+const config = z.strictObject({
+  state: z.enum(["ok", "invalid"]),
+  path: z.string(),
+  error: z.string().nullable().describe("Why the file is not in force as it stands"),
+  line: z.int().nullable(),
+  column: z.int().nullable(),
+  snippet: z.string().nullable(),
+  content_hash: z.string().nullable(),
+  generation: count.nullable(),
+  in_force_since: time.nullable(),
+}) satisfies z.ZodType<ConfigJson>;
+
+const home = z.strictObject({
+  name: z.string(),
+  path: z.string(),
+  state: z.enum(["active", "paused", "degraded", "unsupported"]),
+  reason: z.string().nullable(),
+  jobs: count,
+  enabled_jobs: count,
+  open_runs: count,
+  waiting: count,
+  capacity: z.strictObject({ limit: count.nullable().describe("Null is none"), in_use: count }),
+  next_due_at: time.nullable(),
+  tick_lock: z.strictObject({ held: z.boolean(), holder: z.int().nullable(), since: time.nullable() }),
+  config,
+  hermes: z.strictObject({ python: z.string(), version: z.string() }).nullable(),
+}) satisfies z.ZodType<HomeJson>;
+
+const status = z.strictObject({
+  daemon: z.strictObject({
+    running: z.boolean(),
+    pid: z.int().nullable(),
+    version: z.string().nullable(),
+    started_at: time.nullable(),
+    ready: z.boolean(),
+  }),
+  config,
+  homes: z.array(home),
+  open_runs: z.array(run),
+  alerts: z.array(alert),
+}) satisfies z.ZodType<StatusJson>;
+
+const next = z.strictObject({
+  occurrences: z.array(
+    z.strictObject({ home: z.string(), job_id: z.string(), job_name: z.string(), at: time.nullable() }),
+  ),
+  errors: z.array(z.strictObject({ home: z.string(), job_id: z.string(), message: z.string() })),
+}) satisfies z.ZodType<NextJson>;
+
+const request = z.strictObject({
+  id: z.int().nullable(),
+  state: z.enum(["served", "waiting", "refused"]),
+  reason: z.string().nullable(),
+  run_id: z.string().nullable(),
+});
+
+const problem = z.strictObject({
+  type: z.literal("about:blank"),
+  title: z.string(),
+  status: z.int(),
+  detail: z.string(),
+});
+
+const health = z.strictObject({ ok: z.boolean(), reasons: z.array(z.string()) });
+
+/** By the name that the description gives them: what stands in many answers. */
+export const models = { Run: run, Slot: slot, Job: job, Home: home, Alert: alert } as const;
+
+/** By the name that the description gives them: whole answers. */
+export const shapes = {
+  Health: health,
+  Status: status,
+  Homes: z.strictObject({ homes: z.array(home) }),
+  Jobs: z.strictObject({ jobs: z.array(job) }),
+  Runs: z.strictObject({ runs: z.array(run) }),
+  Slots: z.strictObject({ slots: z.array(slot) }),
+  Next: next,
+  OneRun: z.strictObject({ run }),
+  Started: z.strictObject({ run: run.nullable() }),
+  Waiting: z.strictObject({ run: z.null(), request }),
+  Request: z.strictObject({ request }),
+  Problem: problem,
+} as const;
+
+export type ShapeName = keyof typeof shapes;
+
+/** By kind, what the data of an event is. */
+export const eventShapes = {
+  run,
+  slot,
+  alert: z.strictObject({ event: z.enum(["raised", "cleared"]), alert }),
+  config: z.strictObject({
+    home: z.string().nullable(),
+    state: z.enum(["ok", "invalid"]),
+    error: z.string().nullable(),
+  }),
+  gap: z.strictObject({ message: z.string() }),
+} as const;

@@ -1,0 +1,200 @@
+import { readFileSync } from "node:fs";
+import { type IncomingMessage, request } from "node:http";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { findRoutes, routes } from "../../src/status/routes.ts";
+import { eventShapes, shapes } from "../../src/status/shapes.ts";
+import { apiDocuments } from "../helpers/api-documents.ts";
+import { type RawClient, rawClient } from "../helpers/raw-client.ts";
+import { makeSupervisedHome, type SupervisedHome, scriptJob, until } from "../helpers/supervised-home.ts";
+
+interface Answer {
+  readonly status: number;
+  readonly type: string;
+  readonly text: string;
+}
+
+type Target = { readonly socketPath: string } | { readonly host: string; readonly port: number };
+
+function ask(
+  target: Target,
+  method: string,
+  path: string,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const sent = request({ ...target, method, path, headers }, (response: IncomingMessage) => {
+      let text = "";
+      response.setEncoding("utf8").on("data", (part: string) => {
+        text += part;
+        // A stream has no end; what it begins with is enough.
+        if (response.headers["content-type"]?.startsWith("text/event-stream") && text.includes("\n\n")) done();
+      });
+      const done = (): void => {
+        const type = response.headers["content-type"] ?? "";
+        resolve({ status: response.statusCode ?? 0, type: type.replace(/;.*/, ""), text });
+        response.destroy();
+      };
+      response.on("end", done);
+      response.on("error", () => undefined);
+    });
+    sent.on("error", reject);
+    sent.end();
+  });
+}
+
+const socketOf = (home: SupervisedHome): { socketPath: string } => ({ socketPath: join(home.state, "control.sock") });
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const probe = createServer().listen(0, "127.0.0.1", () => {
+      const address = probe.address();
+      probe.close(() => resolve(typeof address === "object" ? (address?.port ?? 0) : 0));
+    });
+  });
+}
+
+test("the description of the control API is as its routes make it", () => {
+  for (const [path, content] of apiDocuments()) {
+    expect(readFileSync(new URL(`../../${path}`, import.meta.url), "utf8")).toBe(content);
+  }
+});
+
+test("every route answers as its description says, on the socket and on the port", async () => {
+  const home = makeSupervisedHome();
+  const port = await freePort();
+  home.hostConfig(`api:\n  listen: 127.0.0.1:${port}\n`);
+  home.script("ok.sh", "echo hello\n");
+  home.script("long.sh", "echo begun; exec sleep 1000\n");
+  home.writeJobs([scriptJob("aaaaaaaaaaaa", 600, "ok.sh"), scriptJob("bbbbbbbbbbbb", 600, "long.sh")]);
+  const daemon = home.start();
+  await daemon.said("ready");
+  await daemon.said("the control API has a port");
+  const token = readFileSync(join(home.state, "api.token"), "utf8").trim();
+  const socket = socketOf(home);
+  const long = JSON.parse((await ask(socket, "POST", "/v1/jobs/default/bbbbbbbbbbbb/run")).text).run.id as string;
+  const ended = JSON.parse((await ask(socket, "POST", "/v1/jobs/default/aaaaaaaaaaaa/run")).text).run.id as string;
+  await until(() => home.runs().find(({ id, state }) => id === ended && state === "completed"));
+
+  const calls: readonly (readonly [string, string, number])[] = [
+    ["GET", "/health", 200],
+    ["GET", "/metrics", 200],
+    ["GET", "/openapi.json", 200],
+    ["GET", "/v1/status", 200],
+    ["GET", "/v1/homes", 200],
+    ["GET", "/v1/jobs", 200],
+    ["GET", "/v1/jobs?home=default&job=aaaaaaaaaaaa", 200],
+    ["GET", "/v1/runs?state=completed&limit=1", 200],
+    ["GET", "/v1/runs?state=done", 400],
+    ["GET", "/v1/slots?since=2026-01-01T00:00:00Z", 200],
+    ["GET", "/v1/slots?since=yesterday", 400],
+    ["GET", "/v1/next?count=3", 200],
+    ["GET", "/v1/next?count=many", 400],
+    ["GET", `/v1/runs/${ended}`, 200],
+    ["GET", "/v1/runs/nothing", 404],
+    ["GET", `/v1/runs/${ended}/log`, 200],
+    ["GET", `/v1/runs/${ended}/log?follow=1`, 200],
+    ["GET", `/v1/runs/${ended}/log?tail=x`, 400],
+    ["GET", "/v1/runs/..%2F..%2Fsupervisor.db/log", 404],
+    ["GET", "/v1/requests/1", 200],
+    ["GET", "/v1/requests/99", 404],
+    ["GET", "/v1/events", 200],
+    ["POST", "/v1/jobs/default/aaaaaaaaaaaa/run", 201],
+    ["POST", "/v1/jobs/default/bbbbbbbbbbbb/run", 409],
+    ["POST", "/v1/jobs/nowhere/aaaaaaaaaaaa/run", 404],
+    ["POST", `/v1/runs/${ended}/stop`, 200],
+    ["POST", `/v1/runs/${long}/stop?now=1`, 202],
+    ["POST", "/v1/runs/nothing/stop", 404],
+  ];
+  const met = new Set<string>();
+  for (const [method, path, status] of calls) {
+    for (const target of [socket, { host: "127.0.0.1", port }]) {
+      const headers = "port" in target ? { authorization: `Bearer ${token}` } : {};
+      const answer = await ask(target, method, path, headers);
+      // The second stop or run of the same finds it done by the first.
+      const also = path.includes("stop?now") ? 200 : path.endsWith("aaaaaaaaaaaa/run") ? 409 : status;
+      expect([path, [status, also].includes(answer.status), answer.text]).toEqual([path, true, answer.text]);
+      const parts = (path.split("?")[0] ?? "").slice(1).split("/").map(decodeURIComponent);
+      const route = findRoutes(parts).routes.find((one) => one.method === method);
+      met.add(`${method} ${route?.path}`);
+      const shape = route?.answers[answer.status] ?? "Problem";
+      if (shape in shapes) {
+        shapes[shape as keyof typeof shapes].parse(JSON.parse(answer.text));
+        expect(answer.type).toBe(shape === "Problem" ? "application/problem+json" : "application/json");
+      } else expect(answer.type).toBe(shape);
+    }
+  }
+  expect([...met].toSorted()).toEqual(routes.map(({ method, path }) => `${method} ${path}`).toSorted());
+  expect((await ask(socket, "GET", `/v1/runs/${ended}/log`)).text).toBe("hello\n");
+  expect((await ask({ host: "127.0.0.1", port }, "GET", "/health")).status).toBe(401);
+  expect((await ask({ host: "127.0.0.1", port }, "GET", "/health", { host: "evil.example" })).status).toBe(403);
+  // The port goes with the setting.
+  home.hostConfig("{}\n");
+  await expect
+    .poll(() => ask({ host: "127.0.0.1", port }, "GET", "/health").then(({ status }) => status, String), {
+      timeout: 20_000,
+    })
+    .toMatch(/ECONNREFUSED/);
+});
+
+test("events tell of each step of a run, and a reader that was away resumes", async () => {
+  const home = makeSupervisedHome();
+  home.script("ok.sh", "echo hello\n");
+  home.writeJobs([scriptJob("aaaaaaaaaaaa", 600, "ok.sh")]);
+  await home.start().said("ready");
+  const { socketPath } = socketOf(home);
+  const follow = (lastId: string): RawClient =>
+    rawClient(socketPath, `GET /v1/events HTTP/1.1\r\nhost: x\r\nlast-event-id: ${lastId}\r\n\r\n`);
+  const first = follow("");
+  const begin = await until(() => /id: (\w+-\d+)/.exec(first.received())?.[1]);
+  await ask({ socketPath }, "POST", "/v1/jobs/default/aaaaaaaaaaaa/run");
+  await until(() => first.received().includes('"state":"completed"'));
+  first.socket.destroy();
+  const again = follow(begin);
+  await until(() => again.received().includes('"state":"completed"'));
+  const events = [...again.received().matchAll(/event: (\w+)\ndata: (.*)\n/g)].map(([, kind = "", data = ""]) => {
+    eventShapes[kind as keyof typeof eventShapes].parse(JSON.parse(data));
+    return kind === "run" ? `run ${(JSON.parse(data) as { state: string }).state}` : kind;
+  });
+  expect(events.filter((event) => event.startsWith("run"))).toEqual(["run claimed", "run running", "run completed"]);
+  again.socket.destroy();
+});
+
+test("hostile clients do not keep a job from its seconds", async () => {
+  const home = makeSupervisedHome();
+  home.script("ok.sh", "echo hello\n");
+  home.writeJobs([scriptJob("aaaaaaaaaaaa", "* * * * * *", "ok.sh", { next_run_at: null })]);
+  const daemon = home.start();
+  await daemon.said("ready");
+  const { socketPath } = socketOf(home);
+  await until(() => home.slots().length > 0);
+  const began = Date.now();
+  const clients: RawClient[] = [];
+  const junk = Buffer.alloc(65_536, 0x78);
+  let seconds = 0;
+  while (seconds < 3) {
+    for (let index = 0; index < 40; index += 1) {
+      clients.push(rawClient(socketPath));
+      clients.push(rawClient(socketPath, "GET /v1/status HTTP/1.1\r\nx-slow: "));
+      clients.push(rawClient(socketPath, "GET /v1/events HTTP/1.1\r\nhost: x\r\n\r\n"));
+      clients.push(
+        rawClient(socketPath, "POST /v1/runs/x/stop HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{nonsense"),
+      );
+      clients.push(rawClient(socketPath, "GET /v1/runs/..%00/log HTTP/1.1\r\nhost: x\r\n\r\n"));
+    }
+    const flood = rawClient(socketPath, "GET / HTTP/1.1\r\nx: ");
+    clients.push(flood);
+    for (let part = 0; part < 100 && flood.socket.writable; part += 1) flood.socket.write(junk);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    seconds = new Set(home.slots().map(({ scheduled_at: at }) => at)).size - 1;
+  }
+  expect((await ask({ socketPath }, "GET", "/v1/status")).status).toBe(200);
+  for (const { socket } of clients) socket.destroy();
+  // Each second since has its slot, all of them ran, and none was served late.
+  const slots = home.slots().filter(({ scheduled_at: at }) => Date.parse(at) > began);
+  expect(new Set(slots.map(({ decision, reason }) => `${decision} ${reason}`))).toEqual(new Set(["run on_time"]));
+  const times = slots.map(({ scheduled_at: at }) => Date.parse(at)).toSorted((a, b) => a - b);
+  expect(times.every((time, index) => index === 0 || time - (times[index - 1] ?? 0) === 1000)).toBe(true);
+  expect(daemon.log()).not.toContain('"level":"error"');
+});
