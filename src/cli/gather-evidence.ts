@@ -37,6 +37,7 @@ export function gatherEvidence(parts: CommandParts, reader: Reader): Evidence {
   return {
     daemonLives,
     keptFromMs: Number(ledger.note("history_from_ms") ?? Number.NEGATIVE_INFINITY),
+    runsKeptFromMs: ledger.runsKeptFromMs(),
     homes: homes.map(({ reading }) => homeEvidence(parts, reading, ledger.cursors(reading.name))),
     runs: runs.map((run) => runEvidence(parts, run, byName.get(run.home) ?? null, shared)),
     slots,

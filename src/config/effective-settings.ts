@@ -37,7 +37,12 @@ export interface Settings {
   /** Null: look for it. */
   readonly hermesPython: string | null;
   readonly environmentPass: readonly string[];
-  readonly retention: { readonly ageMaxMs: number; readonly runsMax: number; readonly bytesMax: number };
+  readonly retention: {
+    readonly ageMaxMs: number;
+    readonly runsMax: number;
+    readonly bytesMax: number;
+    readonly ledgerBytesMax: number;
+  };
   readonly freeBytesMin: number;
   /** `host:port`, or null for none. */
   readonly apiListen: string | null;
@@ -127,6 +132,7 @@ export function effectiveSettings(
       ageMaxMs: of("retention", "age_max"),
       runsMax: of("retention", "runs_max"),
       bytesMax: of("retention", "bytes_max"),
+      ledgerBytesMax: of("retention", "ledger_max"),
     },
     freeBytesMin: of("disk", "free_min"),
     apiListen: of("api", "listen"),

@@ -66,6 +66,8 @@ export interface Evidence {
   readonly daemonLives: boolean;
   /** History from before it may have been deleted for its age. */
   readonly keptFromMs: number;
+  /** By `<home>/<job id>`: older runs of that job may have been deleted for their number. */
+  readonly runsKeptFromMs: ReadonlyMap<string, number>;
   readonly homes: readonly HomeEvidence[];
   readonly runs: readonly RunEvidence[];
   readonly slots: readonly (SlotLine & { readonly home: string })[];
@@ -113,7 +115,7 @@ export function verifyLaws(evidence: Evidence): readonly LawReport[] {
   ];
 }
 
-function conservation({ homes, runs, slots, keptFromMs }: Evidence): LawReport {
+function conservation({ homes, runs, slots, keptFromMs, runsKeptFromMs }: Evidence): LawReport {
   const violations: Violation[] = [];
   const byId = new Map(runs.map(({ run }) => [run.id, run]));
   const lines = Map.groupBy(slots, (slot) => keyOf(slot.home, slot.jobId));
@@ -121,8 +123,12 @@ function conservation({ homes, runs, slots, keptFromMs }: Evidence): LawReport {
     homes.flatMap((home) => [...home.cursors].map(([jobId, cursor]) => [keyOf(home.name, jobId), cursor] as const)),
   );
   for (const slot of slots) {
-    const problem = slotProblem(slot, byId, cursorOf.get(keyOf(slot.home, slot.jobId)));
-    if (problem !== null) violations.push(ofSlot(slot, problem.kind, problem.message));
+    const key = keyOf(slot.home, slot.jobId);
+    const problem = slotProblem(slot, byId, cursorOf.get(key));
+    // A run is never claimed before the instant that it serves.
+    const wasDeleted = slot.scheduledAtMs - 1 <= (runsKeptFromMs.get(key) ?? Number.NEGATIVE_INFINITY);
+    if (problem !== null && !(problem.kind === "run_unknown" && wasDeleted))
+      violations.push(ofSlot(slot, problem.kind, problem.message));
   }
   violations.push(...unlistedRuns(runs, lines, keptFromMs));
   for (const home of homes.filter((each) => each.readable)) {

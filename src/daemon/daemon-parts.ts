@@ -11,7 +11,7 @@ export interface HostSettings extends Pick<Settings, "groupLimits" | "order" | "
   /** For runs of homes that are gone; each home has its own. */
   readonly orphans: "fail" | "adopt";
   readonly onSigterm: "hand_over" | "drain" | "stop";
-  readonly historyAgeMaxMs: number;
+  readonly retention: Settings["retention"];
 }
 
 export function hostSettingsOf(inForce: Settings): HostSettings {
@@ -24,7 +24,7 @@ export function hostSettingsOf(inForce: Settings): HostSettings {
     pressureMax,
     onSigterm: inForce.onSigterm,
     orphans: inForce.orphans,
-    historyAgeMaxMs: inForce.retention.ageMaxMs,
+    retention: inForce.retention,
   };
 }
 

@@ -13,7 +13,7 @@ import { createHomeChronicle } from "./home-chronicle.ts";
 import { homeFault } from "./home-fault.ts";
 import { discardGates } from "./home-gates.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
-import { claimRenewalMs, renewClaims, retire } from "./housekeeping.ts";
+import { claimRenewalMs, renewClaims } from "./housekeeping.ts";
 import { launchRuns } from "./launch-run.ts";
 import { createLeftRuns } from "./left-runs.ts";
 import { createManualRequests, type ManualRequests } from "./manual-requests.ts";
@@ -21,6 +21,7 @@ import { createGatePreparer } from "./prepare-gates.ts";
 import { createExecutionsMirror, noteExecution } from "./record-executions.ts";
 import { adoptedChild } from "./recover.ts";
 import { createHomeReports } from "./report-home.ts";
+import { createRetention } from "./retention.ts";
 import { countedJob } from "./room-for-runs.ts";
 import { type DurableClaim, tick, voidRows } from "./tick.ts";
 import { createTurns } from "./turns.ts";
@@ -89,6 +90,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
   const chronicle = createHomeChronicle(parts);
   const turns = createTurns(parts, wakeSoon);
   const gates = createGatePreparer(parts, () => outlook.homes(), guard, wakeSoon);
+  const retention = createRetention(parts, nextDueMs);
   let timer: Timer | null = null;
   let timerAtMonotonicMs = Number.POSITIVE_INFINITY;
   let safetyAtMonotonicMs = 0;
@@ -114,7 +116,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       guard(null, () => outlook.refresh());
       chronicle.beat();
       for (const home of outlook.homes().values()) home.dirty = true;
-      guard(null, () => retire(parts, parts.settings.historyAgeMaxMs));
+      retention.look();
     }
     renewOpenClaims();
     if (!parts.draining) guard(null, () => requests.serve());
@@ -306,6 +308,11 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     if (!halted) wakeIn(0);
   }
 
+  function nextDueMs(): number {
+    const due = [...outlook.homes().values()].map((home) => home.wakeAtMs ?? Number.POSITIVE_INFINITY);
+    return due.reduce((earliest, atMs) => Math.min(earliest, atMs), Number.POSITIVE_INFINITY);
+  }
+
   /** What goes wrong in one home must not reach another. */
   function guard(home: HomeRuntime | null, act: () => void): void {
     try {
@@ -378,6 +385,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       deliveries.halt();
       executions.finish();
       timer?.cancel();
+      retention.halt();
       left.halt();
       stopper.halt();
       limitWatch.halt();

@@ -9,7 +9,6 @@ import { lockWaitMs } from "./tick.ts";
 
 /** Hermes takes a claim for abandoned after 300 s, so ours are renewed well before. */
 export const claimRenewalMs = 120_000;
-const deletedPerRound = 200;
 
 /** Renews the claims of the open runs of a home, all in one write. False when the store was busy: try again soon. */
 export function renewClaims(parts: DaemonParts, home: HomeRuntime): boolean {
@@ -42,19 +41,6 @@ function renewal(job: Job, at: string): JobPatch {
   const fireClaim = renew(job.fireClaim);
   const runClaim = renew(job.runClaim);
   return { ...(fireClaim === undefined ? {} : { fireClaim }), ...(runClaim === undefined ? {} : { runClaim }) };
-}
-
-/** Deletes history and run folders that are older than they need to be. A bounded piece at a time; true while there is more. */
-export function retire(parts: DaemonParts, ageMaxMs: number): boolean {
-  const { system, ledger, stateFolder } = parts;
-  const beforeMs = system.clock.nowMs() - ageMaxMs;
-  // Whoever checks the history must know from when on it is whole, also after the age was raised.
-  const forgottenMs = Number(ledger.note("history_from_ms") ?? Number.NEGATIVE_INFINITY);
-  if (beforeMs > forgottenMs) ledger.setNote("history_from_ms", String(beforeMs));
-  const runIds = ledger.deleteRuns(beforeMs, deletedPerRound);
-  for (const runId of runIds) system.files.removeFolder(runFolder(stateFolder, runId).path);
-  ledger.deleteSlots(beforeMs);
-  return runIds.length === deletedPerRound;
 }
 
 /**

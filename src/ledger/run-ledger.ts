@@ -6,6 +6,7 @@ import { nextRunState, type RunEvent, type RunState } from "../core/run-states.t
 import type { System } from "../system/system.ts";
 import { createDeliveryLedger, type DeliveryLedger, noDeliveries } from "./deliveries.ts";
 import { createHistoryLedger, type HistoryLedger, noHistory } from "./home-history.ts";
+import { createRetentionLedger, type RetentionLedger } from "./retention.ts";
 import { LedgerError, ledgerVersion, prepareSchema, schemaVersion } from "./schema.ts";
 import {
   createSlotLedger,
@@ -70,7 +71,7 @@ const unsettledKey = (runId: string): string => `unsettled ${runId}`;
 const logPagesMax = 1000;
 
 /** The history of runs, slots, deliveries and requests. Each call outside `transaction` is a transaction of its own. */
-export interface RunLedger extends SlotLedger, DeliveryLedger, HistoryLedger {
+export interface RunLedger extends SlotLedger, DeliveryLedger, HistoryLedger, RetentionLedger {
   /** Makes everything that `act` writes durable at once, or nothing of it when `act` throws. May be nested. */
   transaction<Result>(act: () => Result): Result;
   /** As `transaction`, in two steps. In between belongs nothing that writes here. */
@@ -113,10 +114,6 @@ export interface RunLedger extends SlotLedger, DeliveryLedger, HistoryLedger {
   note(key: string): string | null;
   /** Null forgets the note. */
   setNote(key: string, value: string | null): void;
-  /** Forgets closed requests, and ended runs claimed before this instant; returns at most `limit` of their ids, whose folders may go too. */
-  deleteRuns(beforeMs: number, limit: number): readonly string[];
-  /** Moves the write-ahead log into the database and gives freed pages back. Worth calling when nothing is due. */
-  compact(): void;
   /** Closes the file; nothing may be called afterwards. */
   dispose(): void;
 }
@@ -373,6 +370,7 @@ export function createRunLedger(
     ...slots,
     ...deliveries,
     ...history,
+    ...createRetentionLedger(database),
     moveDelivery: (runId, event, change) => transaction(() => deliveries.moveDelivery(runId, event, change)),
     writeSlots: (home, lines) => transaction(() => slots.writeSlots(home, lines)),
     writeCursors: (home, changed, dropped) => transaction(() => slots.writeCursors(home, changed, dropped)),
@@ -390,21 +388,6 @@ export function createRunLedger(
     setNote(key, value) {
       if (value === null) select("DELETE FROM note WHERE key = ?").run(key);
       else select("INSERT OR REPLACE INTO note VALUES (?, ?)").run(key, value);
-    },
-    deleteRuns(beforeMs, limit) {
-      return transaction(() => {
-        const statement = select(
-          `DELETE FROM run WHERE seq IN (SELECT seq FROM run WHERE claimed_us < ?
-            AND state NOT IN ('claimed', 'running') ORDER BY claimed_us LIMIT ?) RETURNING id`,
-        );
-        select("DELETE FROM request WHERE closed_us < ?").run(toMicroseconds(beforeMs));
-        const runIds = statement.all(toMicroseconds(beforeMs), limit).map((row: RunRow) => String(row.id));
-        for (const runId of runIds) select("DELETE FROM delivery WHERE run_id = ?").run(runId);
-        return runIds;
-      });
-    },
-    compact() {
-      database.exec("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(PASSIVE); PRAGMA optimize");
     },
     dispose: () => database.close(),
   };

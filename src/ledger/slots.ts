@@ -41,7 +41,6 @@ export interface SlotLedger {
   cursors(home: string): ReadonlyMap<string, SlotCursor>;
   /** Writes the cursors that changed and forgets those of jobs that are gone. */
   writeCursors(home: string, changed: ReadonlyMap<string, SlotCursor>, dropped: readonly string[]): void;
-  deleteSlots(beforeMs: number): number;
 }
 
 /** A row with these columns. They are optional in the type only, so that what SQLite returns fits it. */
@@ -107,13 +106,12 @@ export function createSlotLedger(database: DatabaseSync, keepsWaits: boolean): S
   );
   const readServed = database.prepare(
     `SELECT 1 FROM slot LEFT JOIN run ON run.id = slot.run_id WHERE slot.home = ? AND slot.job_id = ? AND slot.scheduled_us = ?
-      AND (slot.decision = 'skip' OR (slot.decision = 'run' AND run.state <> 'void'))`,
+      AND (slot.decision = 'skip' OR (slot.decision = 'run' AND run.state IS NOT 'void'))`,
   );
   for (const statement of [readPending, reopen]) statement.setReadBigInts(true);
   const readCursors = database.prepare("SELECT * FROM slot_cursor WHERE home = ?");
   const writeCursor = database.prepare("INSERT OR REPLACE INTO slot_cursor VALUES (?, ?, ?)");
   const deleteCursor = database.prepare("DELETE FROM slot_cursor WHERE home = ? AND job_id = ?");
-  const deleteSlotsBefore = database.prepare("DELETE FROM slot WHERE scheduled_us < ? AND decision <> 'pending'");
 
   return {
     writeSlots(home, lines) {
@@ -161,7 +159,6 @@ export function createSlotLedger(database: DatabaseSync, keepsWaits: boolean): S
       for (const [jobId, cursor] of changed) writeCursor.run(home, jobId, JSON.stringify(cursor));
       for (const jobId of dropped) deleteCursor.run(home, jobId);
     },
-    deleteSlots: (beforeMs) => Number(deleteSlotsBefore.run(toMicroseconds(beforeMs)).changes),
   };
 }
 

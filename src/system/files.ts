@@ -52,6 +52,8 @@ export interface Files {
   remove(path: string): void;
   /** With everything in it; links in it are removed, not followed. */
   removeFolder(path: string): void;
+  /** As `removeFolder`, of a file too, beside the work of this process: large files take milliseconds to go. What is not there is no error. */
+  removeSoon(path: string): Promise<void>;
   freeBytes(path: string): number;
   /** Whether any process has the file open for writing; null where the system does not say. */
   hasWriter(path: string): boolean | null;

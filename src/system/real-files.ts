@@ -22,7 +22,7 @@ import {
   unlinkSync,
   writeFileSync,
 } from "node:fs";
-import { open } from "node:fs/promises";
+import { open, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { dropMiddle } from "./drop-middle.ts";
 import { hasWriter } from "./file-writer.ts";
@@ -49,6 +49,7 @@ export function createFiles(): Files {
     rename: (from, to) => renameSync(from, to),
     remove: (path) => unlinkSync(path),
     removeFolder: (path) => rmSync(path, { recursive: true }),
+    removeSoon: (path) => rm(path, { recursive: true, force: true }),
     freeBytes,
     dropMiddle,
     syncSoon: (folder) => void syncSoon(folder),

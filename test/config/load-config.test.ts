@@ -210,7 +210,7 @@ test("effectiveSettings() has the documented defaults", () => {
     onSigterm: "hand_over",
     hermesPython: null,
     environmentPass: [],
-    retention: { ageMaxMs: 7_776_000_000, runsMax: 1000, bytesMax: 4_294_967_296 },
+    retention: { ageMaxMs: 7_776_000_000, runsMax: 1000, bytesMax: 4_294_967_296, ledgerBytesMax: 1_073_741_824 },
     freeBytesMin: 134_217_728,
     apiListen: null,
     apiTokenFile: null,

@@ -263,6 +263,7 @@ class History {
     const reports = verifyLaws({
       daemonLives: false,
       keptFromMs: Number.NEGATIVE_INFINITY,
+      runsKeptFromMs: new Map(),
       homes: [{ name: "h", path: "/h", zone, readable: true, jobs: this.jobs, cursors, store }],
       runs: [],
       slots: [...this.lines.values()].map((line) => ({ ...line, home: "h" })),

@@ -65,6 +65,7 @@ interface Changes {
   readonly slots?: Edit;
   readonly cursor?: Partial<SlotCursor>;
   readonly keptFromMs?: number;
+  readonly runsKeptFromMs?: ReadonlyMap<string, number>;
 }
 
 const runs = [evidenceOf(sampleRun(0)), evidenceOf(sampleRun(1)), evidenceOf(sampleRun(4))];
@@ -90,6 +91,7 @@ function evidence(changes: Changes = {}): Evidence {
   return {
     daemonLives: false,
     keptFromMs: changes.keptFromMs ?? Number.NEGATIVE_INFINITY,
+    runsKeptFromMs: changes.runsKeptFromMs ?? new Map(),
     homes: [
       {
         name: home,
@@ -262,6 +264,11 @@ const tampered: readonly (readonly [edit: string, changes: Changes, found: reado
       slots: withSlot("10:15:00", { scheduledAtMs: at("10:15:00") + 0.25 }),
       cursor: { sinceMs: at("10:15:00") + 0.25 },
     },
+    [],
+  ],
+  [
+    "the oldest run was deleted for the number of runs",
+    { runs: runs.slice(1), runsKeptFromMs: new Map([["default/a1", at("10:00:00")]]) },
     [],
   ],
   ["the oldest history was deleted for its age", { slots: without("10:00:00"), keptFromMs: at("10:00:01") }, []],

@@ -227,6 +227,10 @@ export function createFakeFiles(nowMs?: () => number): FakeFiles {
     },
     // Nothing prints that much here; how a file is shortened is tested with a real one.
     dropMiddle: async () => undefined,
+    removeSoon(path) {
+      if (lookUp(realPath(path, false, "rm")) !== undefined) files.removeFolder(path);
+      return Promise.resolve();
+    },
     syncSoon: () => undefined,
     freeBytes(path) {
       find(path, true, "statfs");

@@ -87,6 +87,7 @@ export function createLife(parts: LifeParts): Life {
     rename: (from, to) => changing(() => files.rename(from, to)),
     remove: (path) => changing(() => files.remove(path)),
     removeFolder: (path) => changing(() => files.removeFolder(path)),
+    removeSoon: (path) => changing(() => files.removeSoon(path)),
   };
 
   const life: Life = {

@@ -182,17 +182,6 @@ test("latestDeliveries() answers one for each job", () => {
   expect(ledger.latestDeliveries(dayMs + 2).map(({ runId }) => runId)).toEqual(["r2"]);
 });
 
-test("deleteRuns() forgets the deliveries of the runs that it deletes", () => {
-  const ledger = open();
-  ledger.claim([run("r1"), run("r2", { claimedAtMs: dayMs + 10 })]);
-  for (const id of ["r1", "r2"]) {
-    ledger.queueDelivery(queued(id));
-    ledger.close(id, { ...run(id), state: "void", endedAtMs: dayMs + 11, reason: "not_started" });
-  }
-  expect(ledger.deleteRuns(dayMs + 5, 10)).toEqual(["r1"]);
-  expect(ledger.openDeliveries().map(({ runId }) => runId)).toEqual(["r2"]);
-});
-
 test("a ledger of version 1 keeps its rows and can deliver from then on", () => {
   const old = new DatabaseSync(path);
   old.exec(readFileSync(new URL("../fixtures/ledgers/version-1.sql", import.meta.url), "utf8"));

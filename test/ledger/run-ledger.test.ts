@@ -398,23 +398,6 @@ test("slots() lists what was asked for, the latest scheduled first", () => {
   });
 });
 
-test("deleteSlots() and deleteRuns() leave what is not over yet", () => {
-  const ledger = open();
-  ledger.writeSlots("default", [
-    slot({ decision: "run", reason: "on_time" }),
-    slot({ decision: "pending", reason: "estop" }, { jobId: "k" }),
-    slot({ decision: "run", reason: "on_time" }, { scheduledAtMs: dayMs + 60_000 }),
-  ]);
-  expect(ledger.deleteSlots(dayMs + 1)).toBe(1);
-  expect(ledger.slots({ limit: 0 }).map((each) => each.decision)).toEqual(["run", "pending"]);
-  ledger.claim(["a", "b", "c", "d"].map((id, index) => run({ id, claimedAtMs: dayMs + index })));
-  for (const id of ["a", "c", "d"]) ledger.close(id, end({ state: "void" }));
-  expect(ledger.deleteRuns(dayMs + 3, 1)).toEqual(["a"]);
-  expect(ledger.deleteRuns(dayMs + 3, 9)).toEqual(["c"]);
-  expect(ledger.runs({ limit: 0 }).map((each) => each.id)).toEqual(["d", "b"]);
-  ledger.compact();
-});
-
 test("writeCursors() changes and forgets the cursors it is given and no other", () => {
   const ledger = open();
   const moved = { nextAtMs: null, scheduleText: "every 5m", enabled: false, lastRunAtMs: dayMs + 0.5 };

@@ -22,6 +22,16 @@ const reads: ReadonlySet<string> = new Set([
   "lives",
   "openSpells",
   "spells",
+  "runsClaimedBefore",
+  "runsBeyond",
+  "jobsBehind",
+  "lastSeq",
+  "outputsBefore",
+  "withIdleOutput",
+  "runsKeptFromMs",
+  "claimedAtMs",
+  "oldestReachMs",
+  "usedBytes",
 ]);
 
 /**
