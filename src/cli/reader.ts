@@ -1,10 +1,11 @@
 import { join } from "node:path";
-import { effectiveSettings, type Settings } from "../config/effective-settings.ts";
+import { effectiveSettings, jobSettings, type Settings } from "../config/effective-settings.ts";
 import { configFile, type HomeSource, type Loaded, loadHomeConfig, loadHostConfig } from "../config/load-config.ts";
 import type { ConfigLayer } from "../config/parse-config.ts";
 import type { ConfigError } from "../config/yaml-text.ts";
 import { formatInstant } from "../core/instant.ts";
 import type { Job } from "../core/job.ts";
+import { boundsOf } from "../core/room.ts";
 import { createZone, type Zone } from "../core/zone.ts";
 import { diskShortage } from "../homes/disk-room.ts";
 import { type EnvFile, parseEnvFile } from "../homes/env-file.ts";
@@ -226,6 +227,7 @@ export function createReader(parts: CommandParts): Reader {
     status(daemon) {
       const nowMs = system.clock.nowMs();
       const runs = openLedger();
+      const inForce = effectiveSettings(readHost().value, null, environment);
       const homes = readHomes().map(
         (home): HomeView => ({
           name: home.name,
@@ -236,6 +238,13 @@ export function createReader(parts: CommandParts): Reader {
           strays: home.strays,
           diskShortage: home.diskShortage,
           runsMax: Math.min(home.hermes.maxParallelJobs ?? Number.POSITIVE_INFINITY, home.settings.maxOpenRuns),
+          bounds: boundsOf(
+            home.name,
+            home.hermes.maxParallelJobs ?? Number.POSITIVE_INFINITY,
+            home.settings.groupLimits,
+          ),
+          tagsOf: (job) => jobSettings(home.settings, home.hermes.scriptTimeoutMs, job).tags,
+          waitsFor: new Map(),
           waiting: null,
           tickLock: tickLock(system, home.path),
           configError: home.configError?.message ?? null,
@@ -249,6 +258,10 @@ export function createReader(parts: CommandParts): Reader {
         daemon,
         homes,
         openRuns: runs.openRuns(),
+        tagsOfRun: (run) =>
+          homes.find(({ name }) => name === run.home)?.tagsOf({ id: run.jobId, name: run.jobName, kind: run.kind }) ??
+          [],
+        hostBounds: boundsOf(null, inForce.maxOpenRuns, inForce.groupLimits),
         failedRuns: runs.runs({ state: "failed", sinceMs: nowMs - dayMs, limit: failedRunsMax }),
         missedSlots: runs
           .slots({ sinceMs: nowMs - dayMs, limit: missedSlotsMax })

@@ -5,6 +5,7 @@ import type { StoreSnapshot } from "../store/job-store.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
 import type { HomeTable } from "./home-table.ts";
+import { hostBounds } from "./room-for-runs.ts";
 
 /** What only `main.ts` knows. */
 export interface DaemonFacts {
@@ -35,6 +36,9 @@ export function createStatusView(parts: DaemonParts, table: HomeTable, facts: ()
       diskShortage: home.diskShortage(),
       waiting: home.waiting,
       runsMax: Math.min(home.settings.parallelJobsMax, parts.settings.openRunsMax),
+      bounds: home.settings.bounds,
+      tagsOf: (job) => home.settings.limits(job).tags,
+      waitsFor: home.waitsFor,
       tickLock: {
         held: lockBusy !== null,
         holderPid: lockBusy?.holderPid ?? null,
@@ -56,6 +60,8 @@ export function createStatusView(parts: DaemonParts, table: HomeTable, facts: ()
       daemon: { running: true, pid: system.processes.ownPid, version, startedAtMs, ready: true },
       homes: [...table.homes().values()].map(homeView),
       openRuns: ledger.openRuns(),
+      tagsOfRun: ({ id }) => parts.children.get(id)?.limits.tags ?? [],
+      hostBounds: hostBounds(parts),
       failedRuns: ledger.runs({ state: "failed", ...since }),
       missedSlots: ledger.slots(since).filter((slot) => slot.decision === "miss"),
       deliveries: ledger.latestDeliveries(since.sinceMs),

@@ -3,6 +3,14 @@ import type { Delivery } from "../core/delivery.ts";
 import type { Job } from "../core/job.ts";
 import type { Run } from "../core/run.ts";
 import { isoTime, type RunJson, runJson } from "./json.ts";
+import {
+  type BoundJson,
+  type HomeBounds,
+  type HostBounds,
+  type RoomView,
+  roomView,
+  type WaitingJson,
+} from "./waiting.ts";
 
 export interface AlertJson {
   readonly kind: AlertKind;
@@ -22,7 +30,12 @@ export interface HomeJson {
   readonly open_runs: number;
   readonly waiting: number;
   /** A limit of null is none. */
-  readonly capacity: { readonly limit: number | null; readonly in_use: number };
+  readonly capacity: {
+    readonly limit: number | null;
+    readonly in_use: number;
+    /** Every bound that counts runs of this home, those of the host first. */
+    readonly bounds: readonly BoundJson[];
+  };
   readonly next_due_at: string | null;
   /** `holder` is the process id, where the system tells it. */
   readonly tick_lock: { readonly held: boolean; readonly holder: number | null; readonly since: string | null };
@@ -65,6 +78,8 @@ export interface StatusJson {
   readonly config: ConfigJson;
   readonly homes: readonly HomeJson[];
   readonly open_runs: readonly RunJson[];
+  /** At most 1000 due jobs, with what each of them waits for. */
+  readonly waiting: readonly WaitingJson[];
   readonly alerts: readonly AlertJson[];
 }
 
@@ -78,7 +93,7 @@ export interface DaemonView {
 }
 
 /** One home as its reader sees it, whether that is the daemon or a command beside it. */
-export interface HomeView {
+export interface HomeView extends HomeBounds {
   readonly name: string;
   readonly path: string;
   readonly state: "active" | "paused" | "degraded" | "unsupported";
@@ -115,11 +130,10 @@ export interface ConfigFileView {
   readonly inForceSinceMs: number | null;
 }
 
-export interface StatusView {
+export interface StatusView extends HostBounds {
   readonly nowMs: number;
   readonly daemon: DaemonView;
   readonly homes: readonly HomeView[];
-  readonly openRuns: readonly Run[];
   /** The newest runs that ended badly and the newest missed slots, from which alerts are made. */
   readonly failedRuns: readonly Run[];
   readonly missedSlots: readonly { readonly home: string; readonly jobId: string; readonly scheduledAtMs: number }[];
@@ -136,6 +150,7 @@ const overdueMs = 120_000;
 export function statusSnapshot(view: StatusView): StatusJson {
   const openOf = new Map<string, Run[]>();
   for (const run of view.openRuns) openOf.set(run.home, [...(openOf.get(run.home) ?? []), run]);
+  const room = roomView(view);
   return {
     daemon: {
       running: view.daemon.running,
@@ -145,13 +160,14 @@ export function statusSnapshot(view: StatusView): StatusJson {
       ready: view.daemon.ready,
     },
     config: configJson(view.hostConfig, view.hostConfig.error),
-    homes: view.homes.map((home) => homeJson(home, openOf.get(home.name) ?? [], view.nowMs)),
+    homes: view.homes.map((home) => homeJson(home, openOf.get(home.name) ?? [], room, view.nowMs)),
     open_runs: view.openRuns.map(runJson),
+    waiting: room.waiting,
     alerts: findAlerts(view),
   };
 }
 
-function homeJson(home: HomeView, openRuns: readonly Run[], nowMs: number): HomeJson {
+function homeJson(home: HomeView, openRuns: readonly Run[], room: RoomView, nowMs: number): HomeJson {
   const running = new Set(openRuns.map((run) => run.jobId));
   let enabled = 0;
   let waiting = 0;
@@ -175,7 +191,11 @@ function homeJson(home: HomeView, openRuns: readonly Run[], nowMs: number): Home
     enabled_jobs: enabled,
     open_runs: openRuns.length,
     waiting: home.waiting ?? waiting,
-    capacity: { limit: Number.isFinite(home.runsMax) ? home.runsMax : null, in_use: openRuns.length },
+    capacity: {
+      limit: Number.isFinite(home.runsMax) ? home.runsMax : null,
+      in_use: openRuns.length,
+      bounds: room.boundsOf(home.name),
+    },
     next_due_at: isoTime(nextDueMs),
     tick_lock: { held: home.tickLock.held, holder: home.tickLock.holderPid, since: isoTime(home.tickLock.sinceMs) },
     config: configJson(home.configFile, home.configError),

@@ -126,6 +126,14 @@ const readConfig = {
   in_force_since: null,
 };
 
+const bound = (of: string | null, max: number, used: number) => ({
+  home: of,
+  of: "runs",
+  name: null,
+  max,
+  in_use: used,
+});
+
 test("status --json tells everything without a daemon", async () => {
   prepare();
   const { out, exitCode, error } = await home.run("status", "--json");
@@ -142,7 +150,7 @@ test("status --json tells everything without a daemon", async () => {
       enabled_jobs: 3,
       open_runs: 0,
       waiting: 0,
-      capacity: { limit: 4, in_use: 0 },
+      capacity: { limit: 4, in_use: 0, bounds: [bound(null, 16, 1), bound("default", 4, 0)] },
       next_due_at: "2026-01-05T12:30:00.000Z",
       tick_lock: { held: false, holder: null, since: null },
       config: { ...readConfig, path: join(home.root, "config.yaml"), content_hash: null },
@@ -157,7 +165,7 @@ test("status --json tells everything without a daemon", async () => {
       enabled_jobs: 1,
       open_runs: 1,
       waiting: 0,
-      capacity: { limit: 4, in_use: 1 },
+      capacity: { limit: 4, in_use: 1, bounds: [bound(null, 16, 1), bound("team", 4, 1)] },
       next_due_at: "2026-01-05T12:10:00.000Z",
       tick_lock: { held: false, holder: null, since: null },
       config: {
@@ -217,6 +225,17 @@ test("status says whom due jobs wait for", async () => {
     reason: "estop",
     waiting: 1,
   });
+  expect(JSON.parse(out).waiting).toEqual([
+    {
+      home: "default",
+      job_id: "aaaa11112222",
+      job_name: "late",
+      due_at: "2026-01-05T11:59:30.000Z",
+      reason: "estop",
+      limit: null,
+      held_by: [],
+    },
+  ]);
   expect((await home.run("status")).out).toContain("default is paused: ESTOP is there, hermes resume removes it\n");
 });
 

@@ -50,6 +50,13 @@ test("a bound on a tag counts in all homes, and a new one from the next claim on
   await until(() => open().length === 1);
   await until(() => home.slots().filter(({ reason }) => reason === "capacity").length === 2);
   const [first = ""] = open();
+  const { json } = home.ask("status");
+  const { waiting } = json as { waiting: { job_id: string; limit: unknown; held_by: string[] }[] };
+  expect(waiting.map(({ limit }) => limit)).toEqual([
+    { home: null, of: "tag", name: "db", max: 1, in_use: 1 },
+    { home: null, of: "tag", name: "db", max: 1, in_use: 1 },
+  ]);
+  expect(new Set(waiting.flatMap((one) => one.held_by))).toEqual(new Set(home.runs().map(({ id }) => id)));
   home.hostConfig(tagged(2));
   await until(() => open().length === 2);
   expect(open()).toContain(first);

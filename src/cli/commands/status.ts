@@ -1,10 +1,9 @@
-import type { HomeJson, StatusJson } from "../../status/snapshot.ts";
+import type { StatusJson } from "../../status/snapshot.ts";
 import { requestDaemon } from "../client.ts";
 import type { CommandParts } from "../command-parts.ts";
 import { type ExitCode, exitCodes } from "../exit-codes.ts";
 import {
   type Cell,
-  clip,
   formatClock,
   formatDistance,
   formatJson,
@@ -14,6 +13,7 @@ import {
   printable,
 } from "../print.ts";
 import { createReader, type Reader } from "../reader.ts";
+import { waitLines } from "../wait-lines.ts";
 import { tickerNotes } from "./gateway.ts";
 
 /** From the daemon where one answers, since it knows more than the files; else from the files. */
@@ -47,7 +47,7 @@ function formatStatus(parts: CommandParts, reader: Reader, snapshot: StatusJson)
     const lines = tickers.map(({ text, isFine }) => `${isFine ? text : paint(terminal, "yellow", text)}\n`);
     blocks.push(lines.join(""));
   }
-  const waits = snapshot.homes.filter((home) => home.waiting > 0).map((home) => waitText(home, snapshot));
+  const waits = waitLines(snapshot);
   if (waits.length > 0) blocks.push(waits.map((line) => `${paint(terminal, "yellow", line)}\n`).join(""));
   if (snapshot.open_runs.length > 0) {
     const rows = snapshot.open_runs.map((run): Cell[] => [
@@ -139,25 +139,6 @@ function homesText(parts: CommandParts, reader: Reader, snapshot: StatusJson, no
         `${printable(home.name)} is ${home.state}: ${printable(holdTexts[home.reason ?? ""] ?? home.reason ?? "")}\n`,
     );
   return formatTable(parts.terminal, columns, rows) + reasons.join("");
-}
-
-/** Of a name in the midst of a sentence. */
-const nameColumns = 24;
-
-/** Whom the due jobs of a home wait for. */
-function waitText(home: HomeJson, snapshot: StatusJson): string {
-  const jobs = home.waiting === 1 ? "1 due job waits" : `${home.waiting} due jobs wait`;
-  const { limit, in_use: used } = home.capacity;
-  const open = snapshot.open_runs.filter((run) => run.home === home.name);
-  const names = open.map((run) => clip(printable(run.job_name), nameColumns)).join(", ");
-  const what = ((): string => {
-    if (home.state !== "active") return `the home is ${home.state}`;
-    if (!snapshot.daemon.running) return "no daemon is running";
-    if (home.tick_lock.held) return `process ${home.tick_lock.holder ?? "unknown"} holds the tick lock`;
-    if (limit !== null && used >= limit) return `all ${limit} places are taken by ${names}`;
-    return "the next tick takes them, or every place of the host is taken";
-  })();
-  return `${printable(home.name)}: ${jobs}: ${what}`;
 }
 
 /** A job's name with its profile before it, where it is not the root home's. */

@@ -1,0 +1,63 @@
+import { fullText } from "../core/room.ts";
+import type { HomeJson, StatusJson } from "../status/snapshot.ts";
+import type { WaitingJson } from "../status/waiting.ts";
+import { clip, printable } from "./print.ts";
+
+/** Of a name in the midst of a sentence. */
+const nameColumns = 24;
+const namesMax = 8;
+
+/** For each home whose due jobs wait: how many, what for, and who has it. */
+export function waitLines(snapshot: StatusJson): readonly string[] {
+  const byHome = Map.groupBy(snapshot.waiting, ({ home }) => home);
+  return snapshot.homes.flatMap((home) => {
+    const groups = [
+      ...Map.groupBy(byHome.get(home.name) ?? [], ({ reason, limit }) => JSON.stringify([reason, limit])),
+    ];
+    return groups.map(([, group]) => {
+      const first = group[0] as WaitingJson;
+      // The list of jobs has an end, and the home's own count has none.
+      const count = groups.length === 1 ? Math.max(group.length, home.waiting) : group.length;
+      const jobs = count === 1 ? "1 due job waits" : `${count} due jobs wait`;
+      return `${printable(home.name)}: ${jobs}: ${printable(whatFor(first, home, snapshot))}`;
+    });
+  });
+}
+
+function whatFor({ reason, limit, held_by: ids }: WaitingJson, home: HomeJson, snapshot: StatusJson): string {
+  const bound = limit === null ? null : { ...limit, name: limit.name ?? "", runsMax: limit.max };
+  switch (reason) {
+    case "capacity":
+      return bound === null ? "there is no room" : `${fullText(bound)} by ${holderNames(ids, home, snapshot)}`;
+    case "kept":
+      return bound === null
+        ? "a place is kept for a job that waited longer"
+        : `what is left is kept for a job that waited longer (${boundName(bound)})`;
+    case "pressure":
+      return "the machine is short of memory or processors, and what is late waits (pressure.* in the settings)";
+    case "lock":
+      return `process ${home.tick_lock.holder ?? "unknown"} holds the tick lock`;
+    case "claimed":
+      return "another process has claimed it";
+    case "starting":
+      return "the next tick takes them";
+    case "no_daemon":
+      return "no daemon is running";
+    default:
+      return `the home is ${home.state}`;
+  }
+}
+
+function boundName({ of, name }: { readonly of: string; readonly name: string }): string {
+  return of === "runs" ? "runs" : `${of} ${name}`;
+}
+
+/** `backup, team/report and 3 more`; a job of another home says whose it is. */
+function holderNames(ids: readonly string[], home: HomeJson, { open_runs: runs }: StatusJson): string {
+  const holders = runs.filter(({ id }) => ids.includes(id));
+  const names = holders
+    .slice(0, namesMax)
+    .map((run) => `${run.home === home.name ? "" : `${run.home}/`}${clip(run.job_name, nameColumns)}`);
+  const more = Math.max(ids.length, holders.length) - names.length;
+  return `${names.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+}
