@@ -270,6 +270,8 @@ function observeTaken(
   const isServedStill = claimEndsMs !== null && job.fireClaim?.by === cursor.servedBy;
   const claimedAtMs = job.fireClaim?.by === cursor.servedBy ? null : (job.fireClaim?.at?.ms ?? null);
   const isClaimed = claimedAtMs !== null && claimedAtMs >= awaitedMs - claimSkewMs;
+  // Of a process of this host, by whose clock the claim is dated.
+  const isHeldHere = claimEndsMs !== null && view.ownerState(job.fireClaim?.by ?? "") === "alive";
   const lastRunAtMs = job.lastRunAt?.ms ?? null;
   const hasRun =
     cursor.servedBy === undefined &&
@@ -316,6 +318,8 @@ function observeTaken(
     return afterLines(lines, passed.restFromMs, decisionAt(passed.restFromMs ?? next.ms), by);
 
     function decisionAt(atMs: number): SlotDecision {
+      // A dispatch would have replaced the claim: Hermes took the instant off the schedule and found its own run under way.
+      if (isClaimed && isHeldHere && atMs > claimedAtMs) return { decision: "skip", reason: "overlap" };
       // What another's run took in names no run of ours to fold it into: it was taken off the schedule, no more is known.
       const isRun = atMs <= throughMs + sameInstantMs || view.ranElsewhere(job.id, atMs);
       return isRun ? { decision: "run", reason: "elsewhere" } : { decision: "move", reason: "reanchored" };

@@ -534,6 +534,17 @@ const cases: readonly Case[] = [
     lines: ["10:00:00 run elsewhere", "10:05:00 run elsewhere", "10:10:00 move reanchored", "10:15:00 move reanchored"],
   },
   {
+    fact: "says overlap of an instant that a gateway took off the schedule while its earlier claim of the job still held",
+    job: sampleJob({
+      nextRunAt: stored(at("10:15:00")),
+      fireClaim: claimBy(foreign, at("10:05:30")),
+      lastDispatchOf: stored(at("10:10:00")),
+    }),
+    cursor: cursor(),
+    input: { nowMs: at("10:11:00"), ownerState: () => "alive" },
+    lines: ["10:00:00 run elsewhere", "10:05:00 run elsewhere", "10:10:00 skip overlap"],
+  },
+  {
     fact: "leaves a dispatch out that was before the instant it waited for",
     job: sampleJob({
       nextRunAt: stored(at("10:10:00")),
