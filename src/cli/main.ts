@@ -33,6 +33,7 @@ async function main(): Promise<void> {
     terminal: {
       out: (text) => stdout.write(text),
       error: (text) => stderr.write(text),
+      taken: () => new Promise((resolve) => stdout.write("", () => resolve())),
       isTerminal: stdout.isTTY === true,
       isErrorTerminal: stderr.isTTY === true,
       hasColour: stdout.isTTY === true && (env["NO_COLOR"] ?? "") === "" && env["TERM"] !== "dumb",

@@ -4,6 +4,8 @@ export { formatClock, formatDateTime, formatDistance, formatLength } from "../co
 export interface Terminal {
   out(text: string | Uint8Array): void;
   error(text: string): void;
+  /** Settles when everything printed so far has been taken, so that much can be printed without being held here. */
+  taken(): Promise<void>;
   /** Whether standard output is a terminal. */
   readonly isTerminal: boolean;
   readonly isErrorTerminal: boolean;
@@ -184,9 +186,17 @@ export function formatTable(
 
 /** The document, with what a terminal would obey written as `\\u009b`, which means the same to every reader of JSON. */
 export function formatJson(value: unknown): string {
-  const text = JSON.stringify(value, null, 2).replace(
+  return `${escapeControls(JSON.stringify(value, null, 2))}\n`;
+}
+
+/** As `formatJson`, in one line. */
+export function formatJsonLine(value: unknown): string {
+  return `${escapeControls(JSON.stringify(value))}\n`;
+}
+
+function escapeControls(json: string): string {
+  return json.replace(
     /[\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
-  return `${text}\n`;
 }

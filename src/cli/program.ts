@@ -114,7 +114,7 @@ export async function runProgram(outside: Outside): Promise<number> {
     .option("--at <time>", "strictly after this time, ISO 8601, or a length such as 2h from now")
     .addOption(json())
     .action(act(async (parts, text, options) => (await import("./commands/next.ts")).next(parts, text, options)));
-  program
+  const runs = program
     .command("runs")
     .description("history, newest first")
     .argument("[job]", job)
@@ -123,6 +123,16 @@ export async function runProgram(outside: Outside): Promise<number> {
     .option("--since <time>", "claimed since this time, ISO 8601, or a length such as 2h ago")
     .addOption(json())
     .action(act(async (parts, text, options) => (await import("./commands/runs.ts")).runs(parts, text, options)));
+  runs
+    .command("export")
+    .description("print every run, oldest first, a line of JSON each")
+    .argument("[job]", job)
+    .option("--format <format>", "jsonl")
+    .option("--state <state>", "claimed, running, completed, failed or void")
+    .option("--since <time>", "claimed since this time, ISO 8601, or a length such as 2h ago")
+    .action(
+      act(async (parts, text, options) => (await import("./commands/runs-export.ts")).runsExport(parts, text, options)),
+    );
   program
     .command("slots")
     .description("what became of each scheduled instant")
@@ -223,7 +233,7 @@ export async function runProgram(outside: Outside): Promise<number> {
     );
   }
 
-  for (const command of [...program.commands, ...config.commands, ...gateway.commands]) {
+  for (const command of [...program.commands, ...runs.commands, ...config.commands, ...gateway.commands]) {
     if (command === config || command === gateway) continue;
     command.addOption(new Option("--home <dir>").hideHelp());
     if (takesStateFolder(command)) command.addOption(new Option("--state <dir>").hideHelp());
@@ -250,7 +260,7 @@ interface Folders {
 
 /** The folders may stand behind the command too, but for `runs` that word asks for runs in a state. */
 function takesStateFolder(command: Command): boolean {
-  return command.name() !== "runs";
+  return command.name() !== "runs" && command.parent?.name() !== "runs";
 }
 
 function findRootHome(system: ReadingSystem, environment: Outside["environment"], flag: string | null): string {

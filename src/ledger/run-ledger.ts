@@ -104,6 +104,12 @@ export interface RunLedger extends SlotLedger, DeliveryLedger, HistoryLedger, Re
   runs(query: RunQuery): readonly Run[];
   /** Of every home, those that were open at this instant or are since, the newest claim first. Bounded: claimed within a week before, a hundred. */
   runsOpenAt(atMs: number): readonly Run[];
+  /** In the order of their claims, from behind the place `afterSeq` (0) up to `untilSeq`; a shorter page is the last. */
+  runsPage(
+    query: RunQuery,
+    afterSeq: number,
+    untilSeq: number,
+  ): { readonly seq: number; readonly runs: readonly Run[] };
   /** At most `limit` runs whose id begins with `beginning`. */
   runsBeginning(beginning: string, limit: number): readonly Run[];
   addRequest(request: Omit<LedgerRequest, "id" | "closedAtMs">): number;
@@ -150,7 +156,7 @@ const runColumns = [
   "document_path",
 ] as const;
 
-type RunRow = Row<(typeof runColumns)[number] | "delivery_state" | "delivery_target" | "delivery_error">;
+type RunRow = Row<(typeof runColumns)[number] | "seq" | "delivery_state" | "delivery_target" | "delivery_error">;
 type RequestRow = Row<"id" | "kind" | "home" | "job_id" | "run_id" | "requested_us" | "closed_us">;
 
 /**
@@ -354,6 +360,22 @@ export function createRunLedger(
       ]);
       const statement = select(`${selectRun}${text} ORDER BY run.claimed_us DESC, run.seq DESC LIMIT ?`);
       return statement.all(...values, query.limit === 0 ? -1 : query.limit).map(toRun);
+    },
+    runsPage(query, afterSeq, untilSeq) {
+      // With a plus before it a column is looked up in no index: rows then come in their order, and none has to be sorted.
+      const { text, values } = where([
+        ["run.seq > ?", afterSeq],
+        ["run.seq <= ?", untilSeq],
+        ["+run.home = ?", query.home],
+        ["+run.job_id = ?", query.jobId],
+        ["+run.state = ?", query.state],
+        ["+run.claimed_us >= ?", orNull(query.sinceMs, toMicroseconds) ?? undefined],
+      ]);
+      const rows: readonly RunRow[] = select(`${selectRun}${text} ORDER BY run.seq LIMIT ?`).all(
+        ...values,
+        query.limit,
+      );
+      return { seq: Number(rows.at(-1)?.seq ?? untilSeq), runs: rows.map(toRun) };
     },
     runsOpenAt: (atMs) =>
       select(

@@ -70,6 +70,7 @@ export function createCliHome(variables: Readonly<Record<string, string>> = {}, 
         error: (text) => {
           error += text;
         },
+        taken: async () => undefined,
         isTerminal: columns !== null,
         isErrorTerminal: columns !== null,
         hasColour: columns !== null,

@@ -30,6 +30,7 @@ export async function explained(
         throw new Error(`explain complains: ${text}`);
       },
       isTerminal: false,
+      taken: async () => undefined,
       isErrorTerminal: false,
       hasColour: false,
       columns: null,

@@ -5,7 +5,7 @@ import type { CommandParts } from "../command-parts.ts";
 import { type ExitCode, exitCodes } from "../exit-codes.ts";
 import { parseCount, parseTime, usage } from "../parse-time.ts";
 import { type Cell, type Colour, formatClock, formatJson, formatLength, formatTable, printable } from "../print.ts";
-import { createReader } from "../reader.ts";
+import { createReader, type Reader } from "../reader.ts";
 import { jobLabel } from "./status.ts";
 
 export interface RunsOptions {
@@ -25,23 +25,37 @@ export const stateColours: Readonly<Record<RunState, Colour>> = {
   void: "dim",
 };
 
+export function parseRunState(text: string | undefined): RunState | null {
+  if (text === undefined) return null;
+  const state = states.find((known) => known === text);
+  if (state === undefined) {
+    throw usage(`Cannot parse --state "${printable(text)}": expected one of ${states.join(", ")}`);
+  }
+  return state;
+}
+
+export function parseSince(
+  parts: CommandParts,
+  reader: Reader,
+  text: string | undefined,
+  job: { readonly home: string } | null,
+): number | null {
+  return text === undefined ? null : parseTime("--since", text, parts.system.clock.nowMs(), reader.zone(job?.home));
+}
+
 export function runs(parts: CommandParts, jobText: string | undefined, options: RunsOptions): ExitCode {
   const reader = createReader(parts);
   const { terminal } = parts;
   const nowMs = parts.system.clock.nowMs();
   const limit = parseCount("--limit", options.limit ?? "50", 0);
-  const state = states.find((known) => known === options.state);
-  if (options.state !== undefined && state === undefined) {
-    throw usage(`Cannot parse --state "${printable(options.state)}": expected one of ${states.join(", ")}`);
-  }
+  const state = parseRunState(options.state);
   const job = jobText === undefined ? null : reader.job(jobText);
+  const sinceMs = parseSince(parts, reader, options.since, job);
   const found = reader.ledger().runs({
     limit,
     ...(job === null ? {} : { home: job.home, jobId: job.id }),
-    ...(state === undefined ? {} : { state }),
-    ...(options.since === undefined
-      ? {}
-      : { sinceMs: parseTime("--since", options.since, nowMs, reader.zone(job?.home)) }),
+    ...(state === null ? {} : { state }),
+    ...(sinceMs === null ? {} : { sinceMs }),
   });
   if (options.json) {
     terminal.out(formatJson({ runs: found.map(runJson) }));
