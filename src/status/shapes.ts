@@ -8,6 +8,7 @@ import { slotReasons } from "../core/slot.ts";
 import type { JobJson, RunJson, SlotJson } from "./json.ts";
 import type { NextJson } from "./next.ts";
 import type { AlertJson, ConfigJson, HomeJson, StatusJson } from "./snapshot.ts";
+import { type BoundJson, type WaitingJson, waitingReasons } from "./waiting.ts";
 
 /**
  * The JSON that the control socket answers. The description in `docs/openapi.json` is made from these, and a test holds every
@@ -107,6 +108,24 @@ const config = z.strictObject({
   in_force_since: time.nullable(),
 }) satisfies z.ZodType<ConfigJson>;
 
+const bound = z.strictObject({
+  home: z.string().nullable().describe("Null for the whole host"),
+  of: z.enum(["runs", "class", "tag"]),
+  name: z.string().nullable().describe("The class or the tag"),
+  max: count,
+  in_use: count,
+}) satisfies z.ZodType<BoundJson>;
+
+const waiting = z.strictObject({
+  home: z.string(),
+  job_id: z.string(),
+  job_name: z.string(),
+  due_at: time.nullable(),
+  reason: z.enum(waitingReasons),
+  limit: bound.nullable().describe("The bound that is full, or whose rest is kept for another job"),
+  held_by: z.array(z.string()).describe("Runs that the bound counts"),
+}) satisfies z.ZodType<WaitingJson>;
+
 const home = z.strictObject({
   name: z.string(),
   path: z.string(),
@@ -116,7 +135,11 @@ const home = z.strictObject({
   enabled_jobs: count,
   open_runs: count,
   waiting: count,
-  capacity: z.strictObject({ limit: count.nullable().describe("Null is none"), in_use: count }),
+  capacity: z.strictObject({
+    limit: count.nullable().describe("Null is none"),
+    in_use: count,
+    bounds: z.array(bound).describe("Every bound that counts runs of this home"),
+  }),
   next_due_at: time.nullable(),
   tick_lock: z.strictObject({ held: z.boolean(), holder: z.int().nullable(), since: time.nullable() }),
   config,
@@ -134,6 +157,7 @@ const status = z.strictObject({
   config,
   homes: z.array(home),
   open_runs: z.array(run),
+  waiting: z.array(waiting).describe("At most 1000 due jobs that have not started"),
   alerts: z.array(alert),
 }) satisfies z.ZodType<StatusJson>;
 

@@ -45,6 +45,22 @@ export interface BoundJson {
   readonly in_use: number;
 }
 
+export const waitingReasons = [
+  "capacity",
+  "kept",
+  "pressure",
+  "lock",
+  "claimed",
+  "starting",
+  "no_daemon",
+  "estop",
+  "drain",
+  "parked",
+  "disk",
+  "degraded",
+  "unsupported",
+] as const;
+
 /** A due job that has not started, and what it waits for. */
 export interface WaitingJson {
   readonly home: string;
@@ -55,20 +71,7 @@ export interface WaitingJson {
    * `capacity`: the bound `limit` is full, by the runs `held_by`; `kept`: what is left of it goes to a job that waited longer;
    * `pressure`: the machine is short; `lock`, `claimed`: another process has the tick lock or the job; `starting`: nothing, any more.
    */
-  readonly reason:
-    | "capacity"
-    | "kept"
-    | "pressure"
-    | "lock"
-    | "claimed"
-    | "starting"
-    | "no_daemon"
-    | "estop"
-    | "drain"
-    | "parked"
-    | "disk"
-    | "degraded"
-    | "unsupported";
+  readonly reason: (typeof waitingReasons)[number];
   readonly limit: BoundJson | null;
   readonly held_by: readonly string[];
 }
