@@ -271,7 +271,7 @@ function observeTaken(
   const claimedAtMs = job.fireClaim?.by === cursor.servedBy ? null : (job.fireClaim?.at?.ms ?? null);
   const isClaimed = claimedAtMs !== null && claimedAtMs >= awaitedMs - claimSkewMs;
   // Of a process of this host, by whose clock the claim is dated.
-  const isHeldHere = claimEndsMs !== null && view.ownerState(job.fireClaim?.by ?? "") === "alive";
+  const isHeldHere = job.fireClaim !== null && view.ownerState(job.fireClaim.by) === "alive";
   const lastRunAtMs = job.lastRunAt?.ms ?? null;
   const hasRun =
     cursor.servedBy === undefined &&
