@@ -3,6 +3,7 @@ import { Argument, Command, CommanderError, Option } from "commander";
 import { resolveRootHome } from "../homes/find-homes.ts";
 import type { Host } from "../system/host.ts";
 import type { CommandParts, ReadingSystem } from "./command-parts.ts";
+import { shells } from "./completion-scripts.ts";
 import { CommandError, exitCodes } from "./exit-codes.ts";
 import { formatJson, type Terminal } from "./print.ts";
 import { serviceKinds } from "./services/service.ts";
@@ -182,6 +183,24 @@ export async function runProgram(outside: Outside): Promise<number> {
     .description("check the laws of a supervisor against the history, the stores and the live processes")
     .addOption(json())
     .action(act(async (parts, options) => (await import("./commands/verify.ts")).verify(parts, options)));
+  program
+    .command("completion")
+    .description("print what makes a shell complete commands, options and names of jobs")
+    .addArgument(new Argument("<shell>", "for which shell").choices(shells))
+    .action(act(async (parts, shell) => (await import("./commands/completion.ts")).completion(parts, shell)));
+  program
+    .command("__complete", { hidden: true })
+    .argument("[words...]")
+    .action(async (words: readonly string[], _options: object, command: Command) => {
+      const { completeWords, foldersAmong } = await import("./commands/completion.ts");
+      const { home, state } = foldersAmong(words);
+      if (home !== null) program.setOptionValue("home", home);
+      if (state !== null) program.setOptionValue("state", state);
+      // A person who pressed Tab wants to read of no fault: without an answer the shell offers nothing.
+      await openParts(command)
+        .then((parts) => completeWords(parts, program, words))
+        .catch(() => undefined);
+    });
   const config = program.command("config").description("check, show or find the configuration");
   config
     .command("check")

@@ -8,6 +8,7 @@ import { createFiles } from "../../src/system/real-files.ts";
 export interface Explained {
   readonly cause: string;
   readonly sentences: readonly string[];
+  readonly evidence: { readonly spells: readonly { readonly kind: string }[] };
 }
 
 /** What `explain --json` says of a job, asked within this process: a process for each question would be most of a test's time. */
