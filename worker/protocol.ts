@@ -24,6 +24,8 @@ export const runFiles = {
   result: "result.json",
   /** `<code>\n`: the job's exit status as the shell counts it. Incomplete without its newline. */
   exit: "exit",
+  /** Made by the daemon a moment after the start, while both live: what it dies of later is not this start. */
+  outlived: "outlived",
 } as const;
 
 /** What opens a gate: one line each, and none of them may hold a newline. */

@@ -5,7 +5,9 @@ import type { ConfigLayer } from "../config/parse-config.ts";
 import type { ConfigError } from "../config/yaml-text.ts";
 import { formatInstant } from "../core/instant.ts";
 import type { Job } from "../core/job.ts";
+import { heldJobs } from "../core/job-health.ts";
 import { boundsOf } from "../core/room.ts";
+
 import { createZone, type Zone } from "../core/zone.ts";
 import { diskShortage } from "../homes/disk-room.ts";
 import { type EnvFile, parseEnvFile } from "../homes/env-file.ts";
@@ -250,6 +252,12 @@ export function createReader(parts: CommandParts): Reader {
           configError: home.configError?.message ?? null,
           configFile: fileNow(home.configPath, home.config),
           configWarnings: home.hermes.warnings,
+          held: heldJobs(
+            home.jobs,
+            runs.health(home.name),
+            (job) => jobSettings(home.settings, home.hermes.scriptTimeoutMs, job).crashLoop,
+            nowMs,
+          ),
           hermes: keptHermes(system, runs.note(hermesNote), home.places, environment["HOME"] ?? null),
         }),
       );

@@ -1,5 +1,5 @@
 import type { AlertKind } from "../core/alert-kinds.ts";
-import type { Misfire, Overlap, Retry } from "../core/job-policy.ts";
+import type { CrashLoopGuard, Misfire, Overlap, Retry } from "../core/job-policy.ts";
 import { type Notifier, notifierName } from "../core/notifier.ts";
 import type { GroupLimits } from "../core/room.ts";
 import { type JobKey, jobRules } from "./job-rules.ts";
@@ -17,6 +17,9 @@ export interface JobSettings {
   readonly overlap: Overlap;
   readonly misfire: Misfire;
   readonly retry: Retry | null;
+  /** After how many failures in a row the job is paused, or null. */
+  readonly streakPause: number | null;
+  readonly crashLoop: CrashLoopGuard | null;
   readonly stopGraceMs: number;
   readonly detach: boolean;
   readonly tags: readonly string[];
@@ -187,6 +190,8 @@ export function jobSettings(
     overlap: set.overlap ?? builtInJob.overlap,
     misfire: set.misfire ?? builtInJob.misfire,
     retry: set.retry ?? builtInJob.retry,
+    streakPause: set.streak_pause ?? builtInJob.streak_pause,
+    crashLoop: set.crash_loop === undefined ? builtInJob.crash_loop : set.crash_loop,
     stopGraceMs: set.stop_grace ?? inForce.stopGraceMs,
     detach: set.detach ?? builtInJob.detach,
     tags: set.tags ?? builtInJob.tags,

@@ -1,3 +1,4 @@
+import type { Retry } from "../core/job-policy.ts";
 import type { ShownSetting } from "./effective-settings.ts";
 import { formatDuration, formatSize } from "./quantity.ts";
 import { settingAt } from "./schema.ts";
@@ -59,6 +60,11 @@ function formatPart(part: unknown): string {
 
 /** A group under the names that a person writes, lengths in milliseconds: `run_once`, or `{ run_all: 5 }`. */
 function writtenForm(value: object): string | Readonly<Record<string, unknown>> {
+  if ("growth" in value) {
+    const { backoffMs, growth, ...others } = value as Retry;
+    const backoff = { firstMs: backoffMs, factor: growth?.factor, maxMs: growth?.delayMsMax };
+    return writtenForm({ ...others, backoff: writtenForm(backoff) });
+  }
   const { kind, ...rest } = value as Readonly<Record<string, unknown>>;
   const parts = Object.entries(rest).map(([key, part]) => {
     const unit = key.endsWith("Ms") ? "_ms" : "";
@@ -67,7 +73,12 @@ function writtenForm(value: object): string | Readonly<Record<string, unknown>> 
   return parts.length === 0 && kind !== undefined ? String(kind) : Object.fromEntries(parts);
 }
 
-const writtenNames: Readonly<Record<string, string>> = { attemptsMax: "max", backoffMs: "backoff_ms", causes: "on" };
+const writtenNames: Readonly<Record<string, string>> = {
+  attemptsMax: "max",
+  backoffMs: "backoff_ms",
+  causes: "on",
+  pauseMsMax: "pause_max_ms",
+};
 
 function snakeCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type Misfire, type Retry, retryCauses } from "../core/job-policy.ts";
+import { type CrashLoopGuard, type Misfire, type Retry, retryCauses } from "../core/job-policy.ts";
 import {
   aLength,
   aSize,
@@ -8,6 +8,7 @@ import {
   gibibyte,
   hour,
   mebibyte,
+  minute,
   orNone,
   type SettingRules,
   second,
@@ -27,20 +28,52 @@ const misfire = z.union([
     .transform((value): Misfire => ({ kind: "within", withinMs: value.within })),
 ]);
 
+const backoff = z.union([
+  duration(0, day).transform((backoffMs): Pick<Retry, "backoffMs"> => ({ backoffMs })),
+  z
+    .strictObject({
+      first: duration(0, day),
+      factor: z.number().min(1).max(100).optional(),
+      max: duration(0, 7 * day).optional(),
+    })
+    .transform(
+      ({ first, factor = 2, max = hour }): Pick<Retry, "backoffMs" | "growth"> => ({
+        backoffMs: first,
+        growth: { factor, delayMsMax: Math.max(first, max) },
+      }),
+    ),
+]);
+
 const retry = orNone(
   z
     .strictObject({
       max: z.int().min(1).max(100),
-      backoff: duration(0, day).optional(),
+      backoff: backoff.optional(),
       jitter: z.number().min(0).max(1).optional(),
       on: z.array(z.enum(retryCauses)).min(1).optional(),
     })
     .transform(
       (value): Retry => ({
         attemptsMax: value.max,
-        backoffMs: value.backoff ?? 30 * second,
+        ...(value.backoff ?? { backoffMs: 30 * second }),
         jitter: value.jitter ?? 0.1,
         causes: value.on ?? ["failed"],
+      }),
+    ),
+);
+
+const crashLoop = orNone(
+  z
+    .strictObject({
+      failures: z.int().min(1).max(1000).optional(),
+      pause: duration(second, day).optional(),
+      pause_max: duration(second, 7 * day).optional(),
+    })
+    .transform(
+      ({ failures = 10, pause = 30 * second, pause_max = 30 * minute }): CrashLoopGuard => ({
+        failures,
+        pauseMs: pause,
+        pauseMsMax: Math.max(pause, pause_max),
       }),
     ),
 );
@@ -96,13 +129,28 @@ export const jobRules = {
     schema: retry,
     fallback: "none",
     expected: `none or { max: 3, backoff: 30 s, jitter: 0.1, on: [${retryCauses.slice(0, 2).join(", ")}] }`,
-    about: `Whether a failed run is tried again. on takes ${retryCauses.join(", ")}.`,
+    about: `Whether a failed run is tried again, and how often at most. backoff is the wait before each attempt, or { first: 10 s, factor: 2, max: 10 m } for waits that grow; on takes ${retryCauses.join(", ")}. See docs/retries.md.`,
     inside: {
       max: "a whole number from 1 to 100",
-      backoff: aLength,
+      backoff: `${aLength}, or { first: 10 s, factor: 2, max: 10 m }`,
       jitter: "a number from 0 to 1",
       on: `some of ${retryCauses.join(", ")}`,
     },
+  },
+  streak_pause: {
+    schema: orNone(z.int().min(1).max(1000)),
+    fallback: "none",
+    expected: "a whole number from 1 to 1000, or none",
+    about:
+      "After so many slots in a row that failed with all their attempts the job is paused, as a person would pause it.",
+  },
+  crash_loop: {
+    schema: crashLoop,
+    fallback: "{ failures: 10, pause: 30 s, pause_max: 30 m }",
+    expected: "none or { failures: 10, pause: 30 s, pause_max: 30 m }",
+    about:
+      "When a job is held back: after so many runs in a row that failed within a second, or three that took the daemon with them. Each further pause is twice as long, up to pause_max. See docs/retries.md.",
+    inside: { failures: "a whole number from 1 to 1000", pause: aLength, pause_max: aLength },
   },
   stop_grace: {
     schema: duration(0, hour),

@@ -19,6 +19,7 @@ export interface SettingRule {
 export type SettingRules = Readonly<Record<string, SettingRule>>;
 
 export const second = 1000;
+export const minute = 60_000;
 export const hour = 3_600_000;
 export const day = 86_400_000;
 export const mebibyte = 1024 ** 2;

@@ -11,6 +11,7 @@ export const alertKinds = [
   "config_invalid",
   "disk_low",
   "crash_loop",
+  "job_paused",
   "delivery_failed",
   "daemon_restarts",
 ] as const;

@@ -7,6 +7,7 @@ import { nextAhead } from "./missed-occurrence.ts";
 import { onceGraceMs } from "./next-occurrence.ts";
 import { formatScheduleKey, isSameInstant, passedSlots, slotLine } from "./observe-slots.ts";
 import { advance, skipOverlapped } from "./pass-over.ts";
+import { claimRetry } from "./plan-retry.ts";
 import { toStoredTime } from "./repair-next-run.ts";
 import type { Schedule } from "./schedule.ts";
 import type { SlotCursor, SlotDecision } from "./slot.ts";
@@ -15,7 +16,11 @@ import { type Candidate, type Draft, type Writable, wakeAt } from "./tick-draft.
 import type { Zone } from "./zone.ts";
 
 export function claimJob(draft: Draft, candidate: Candidate, gate: Gate): void {
-  const { job, schedule, next, isManual } = candidate;
+  const { job, schedule, next, isManual, retry } = candidate;
+  if (retry !== undefined) {
+    claimRetry(draft, candidate, retry, gate);
+    return;
+  }
   const { nowMs, zone } = draft.input;
   const latenessMs = Math.max(0, nowMs - next.ms);
   const cursor = draft.cursors.get(job.id) ?? draft.input.cursors.get(job.id);

@@ -39,6 +39,8 @@ export interface Job {
   readonly script: string | null;
   readonly interpreter: string | null;
   readonly workdir: string | null;
+  /** Tells one text of a prompt job from another. */
+  readonly promptMark?: string;
   /** Null when the record's schedule is of no kind that we know; then `fault` says why. */
   readonly schedule: Schedule | null;
   readonly scheduleText: string;

@@ -109,6 +109,10 @@ export function planDue(
     passOver(draft, job, schedule, cursor, next.ms, { decision: "miss", reason: "too_late" }, patch);
     return;
   }
+  if (!isManual && schedule.kind !== "once" && (input.heldUntilMs?.(job) ?? null) !== null) {
+    passOver(draft, job, schedule, cursor, next.ms, { decision: "skip", reason: "crash_loop" }, patch);
+    return;
+  }
   // Throws for an expression that cannot be evaluated, while the job can still be left alone.
   nextOccurrence(schedule, nowMs, zone);
   draft.candidates.push({ job, schedule, next, patch, isManual, once: schedule.kind === "once", dueAtMs: next.ms });

@@ -5,8 +5,16 @@ import type { Job, JobPatch } from "./job.ts";
 import { leavePending } from "./leave-pending.ts";
 import { earlierStretches, isSameInstant, unbrokenSince } from "./observe-slots.ts";
 import { planJob, waitInvalid } from "./plan-job.ts";
+import { planRetries } from "./plan-retry.ts";
 import type { SlotCursor, SlotLine } from "./slot.ts";
-import { type Candidate, type Draft, keepPatch, type PlannedClaim, type TickInput } from "./tick-draft.ts";
+import {
+  type Candidate,
+  type Draft,
+  type EndedRetry,
+  keepPatch,
+  type PlannedClaim,
+  type TickInput,
+} from "./tick-draft.ts";
 
 export type { Gate } from "./admission.ts";
 export type { SlotCursor } from "./slot.ts";
@@ -24,6 +32,8 @@ export interface TickPlan {
   readonly cursors: ReadonlyMap<string, SlotCursor>;
   /** Jobs whose record is gone: forget their cursors. */
   readonly cursorsDropped: readonly string[];
+  /** Attempts that do not come any more. */
+  readonly retryEnds: readonly EndedRetry[];
   /** Jobs that are due and could run, but wait for room, a gate, a hold or somebody else's claim. */
   readonly waiting: number;
   /** All that are due and that only room and gates could keep from running, the claimed ones among them. */
@@ -50,6 +60,7 @@ export function planTick(input: TickInput): TickPlan {
     patches: new Map(),
     lines: [],
     cursors: new Map(),
+    retryEnds: [],
     waiting: 0,
     wakeAtMs: Number.POSITIVE_INFINITY,
   };
@@ -70,6 +81,7 @@ export function planTick(input: TickInput): TickPlan {
     }
   }
   const dropped = known === input.cursors.size ? [] : closeLostJobs(draft, seen);
+  planRetries(draft);
   const admission = admit(draft.candidates, input.gates, input.capacity, input.room);
   for (const { candidate, gate } of admission.admitted) claimJob(draft, candidate, gate);
   for (const candidate of admission.waiting) leaveWaiting(draft, candidate);
@@ -79,6 +91,7 @@ export function planTick(input: TickInput): TickPlan {
     slots: draft.lines,
     cursors: withSince(draft.cursors, input),
     cursorsDropped: dropped,
+    retryEnds: draft.retryEnds,
     waiting: draft.waiting,
     candidates: draft.candidates,
     gatesMissing: admission.gatesMissing,
@@ -134,9 +147,9 @@ function planJobSafely(draft: Draft, job: Job, cursor: SlotCursor | undefined): 
   }
 }
 
-function leaveWaiting(draft: Draft, { job, schedule, next, isManual, patch }: Candidate): void {
+function leaveWaiting(draft: Draft, { job, schedule, next, isManual, patch, retry }: Candidate): void {
   draft.waiting += 1;
   keepPatch(draft, job, patch);
-  if (isManual) return;
+  if (isManual || retry !== undefined) return;
   leavePending(draft, job, schedule, draft.cursors.get(job.id) ?? draft.input.cursors.get(job.id), next, "capacity");
 }

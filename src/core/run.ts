@@ -1,6 +1,7 @@
 import type { RunDelivery } from "./delivery.ts";
 import type { Fingerprint } from "./fingerprint.ts";
 import type { JobKind } from "./job.ts";
+import type { RunRetry } from "./run-retry.ts";
 import type { RunState } from "./run-states.ts";
 
 /** Why a run is not `completed`. */
@@ -49,6 +50,8 @@ export interface Run {
   readonly documentPath: string | null;
   /** What became of its result; absent where nothing was to be sent. */
   readonly delivery?: RunDelivery;
+  /** Whether another attempt follows its failure; absent where the policy says nothing of it. */
+  readonly retry?: RunRetry;
 }
 
 export function isOpenRun(run: Pick<Run, "state">): boolean {

@@ -1,5 +1,5 @@
 import { formatInstant, parseInstant } from "./instant.ts";
-import { isRunnable, type Job, type JobPatch, type RetryState, type StoredTime } from "./job.ts";
+import { isRunnable, isTerminal, type Job, type JobPatch, type RetryState, type StoredTime } from "./job.ts";
 import { nextInterval, nextOccurrence } from "./next-occurrence.ts";
 import { isNamedSince } from "./observe-slots.ts";
 import { isOffSchedule, toStoredTime } from "./repair-next-run.ts";
@@ -44,6 +44,8 @@ export interface SettledOutcome {
   readonly postponed?: Postponed | null;
   /** False for a run that tried an occurrence again that has counted. */
   readonly isCounted?: boolean;
+  /** Why the job is to be paused for this end, or null. */
+  readonly pauseReason?: string | null;
 }
 
 /**
@@ -66,9 +68,23 @@ export function settleJob(job: Job, outcome: SettledOutcome, ended: EndedClaim):
     ...(isRequestedAgain(job) ? {} : ({ manualRunAt: "drop", manualRunPrompt: "drop" } as const)),
     ...(outcome.success
       ? ({ failureStreak: 0, preflightAlerted: "drop", lastFireError: "drop" } as const)
-      : { failureStreak: job.failureStreak + 1, lastFailure: { at, detail: outcome.error ?? "run failed" } }),
-    ...postpone(job, outcome.postponed ?? null, settledSchedule(job, outcome, ended), ended.zone),
+      : {
+          // The streak counts slots, and the first run of this one has counted.
+          failureStreak: Math.max(1, job.failureStreak + (ended.trigger === "retry" ? 0 : 1)),
+          lastFailure: { at, detail: outcome.error ?? "run failed" },
+        }),
+    ...pausedFor(
+      outcome.pauseReason ?? null,
+      at,
+      postpone(job, outcome.postponed ?? null, settledSchedule(job, outcome, ended), ended.zone),
+    ),
   };
+}
+
+/** As Hermes pauses a job. One that is over needs no pause, and one that somebody has paused meanwhile keeps that mark. */
+function pausedFor(reason: string | null, at: string, settled: JobPatch): JobPatch {
+  if (reason === null || settled.state !== "scheduled") return settled;
+  return { ...settled, enabled: false, state: "paused", pausedAt: at, pausedReason: reason };
 }
 
 /** Moves the next run to when the model may be reached again, unless the job has become another or ended meanwhile. */
@@ -137,6 +153,7 @@ function restoredNextRun(
     zone,
   }: { readonly trigger: string; readonly scheduledAtMs: number | null; readonly zone: Zone },
 ): JobPatch {
+  if (trigger === "retry") return {};
   if (trigger === "manual") return job.manualRunAt === null ? {} : { nextRunAt: job.manualRunAt };
   if (scheduledAtMs === null || job.schedule === null) return {};
   if (job.nextRunAt !== null && job.nextRunAt.ms <= scheduledAtMs) return {};
@@ -167,7 +184,8 @@ function settledSchedule(job: Job, outcome: SettledOutcome, ended: EndedClaim): 
   const { schedule } = job;
   const isOnce = schedule?.kind === "once";
   // A manual run is one more than the schedule asks for, unless it was the one-shot's own: that one carries a run claim.
-  const isExtra = ended.trigger === "manual" && (!isOnce || job.runClaim === null);
+  const isAgain = ended.trigger === "retry";
+  const isExtra = isAgain || (ended.trigger === "manual" && (!isOnce || job.runClaim === null));
   const isEarlier = isOnce && isOfEarlierRule(job, ended);
   // A claim of a one-shot counts its run, whatever the job has become since.
   const isCountedBefore = hasCount(job) && job.repeatCompleted > 0 && (job.runClaim !== null || (isOnce && !isEarlier));
@@ -175,6 +193,8 @@ function settledSchedule(job: Job, outcome: SettledOutcome, ended: EndedClaim): 
   const count: JobPatch = completed === job.repeatCompleted ? {} : { repeatCompleted: completed };
   // A record that was made unreadable while the job ran is left to whoever mends it.
   if (schedule === null) return count;
+  // The slot's first run has ended the job already.
+  if (isAgain && isTerminal(job)) return {};
   if (!isExtra && hasCount(job) && completed >= (job.repeatTimes ?? 0)) return { ...count, ...completion };
   if (isOnce && !isExtra && !isEarlier) return { ...count, ...completion };
 

@@ -2,6 +2,8 @@ import type { Gate, RoomForJobs } from "./admission.ts";
 import type { OwnerState } from "./claim-life.ts";
 import type { Job, JobPatch, StoredTime } from "./job.ts";
 import type { SlotView } from "./observe-slots.ts";
+import type { WaitingRetry } from "./retry.ts";
+import type { RetryEnd } from "./run-retry.ts";
 import type { Schedule } from "./schedule.ts";
 import type { SlotCursor, SlotLine } from "./slot.ts";
 import type { Zone } from "./zone.ts";
@@ -46,15 +48,33 @@ export interface TickInput {
   readonly busyJobs?: ReadonlySet<string>;
   /** By job, the instant whose claim was void and is to be served again. */
   readonly restored?: ReadonlyMap<string, number>;
+  /** By job, the attempt that is to follow its failed run. */
+  readonly retries?: ReadonlyMap<string, WaitingRetry>;
+  /** How many attempts may follow the first run of a slot, by the policy of this moment. */
+  readonly attemptsMax?: (job: Job) => number;
+  /** Until when a job is held back that fails at once again and again, or null. */
+  readonly heldUntilMs?: (job: Job) => number | null;
 }
 
 export interface PlannedClaim {
   readonly jobId: string;
   readonly gate: Gate;
   readonly scheduledAtMs: number;
-  readonly trigger: "schedule" | "manual";
+  readonly trigger: "schedule" | "manual" | "retry";
   readonly latenessMs: number;
   readonly claimedAtMs: number;
+  /** 1 unless it is given. */
+  readonly attempt?: number;
+  /** The run whose attempt this is. */
+  readonly retryOf?: string;
+}
+
+/** An attempt that was to follow a failed run, and does not come. */
+export interface EndedRetry {
+  readonly runId: string;
+  readonly jobId: string;
+  readonly attempt: number;
+  readonly reason: RetryEnd;
 }
 
 export type Writable<Patch> = { -readonly [Key in keyof Patch]: Patch[Key] };
@@ -68,6 +88,8 @@ export interface Candidate {
   readonly isManual: boolean;
   readonly once: boolean;
   readonly dueAtMs: number;
+  /** The attempt that it is, where it serves no slot of its own. */
+  readonly retry?: WaitingRetry;
 }
 
 export interface Draft {
@@ -79,6 +101,7 @@ export interface Draft {
   readonly patches: Map<string, JobPatch>;
   readonly lines: SlotLine[];
   readonly cursors: Map<string, SlotCursor>;
+  readonly retryEnds: EndedRetry[];
   waiting: number;
   wakeAtMs: number;
 }

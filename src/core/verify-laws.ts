@@ -4,6 +4,7 @@ import { parseScheduleKey } from "./observe-slots.ts";
 import type { Run } from "./run.ts";
 import { runStates } from "./run-states.ts";
 import { isSlotDecision, type SlotCursor, type SlotLine, type SlotStretch } from "./slot.ts";
+import { attemptProblems } from "./verify-attempts.ts";
 import type { Zone } from "./zone.ts";
 
 /** How a script ended, as a file in its run's folder tells it. */
@@ -131,6 +132,10 @@ function conservation({ homes, runs, slots, keptFromMs, runsKeptFromMs }: Eviden
       violations.push(ofSlot(slot, problem.kind, problem.message));
   }
   violations.push(...unlistedRuns(runs, lines, keptFromMs));
+  const keptFrom = ({ home, jobId }: Run): number =>
+    Math.max(keptFromMs, runsKeptFromMs.get(keyOf(home, jobId)) ?? Number.NEGATIVE_INFINITY);
+  const recorded = runs.map(({ run }) => run);
+  for (const { run, kind, message } of attemptProblems(recorded, keptFrom)) violations.push(ofRun(run, kind, message));
   for (const home of homes.filter((each) => each.readable)) {
     for (const [jobId, cursor] of home.cursors) {
       const own = (lines.get(keyOf(home.name, jobId)) ?? []).toSorted((a, b) => a.scheduledAtMs - b.scheduledAtMs);

@@ -20,6 +20,7 @@ import {
 } from "../output/run-folder.ts";
 import { takeFireFences } from "../store/fire-fence.ts";
 import { LockHeldError } from "../system/lock.ts";
+import { isTriedAgain, noteAttempt, pauseReason, reloadAttempts } from "./attempts.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import { isDiskFull, noteEndsFault } from "./home-fault.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
@@ -59,7 +60,7 @@ export function closeRuns(parts: DaemonParts, home: HomeRuntime, endedRuns: read
     for (const { ended, report, folder, documentPath, outputBytes } of closings) {
       const { outcome } = report;
       noteStart(parts, ended.run, folder, outcome.success);
-      parts.ledger.close(ended.run.id, {
+      const isFirst = parts.ledger.close(ended.run.id, {
         state: outcome.success ? "completed" : "failed",
         reason: outcome.reason,
         exitCode: outcome.exitCode,
@@ -70,9 +71,18 @@ export function closeRuns(parts: DaemonParts, home: HomeRuntime, endedRuns: read
         outputPath: folder.output,
         documentPath,
       });
+      if (isFirst) {
+        noteAttempt(parts, home, ended.run, {
+          success: outcome.success,
+          reason: outcome.reason,
+          endedAtMs: ended.endedAtMs,
+          isRetriedByHermes: (report.postponed ?? null) !== null,
+        });
+      }
       queueResult(parts, home, ended.run, folder, report);
     }
   });
+  reloadAttempts(parts, home);
   for (const { ended, report } of closings) {
     const error = report.jobError === null ? null : redactSecrets(report.jobError, home.settings.secrets);
     noteExecution(home, ended.run.id, { error });
@@ -87,7 +97,7 @@ export function closeRuns(parts: DaemonParts, home: HomeRuntime, endedRuns: read
 
 /** Only whose claim still stands in the job's record has something to say, as in Hermes. */
 function queueResult(parts: DaemonParts, home: HomeRuntime, run: Run, folder: RunFolder, report: RunReport): void {
-  if (report.message === null) return;
+  if (report.message === null || (!report.outcome.success && isTriedAgain(parts, run))) return;
   const isPrompt = run.kind === "prompt";
   const job = home.store.read().jobs.find((one) => one.id === run.jobId);
   // A job can remove itself in its last act, and what it has to say is then meant to be said.
@@ -238,6 +248,7 @@ function settle(parts: DaemonParts, home: HomeRuntime, closings: readonly Closin
   );
   try {
     const free = closings.filter(({ ended }) => !fences.busy.has(ended.run.jobId));
+    const paused: { readonly run: Run; readonly reason: string }[] = [];
     if (free.length > 0) {
       home.store.update((snapshot) => {
         const patches = new Map<string, JobPatch>();
@@ -255,6 +266,7 @@ function settle(parts: DaemonParts, home: HomeRuntime, closings: readonly Closin
                     reason: closing.report.outcome.reason,
                     postponed: closing.report.postponed ?? null,
                     isCounted: closing.report.isCounted ?? true,
+                    pauseReason: pauseReason(home, run, closing.report.jobError),
                   },
                   {
                     owner: run.owner,
@@ -267,9 +279,14 @@ function settle(parts: DaemonParts, home: HomeRuntime, closings: readonly Closin
                 );
           if (patch === "superseded") noteSuperseded(parts, home, run);
           else patches.set(run.jobId, patch);
+          if (patch !== "superseded" && patch.state === "paused") {
+            paused.push({ run, reason: patch.pausedReason ?? "" });
+          }
         }
         return patches;
       }, lockWaitMs);
+      for (const { run, reason } of paused)
+        parts.system.log.warn("a job was paused", { home: home.name, job_id: run.jobId, run_id: run.id, reason });
     }
     noteEndsFault(parts.system.log, home, null);
     return closings.filter(({ ended }) => fences.busy.has(ended.run.jobId)).map(({ ended }) => ended);
@@ -298,6 +315,8 @@ export function settleLater(
 
 export function noteSuperseded(parts: DaemonParts, home: HomeRuntime, run: Run): void {
   parts.ledger.supersede(run.id);
+  parts.ledger.endRetry(run.id, "superseded");
+  home.retries = parts.ledger.waitingRetries(home.name);
   parts.system.log.warn("the job's record was left as it is: it is gone, or claimed by another run", {
     home: home.name,
     job_id: run.jobId,

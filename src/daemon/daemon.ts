@@ -4,6 +4,7 @@ import { createRunStopper } from "../child/stop-run.ts";
 import { InvariantError } from "../core/invariant-error.ts";
 import type { Run, RunReason } from "../core/run.ts";
 import type { Timer } from "../system/clock.ts";
+import { noteOutlived } from "./attempts.ts";
 import { decidedEnd } from "./close-run.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import { type AskOfHome, createDeliveries } from "./deliveries.ts";
@@ -254,7 +255,9 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     }
     for (const { run, job } of claims) {
       const child = parts.children.get(run.id);
-      if (child !== null) armTimeout(child, home.settings.timeoutMs(job));
+      if (child === null) continue;
+      armTimeout(child, home.settings.timeoutMs(job));
+      noteOutlived(parts, run.id);
     }
     limitWatch.start();
   }

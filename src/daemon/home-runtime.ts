@@ -5,7 +5,10 @@ import type { Settings, ShownSetting } from "../config/effective-settings.ts";
 import type { ConfigFile, Loaded } from "../config/load-config.ts";
 import type { ExecutionDetails } from "../core/execution-row.ts";
 import type { Job, JobKind } from "../core/job.ts";
+import type { JobHealth } from "../core/job-health.ts";
+import type { CrashLoopGuard, Overlap, Retry } from "../core/job-policy.ts";
 import type { SlotCursor } from "../core/plan-tick.ts";
+import type { WaitingRetry } from "../core/retry.ts";
 import type { Bound } from "../core/room.ts";
 import type { WaitsFor } from "../core/share-room.ts";
 import type { Zone } from "../core/zone.ts";
@@ -27,6 +30,7 @@ export interface HomeSettings {
   readonly standalone: boolean;
   readonly outputKeepMax: number;
   readonly limits: (job: NamedJob) => RunLimits;
+  readonly policy: (job: NamedJob) => JobPolicy;
   readonly runClaimLifeMs: number;
   readonly catchUpMissed: boolean;
   /** What runs of a kind start with. */
@@ -61,6 +65,14 @@ export interface HomeSettings {
   readonly warnings: readonly string[];
 }
 
+/** What follows upon the end of a run, and upon a request while one goes on. */
+export interface JobPolicy {
+  readonly retry: Retry | null;
+  readonly streakPause: number | null;
+  readonly crashLoop: CrashLoopGuard | null;
+  readonly overlap: Overlap;
+}
+
 /** What forbids starting anything in a home now. */
 export type HomeHold = "estop" | "drain" | "parked" | "disk";
 
@@ -87,6 +99,9 @@ export interface HomeRuntime {
   readonly cursors: Map<string, SlotCursor>;
   /** By job, the instant of a void claim, to be served again by the next tick. */
   readonly restored: Map<string, number>;
+  /** As the ledger has them: by job, the attempt that is to come, and how the job has been doing. */
+  retries: ReadonlyMap<string, WaitingRetry>;
+  health: ReadonlyMap<string, JobHealth>;
   readonly executions: HermesExecutions;
   /** By run, what is not in its row of Hermes' ledger yet. */
   readonly executionsDue: Map<string, ExecutionDetails>;

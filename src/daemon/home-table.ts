@@ -1,5 +1,5 @@
-import type { SlotCursor } from "../core/plan-tick.ts";
 import type { FoundHomes } from "../homes/find-homes.ts";
+import type { RunLedger } from "../ledger/run-ledger.ts";
 import { discardGates } from "./home-gates.ts";
 import type { HomeRuntime, HomeSettings } from "./home-runtime.ts";
 import { sayReload } from "./host-config.ts";
@@ -15,7 +15,7 @@ export interface HomeTable {
 export function createHomeTable(
   sources: HomeSources,
   find: () => FoundHomes,
-  cursors: (home: string) => ReadonlyMap<string, SlotCursor>,
+  ledger: Pick<RunLedger, "cursors" | "waitingRetries" | "health">,
 ): HomeTable {
   const { log } = sources.system;
   const open = new Map<string, OpenHome>();
@@ -38,7 +38,9 @@ export function createHomeTable(
         }
         if (known === undefined) {
           known = openHome(sources, home);
-          for (const [jobId, cursor] of cursors(home.name)) known.runtime.cursors.set(jobId, cursor);
+          for (const [jobId, cursor] of ledger.cursors(home.name)) known.runtime.cursors.set(jobId, cursor);
+          known.runtime.retries = ledger.waitingRetries(home.name);
+          known.runtime.health = ledger.health(home.name);
           open.set(home.name, known);
           homes.set(home.name, known.runtime);
           log.info("serving a home", { home: home.name, path: home.path });

@@ -7,6 +7,7 @@ import { isSameInstant } from "../core/observe-slots.ts";
 import type { Run } from "../core/run.ts";
 import { mayBeClaimed, restoreJob } from "../core/settle-job.ts";
 import type { Timer } from "../system/clock.ts";
+import { noteDeaths } from "./attempts.ts";
 import { noteSuperseded } from "./close-run.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { EndedRuns } from "./ended-runs.ts";
@@ -187,7 +188,7 @@ export function createLeftRuns(
       const patch = job === undefined ? "superseded" : restoreJob(job, { ...run, zone: home.settings.zone });
       return new Map(patch === "superseded" ? [] : [[run.jobId, patch]]);
     }, lockWaitMs);
-    if (run.scheduledAtMs !== null) home.restored.set(run.jobId, run.scheduledAtMs);
+    if (run.scheduledAtMs !== null && run.trigger !== "retry") home.restored.set(run.jobId, run.scheduledAtMs);
   }
 
   /**
@@ -209,7 +210,9 @@ export function createLeftRuns(
 
   return {
     recover(handedOver) {
-      for (const run of parts.ledger.openRuns()) recoverOne(run, handedOver, 0);
+      const open = parts.ledger.openRuns();
+      if (!handedOver) noteDeaths(parts, homes(), open);
+      for (const run of open) recoverOne(run, handedOver, 0);
       removeUnusedGates(parts);
       for (const runId of system.processes.groups?.list() ?? []) {
         if (parts.children.get(runId) === null) system.processes.groups?.remove(runId);

@@ -160,7 +160,7 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
       diskShortage: (folder) => diskShortage(system.files, folder, host.settings().freeBytesMin),
     },
     findNow,
-    (name) => ledger.cursors(name),
+    ledger,
   );
 
   const view = createStatusView(parts, table, () => ({

@@ -144,6 +144,8 @@ export function openHome(sources: HomeSources, found: FoundHome): OpenHome {
     executionsDue: new Map(),
     cursors: new Map(),
     restored: new Map(),
+    retries: new Map(),
+    health: new Map(),
     unvoided: new Set(),
     wakeAtMs: null,
     rehearsedForMs: null,
@@ -229,6 +231,7 @@ function settingsOf(
     standalone: hermes.standalone,
     outputKeepMax: hermes.outputRetention,
     limits: (job) => jobSettings(inForce, hermes.scriptTimeoutMs, job),
+    policy: (job) => jobSettings(inForce, hermes.scriptTimeoutMs, job),
     runClaimLifeMs: Math.max(1_800_000, Number.isFinite(idle) && idle > 0 ? 3000 * idle : 0),
     catchUpMissed: catchUpMissed(config.value.hermes),
     environments: {

@@ -1,5 +1,6 @@
 import type { ConfigFile } from "../config/load-config.ts";
 import type { Job } from "../core/job.ts";
+import { heldJobs } from "../core/job-health.ts";
 import type { HomeView, StatusView } from "../status/snapshot.ts";
 import type { StoreSnapshot } from "../store/job-store.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
@@ -48,6 +49,7 @@ export function createStatusView(parts: DaemonParts, table: HomeTable, facts: ()
       configFile: home.settings.configFile,
       configWarnings: home.settings.hermesWarnings,
       hermes: home.settings.hermes,
+      held: heldJobs(jobs, home.health, (job) => home.settings.policy(job).crashLoop, parts.system.clock.nowMs()),
     };
   }
 

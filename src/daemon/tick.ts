@@ -9,6 +9,7 @@ import { readMarkedProcesses } from "../output/marked-processes.ts";
 import { type FireFences, takeFireFences } from "../store/fire-fence.ts";
 import type { StagedUpdate, StoreSnapshot } from "../store/job-store.ts";
 import { LockHeldError } from "../system/lock.ts";
+import { heldUntilMs, reloadAttempts, tellEndedRetries } from "./attempts.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import { readyGates } from "./home-gates.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
@@ -188,7 +189,7 @@ function claimDue(
   } finally {
     fences.release();
   }
-  if (made !== null) takeIn(home, made);
+  if (made !== null) takeIn(parts, home, made);
   return claimed;
 }
 
@@ -213,6 +214,8 @@ function planUnderLock(
 
 function writeRows(parts: DaemonParts, home: HomeRuntime, plan: TickPlan, claimed: readonly DurableClaim[]): void {
   parts.ledger.claim(claimed.map((claim) => claim.run));
+  for (const { retryOf, gate } of plan.claims) if (retryOf !== undefined) parts.ledger.startRetry(retryOf, gate.runId);
+  for (const { runId, reason } of plan.retryEnds) parts.ledger.endRetry(runId, reason);
   parts.ledger.writeSlots(home.name, plan.slots);
   parts.ledger.writeCursors(home.name, plan.cursors, plan.cursorsDropped);
 }
@@ -229,7 +232,11 @@ function commitLedger(parts: DaemonParts, rows: StagedTransaction): void {
 }
 
 /** What the plan leaves for the next tick of this home. */
-function takeIn(home: HomeRuntime, plan: TickPlan): void {
+function takeIn(parts: DaemonParts, home: HomeRuntime, plan: TickPlan): void {
+  if (plan.retryEnds.length > 0 || plan.claims.some((claim) => claim.retryOf !== undefined)) {
+    reloadAttempts(parts, home);
+    tellEndedRetries(parts, home, plan.retryEnds);
+  }
   for (const [jobId, cursor] of plan.cursors) home.cursors.set(jobId, cursor);
   for (const jobId of plan.cursorsDropped) home.cursors.delete(jobId);
   for (const claim of plan.claims) home.restored.delete(claim.jobId);
@@ -245,6 +252,7 @@ function isIdle(plan: TickPlan): boolean {
     plan.slots.length === 0 &&
     plan.cursors.size === 0 &&
     plan.cursorsDropped.length === 0 &&
+    plan.retryEnds.length === 0 &&
     gatesMissing(plan) === 0
   );
 }
@@ -284,6 +292,9 @@ function tickInput(
     ranElsewhere: (jobId, scheduledAtMs) =>
       parts.ledger.isServed(home.name, jobId, scheduledAtMs) || home.executions.isCompleted(jobId, scheduledAtMs),
     restored: home.restored,
+    retries: home.retries,
+    attemptsMax: (job) => home.settings.policy(job).retry?.attemptsMax ?? 0,
+    heldUntilMs: (job) => heldUntilMs(parts, home, job),
   };
 }
 
@@ -337,7 +348,7 @@ export function newRun(
   home: HomeRuntime,
   job: Job,
   gate: ReadyGate,
-  claim: Pick<PlannedClaim, "trigger" | "scheduledAtMs" | "claimedAtMs">,
+  claim: Pick<PlannedClaim, "trigger" | "scheduledAtMs" | "claimedAtMs" | "attempt">,
 ): Run {
   return {
     id: gate.runId,
@@ -350,7 +361,7 @@ export function newRun(
     claimedAtMs: claim.claimedAtMs,
     startedAtMs: null,
     endedAtMs: null,
-    attempt: 1,
+    attempt: claim.attempt ?? 1,
     state: "claimed",
     reason: null,
     exitCode: null,

@@ -1,5 +1,6 @@
 import type { SlotCursor } from "../core/plan-tick.ts";
 import type { Run } from "../core/run.ts";
+import { reloadAttempts } from "./attempts.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
 import { noteExecution } from "./record-executions.ts";
@@ -34,7 +35,9 @@ export function voidRuns(parts: DaemonParts, home: HomeRuntime | null, runs: rea
   });
   if (home !== null) for (const run of runs) noteExecution(home, run.id);
   for (const [jobId, cursor] of cursors) home?.cursors.set(jobId, cursor);
-  for (const { jobId, scheduledAtMs } of runs) if (scheduledAtMs !== null) home?.restored.set(jobId, scheduledAtMs);
+  for (const { jobId, scheduledAtMs, trigger } of runs)
+    if (scheduledAtMs !== null && trigger !== "retry") home?.restored.set(jobId, scheduledAtMs);
+  if (home !== null) reloadAttempts(parts, home);
 }
 
 /** The cursor from before a claim: it waits for the first of these instants. */

@@ -55,6 +55,7 @@ const freePagesKept = 128;
 const isIdle = `run.state NOT IN ('claimed', 'running')
   AND NOT EXISTS (SELECT 1 FROM note WHERE note.key = 'unsettled ' || run.id)
   AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.run_id = run.id AND delivery.recorded = 0)
+  AND NOT EXISTS (SELECT 1 FROM retry WHERE retry.run_id = run.id AND retry.state = 'waiting')
   AND NOT EXISTS (SELECT 1 FROM request WHERE request.closed_us IS NULL AND request.run_id = run.id)`;
 
 const texts = {
@@ -69,6 +70,7 @@ const texts = {
   readClaimed: "SELECT claimed_us FROM run WHERE id = ?",
   deleteRun: `DELETE FROM run WHERE id = ? AND ${isIdle}`,
   deleteDelivery: "DELETE FROM delivery WHERE run_id = ?",
+  deleteRetry: "DELETE FROM retry WHERE run_id = ?",
   forgetOutput: "UPDATE run SET output_path = NULL WHERE id = ?",
   deleteSlots: `DELETE FROM slot WHERE (home, job_id, scheduled_us) IN (SELECT home, job_id, scheduled_us FROM slot
       WHERE scheduled_us < ? AND decision <> 'pending' ORDER BY scheduled_us LIMIT ?)`,
@@ -139,8 +141,11 @@ export function createRetentionLedger(database: DatabaseSync): RetentionLedger {
     },
     withIdleOutput: (runIds) => runIds.filter((runId) => prepared(texts.readIdle).get(runId) !== undefined),
     forgetRuns(runIds) {
-      for (const runId of runIds)
-        if (Number(prepared(texts.deleteRun).run(runId).changes) === 1) prepared(texts.deleteDelivery).run(runId);
+      for (const runId of runIds) {
+        if (Number(prepared(texts.deleteRun).run(runId).changes) !== 1) continue;
+        prepared(texts.deleteDelivery).run(runId);
+        prepared(texts.deleteRetry).run(runId);
+      }
     },
     noteRunsKeptFrom({ home, jobId }, claimedAtMs) {
       prepared(texts.writeKeptFrom).run(`${keptFrom}${home}/${jobId}`, claimedAtMs);

@@ -4,6 +4,7 @@ import { InvariantError } from "../core/invariant-error.ts";
 import type { Run, RunReason } from "../core/run.ts";
 import { nextRunState, type RunEvent, type RunState } from "../core/run-states.ts";
 import type { System } from "../system/system.ts";
+import { type AttemptLedger, createAttemptLedger, noAttempts, toRunRetry } from "./attempts.ts";
 import { createDeliveryLedger, type DeliveryLedger, noDeliveries } from "./deliveries.ts";
 import { createHistoryLedger, type HistoryLedger, noHistory } from "./home-history.ts";
 import { createRetentionLedger, type RetentionLedger } from "./retention.ts";
@@ -71,7 +72,7 @@ const unsettledKey = (runId: string): string => `unsettled ${runId}`;
 const logPagesMax = 1000;
 
 /** The history of runs, slots, deliveries and requests. Each call outside `transaction` is a transaction of its own. */
-export interface RunLedger extends SlotLedger, DeliveryLedger, HistoryLedger, RetentionLedger {
+export interface RunLedger extends SlotLedger, DeliveryLedger, HistoryLedger, RetentionLedger, AttemptLedger {
   /** Makes everything that `act` writes durable at once, or nothing of it when `act` throws. May be nested. */
   transaction<Result>(act: () => Result): Result;
   /** As `transaction`, in two steps. In between belongs nothing that writes here. */
@@ -156,7 +157,18 @@ const runColumns = [
   "document_path",
 ] as const;
 
-type RunRow = Row<(typeof runColumns)[number] | "seq" | "delivery_state" | "delivery_target" | "delivery_error">;
+type RunRow = Row<
+  | (typeof runColumns)[number]
+  | "seq"
+  | "delivery_state"
+  | "delivery_target"
+  | "delivery_error"
+  | "retry_state"
+  | "retry_attempt"
+  | "retry_due_us"
+  | "retry_reason"
+  | "retry_run_id"
+>;
 type RequestRow = Row<"id" | "kind" | "home" | "job_id" | "run_id" | "requested_us" | "closed_us">;
 
 /**
@@ -174,10 +186,22 @@ export function createRunLedger(
   const hasDeliveries = version >= 2;
   const deliveries = hasDeliveries ? createDeliveryLedger(database) : noDeliveries();
   const history = version >= 3 ? createHistoryLedger(database) : noHistory();
-  const selectRun = hasDeliveries
-    ? `SELECT run.*, delivery.state AS delivery_state, delivery.target AS delivery_target, delivery.error AS delivery_error
-        FROM run LEFT JOIN delivery ON delivery.run_id = run.id`
-    : "SELECT * FROM run";
+  const attempts = version >= 3 ? createAttemptLedger(database) : noAttempts();
+  const withDelivery = hasDeliveries
+    ? [
+        ", delivery.state AS delivery_state, delivery.target AS delivery_target, delivery.error AS delivery_error",
+        " LEFT JOIN delivery ON delivery.run_id = run.id",
+      ]
+    : ["", ""];
+  const withRetry =
+    version >= 3
+      ? [
+          `, retry.state AS retry_state, retry.attempt AS retry_attempt, retry.due_us AS retry_due_us,
+            retry.reason AS retry_reason, retry.next_run_id AS retry_run_id`,
+          " LEFT JOIN retry ON retry.run_id = run.id",
+        ]
+      : ["", ""];
+  const selectRun = `SELECT run.*${withDelivery[0]}${withRetry[0]} FROM run${withDelivery[1]}${withRetry[1]}`;
   const selects = new Map<string, StatementSync>();
   let depth = 0;
 
@@ -294,8 +318,10 @@ export function createRunLedger(
         end.documentPath,
         runId,
       );
-      if (to === "void") reopenRequest.run(runId);
-      else select("INSERT OR REPLACE INTO note VALUES (?, '')").run(unsettledKey(runId));
+      if (to === "void") {
+        reopenRequest.run(runId);
+        attempts.reopenRetry(runId);
+      } else select("INSERT OR REPLACE INTO note VALUES (?, '')").run(unsettledKey(runId));
       return true;
     });
   }
@@ -391,6 +417,7 @@ export function createRunLedger(
     },
     ...slots,
     ...deliveries,
+    ...attempts,
     ...history,
     ...createRetentionLedger(database),
     moveDelivery: (runId, event, change) => transaction(() => deliveries.moveDelivery(runId, event, change)),
@@ -513,6 +540,17 @@ function toRun(row: RunRow): Run {
             target: String(row.delivery_target),
             error: orNull(row.delivery_error, String),
           },
+        }),
+    ...(row.retry_state === undefined || row.retry_state === null
+      ? {}
+      : {
+          retry: toRunRetry({
+            state: row.retry_state,
+            ...(row.retry_attempt === undefined ? {} : { attempt: row.retry_attempt }),
+            due_us: row.retry_due_us ?? null,
+            reason: row.retry_reason ?? null,
+            next_run_id: row.retry_run_id ?? null,
+          }),
         }),
   };
 }

@@ -136,11 +136,36 @@ CREATE TABLE home_spell (
 CREATE INDEX home_spell_open ON home_spell (id) WHERE ended_us IS NULL;
 `;
 
+// A retry is kept beside the run that failed, with what became of it. A job's health is one JSON value, always read whole.
+const attemptTables = `
+CREATE TABLE retry (
+  run_id TEXT PRIMARY KEY,
+  home TEXT NOT NULL,
+  job_id TEXT NOT NULL,
+  attempt INTEGER NOT NULL,
+  scheduled_us INTEGER NOT NULL,
+  failed_us INTEGER NOT NULL,
+  due_us INTEGER,
+  edit_key TEXT NOT NULL,
+  state TEXT NOT NULL,
+  reason TEXT,
+  next_run_id TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX retry_waiting ON retry (home) WHERE state = 'waiting';
+CREATE INDEX retry_by_attempt ON retry (next_run_id) WHERE next_run_id IS NOT NULL;
+CREATE TABLE job_health (
+  home TEXT NOT NULL,
+  job_id TEXT NOT NULL,
+  health TEXT NOT NULL,
+  PRIMARY KEY (home, job_id)
+) STRICT, WITHOUT ROWID;
+`;
+
 /** By the layout that they start from. Each goes on from the one before. */
 const migrations: Readonly<Record<number, string>> = {
   0: layout,
   1: `DROP INDEX IF EXISTS slot_by_job; ${deliveryTable}`,
-  2: historyTables,
+  2: `${historyTables} ${attemptTables}`,
 };
 
 /** Makes the tables in an empty ledger, or those that an older one lacks. Throws a `LedgerError` for a layout that this program does not know. */

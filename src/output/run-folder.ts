@@ -17,6 +17,7 @@ export interface RunFolder {
   /** Of a prompt job: what its worker is given, and what it answers. */
   readonly job: string;
   readonly answer: string;
+  readonly outlived: string;
 }
 
 export function runFolder(stateFolder: string, runId: string): RunFolder {
@@ -33,6 +34,7 @@ export function runFolder(stateFolder: string, runId: string): RunFolder {
     exit: `${path}/${runFiles.exit}`,
     job: `${path}/${runFiles.job}`,
     answer: `${path}/${runFiles.answer}`,
+    outlived: `${path}/${runFiles.outlived}`,
   };
 }
 

@@ -1,6 +1,7 @@
 import type { RunDelivery } from "../core/delivery.ts";
 import type { Job } from "../core/job.ts";
 import type { Run } from "../core/run.ts";
+import type { RunRetry } from "../core/run-retry.ts";
 import type { SlotLine } from "../core/slot.ts";
 
 /** Words and times of our JSON documents: `snake_case`, ISO 8601 UTC with milliseconds, null for what is absent. */
@@ -35,6 +36,16 @@ export interface RunJson {
   readonly output_path: string | null;
   readonly document_path: string | null;
   readonly delivery: RunDelivery | null;
+  readonly retry: RetryJson | null;
+}
+
+/** Whether another attempt follows a failed run: `waiting`, `started` as the run `run_id`, or `given_up` for a reason. */
+export interface RetryJson {
+  readonly state: "waiting" | "started" | "given_up";
+  readonly attempt: number;
+  readonly at: string | null;
+  readonly reason: string | null;
+  readonly run_id: string | null;
 }
 
 export interface SlotJson {
@@ -104,7 +115,12 @@ export function runJson(run: Run): RunJson {
     output_path: run.outputPath,
     document_path: run.documentPath,
     delivery: run.delivery ?? null,
+    retry: run.retry === undefined ? null : retryJson(run.retry),
   };
+}
+
+function retryJson({ state, attempt, dueAtMs, reason, runId }: RunRetry): RetryJson {
+  return { state, attempt, at: isoTime(dueAtMs), reason, run_id: runId };
 }
 
 export function slotJson(slot: SlotLine & { readonly home: string }): SlotJson {

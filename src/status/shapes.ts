@@ -27,6 +27,14 @@ const delivery = z.strictObject({
   error: z.string().nullable(),
 });
 
+const retry = z.strictObject({
+  state: z.enum(["waiting", "started", "given_up"]),
+  attempt: z.int().positive(),
+  at: time.nullable(),
+  reason: z.string().nullable(),
+  run_id: z.string().nullable(),
+});
+
 const run = z.strictObject({
   id: z.string(),
   home: z.string(),
@@ -57,6 +65,7 @@ const run = z.strictObject({
   output_path: z.string().nullable(),
   document_path: z.string().nullable(),
   delivery: delivery.nullable(),
+  retry: retry.nullable().describe("What comes after a failure, where the job's retry says something of it"),
 }) satisfies z.ZodType<RunJson>;
 
 const slot = z.strictObject({

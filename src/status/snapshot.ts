@@ -1,6 +1,7 @@
 import type { AlertKind } from "../core/alert-kinds.ts";
 import type { Delivery } from "../core/delivery.ts";
-import type { Job } from "../core/job.ts";
+import { hasPauseMark, type Job } from "../core/job.ts";
+import { type HeldJob, pauseMark } from "../core/job-health.ts";
 import type { Run } from "../core/run.ts";
 import { isoTime, type RunJson, runJson } from "./json.ts";
 import {
@@ -114,6 +115,8 @@ export interface HomeView extends HomeBounds {
   /** One sentence for each setting of Hermes that is passed over because it cannot be used. */
   readonly configWarnings: readonly string[];
   readonly hermes: HermesJson | null;
+  /** Jobs that are held back because they fail at once again and again. */
+  readonly held: readonly HeldJob[];
 }
 
 /** What of a config file counts, and what keeps it from counting as it stands. */
@@ -244,12 +247,21 @@ function findAlerts(view: StatusView): AlertJson[] {
       const message = `The tick lock has been held by ${holderPid === null ? "another process" : `process ${holderPid}`} for ${Math.floor((view.nowMs - sinceMs) / 1000)} s`;
       add("lock_stuck", home.name, null, message, sinceMs);
     }
+    for (const { jobId, sinceMs, untilMs, why } of home.held) {
+      const name = home.jobs.find(({ id }) => id === jobId)?.name ?? jobId;
+      const message = `Job "${name}" is held back until ${isoTime(untilMs)}: ${why}; edit it, or run it by hand once it works`;
+      add("crash_loop", home.name, jobId, message, sinceMs);
+    }
     for (const stray of home.strays) add("job_invalid", home.name, null, stray, null);
     for (const job of home.jobs) {
       const key = `${home.name}/${job.id}`;
       // Until it is written anew, which the next tick does.
       const fault = job.fault ?? (job.enabled ? (job.nextRunFault ?? null) : null);
       if (fault !== null) add("job_invalid", home.name, job.id, fault, null);
+      if (job.pausedReason?.startsWith(pauseMark) === true && hasPauseMark(job)) {
+        const message = `Job "${job.name}" was paused after ${job.pausedReason.slice(pauseMark.length).trim()}`;
+        add("job_paused", home.name, job.id, message, job.lastRunAt?.ms ?? null);
+      }
       if (job.lastStatus === "error") {
         const orphan = orphaned.get(key);
         const lastMs = job.lastRunAt?.ms ?? null;

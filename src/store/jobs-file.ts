@@ -140,6 +140,7 @@ export function readRecord(text: string, naiveZone: Zone): JobRecord | null {
     script,
     interpreter: textOrNull(record.interpreter),
     workdir: textOrNull(record.workdir),
+    ...(isTrue(record.no_agent) ? {} : { promptMark: markOf(asText(record.prompt)) }),
     schedule,
     scheduleText: readScheduleText(record),
     enabled: !("enabled" in record) || isTrue(record.enabled),
@@ -638,4 +639,11 @@ function nameOf(value: unknown): string {
   if (isObject(value)) return "an object";
   if (typeof value === "string") return value.length > 60 ? "a long text" : JSON.stringify(value);
   return String(value);
+}
+
+/** A length and a checksum (FNV-1a): two texts of one job that share both are not worth the memory of keeping them. */
+function markOf(text: string): string {
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < text.length; index += 1) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193);
+  return `${text.length}:${(hash >>> 0).toString(16)}`;
 }

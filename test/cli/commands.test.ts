@@ -113,6 +113,7 @@ const nightly = {
   output_path: "/x/output.log",
   document_path: null,
   delivery: null,
+  retry: null,
 };
 
 /** A good config file as it is told of without a daemon. */

@@ -297,6 +297,13 @@ test("jobSettings() reads every form of misfire and retry", () => {
   expect(read("misfire: {within: 10 m}").misfire).toEqual({ kind: "within", withinMs: 600_000 });
   expect(read("retry: none").retry).toBeNull();
   expect(read("retry: {max: 2}").retry).toEqual({ attemptsMax: 2, backoffMs: 30_000, jitter: 0.1, causes: ["failed"] });
+  expect(read("retry: {max: 2, backoff: {first: 5 s, factor: 3, max: 1 m}}").retry).toEqual({
+    attemptsMax: 2,
+    backoffMs: 5000,
+    growth: { factor: 3, delayMsMax: 60_000 },
+    jitter: 0.1,
+    causes: ["failed"],
+  });
   expect(read("retry: {max: 2, backoff: 1 m, jitter: 0, on: [timeout, orphaned]}").retry).toEqual({
     attemptsMax: 2,
     backoffMs: 60_000,

@@ -32,5 +32,9 @@ export function createDraw(seed: number): Draw {
 export function createFakeRandom(draw: Draw): Random {
   const text = (length: number, letters: string): string =>
     Array.from({ length }, () => letters[Math.floor(draw.number() * letters.length)]).join("");
-  return { uuidHex: () => text(32, "0123456789abcdef"), token: (length) => text(length, alphabet) };
+  return {
+    uuidHex: () => text(32, "0123456789abcdef"),
+    token: (length) => text(length, alphabet),
+    number: draw.number,
+  };
 }

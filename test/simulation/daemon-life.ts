@@ -92,11 +92,7 @@ export function startDaemon(
     overrides: host.overrides,
     diskShortage: () => (diskLow ? "The disk is full" : null),
   };
-  const table = createHomeTable(
-    sources,
-    () => findHomes(system, rootHome),
-    (name) => ledger.cursors(name),
-  );
+  const table = createHomeTable(sources, () => findHomes(system, rootHome), ledger);
   const refresh = (): void => {
     host.reload();
     parts.settings = settings();

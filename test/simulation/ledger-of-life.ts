@@ -32,6 +32,9 @@ const reads: ReadonlySet<string> = new Set([
   "claimedAtMs",
   "oldestReachMs",
   "usedBytes",
+  "retry",
+  "waitingRetries",
+  "health",
 ]);
 
 /**

@@ -38,6 +38,7 @@ export function run(id: string, atMs: number, more: Partial<RunJson> = {}): RunJ
     output_bytes: 0,
     output_path: null,
     document_path: null,
+    retry: null,
     delivery: null,
     ...more,
   };

@@ -576,7 +576,7 @@ function createFakeStore(ids: readonly string[]) {
     }
     await new Promise((resolve) => setImmediate(resolve));
   };
-  const random = { uuidHex: () => "0".repeat(32), token: (length: number) => "x".repeat(length) };
+  const random = { uuidHex: () => "0".repeat(32), token: (length: number) => "x".repeat(length), number: () => 0 };
   const store = createJobStore({ clock, files, locks: createFakeLocks(files, table, 8), random }, "/tmp/cron", options);
   const setNow = (ms: number): void => {
     nowMs = ms;

@@ -1,4 +1,5 @@
 import type { Run } from "../../core/run.ts";
+import type { RetryEnd } from "../../core/run-retry.ts";
 import type { RunState } from "../../core/run-states.ts";
 import { runJson } from "../../status/json.ts";
 import type { CommandParts } from "../command-parts.ts";
@@ -73,7 +74,7 @@ export function runs(parts: CommandParts, jobText: string | undefined, options: 
     formatClock(run.startedAtMs ?? run.claimedAtMs, nowMs, zones.get(run.home) ?? hostZone),
     formatTook(run, nowMs),
     { text: formatEnd(run), colour: stateColours[run.state] },
-    errorText(run),
+    errorText(run, (ms) => formatClock(ms, nowMs, zones.get(run.home) ?? hostZone)),
   ]);
   const columns = [
     { title: "RUN" },
@@ -87,14 +88,35 @@ export function runs(parts: CommandParts, jobText: string | undefined, options: 
   return exitCodes.done;
 }
 
-/** The error in one line, without what the state beside it says already, and what became of its result if that did not arrive. */
-function errorText(run: Run): string {
+/** The error in one line, without what the state beside it says already, what comes after it, and what became of its result if that did not arrive. */
+function errorText(run: Run, clock: (ms: number) => string): string {
   const text = oneLine(run.error ?? "");
   const isToldBeside = run.reason === "exit" || run.reason === "signal";
   const own = isToldBeside
     ? text.replace(/^Script (?:exited with code -?\d+|was ended by [A-Z0-9]+)(?::? |$)/, "")
     : text;
-  return [own, undeliveredText(run)].filter((part) => part !== "").join("; ");
+  return [own, retryText(run, clock), undeliveredText(run)].filter((part) => part !== "").join("; ");
+}
+
+const retryEndTexts: Readonly<Record<RetryEnd, string>> = {
+  used_up: "no attempt is left",
+  next_slot: "not tried again: the next slot comes first",
+  hermes_retries: "Hermes tries it again",
+  paused: "not tried again: the job was paused",
+  completed: "not tried again: the job is completed",
+  edited: "not tried again: the job was edited",
+  job_gone: "not tried again: the job is gone",
+  home_gone: "not tried again: the home is gone",
+  ran_since: "not tried again: the job has run since",
+  superseded: "not tried again: the record is another run's",
+  policy: "not tried again: the settings changed",
+};
+
+function retryText({ retry }: Run, clock: (ms: number) => string): string {
+  if (retry === undefined) return "";
+  if (retry.reason !== null) return retryEndTexts[retry.reason];
+  if (retry.state === "started") return `tried again as ${retry.runId}`;
+  return retry.dueAtMs === null ? "" : `attempt ${retry.attempt} at ${clock(retry.dueAtMs)}`;
 }
 
 function undeliveredText({ delivery }: Run): string {

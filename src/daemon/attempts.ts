@@ -1,0 +1,156 @@
+import type { Job } from "../core/job.ts";
+import {
+  deathWindowMs,
+  type HealthEnd,
+  healthAfterDeath,
+  healthAfterRun,
+  heldUntil,
+  holdText,
+  pauseText,
+} from "../core/job-health.ts";
+import { editKey, planRetryAfter } from "../core/retry.ts";
+import type { Run } from "../core/run.ts";
+import type { EndedRetry } from "../core/tick-draft.ts";
+import { runFolder } from "../output/run-folder.ts";
+import type { DaemonParts } from "./daemon-parts.ts";
+import type { HomeRuntime } from "./home-runtime.ts";
+
+/**
+ * Decides, in the transaction that closes a run, whether another attempt follows it and how its job is doing. Must be called once
+ * for each run; `reloadAttempts` takes the result into memory when the transaction is in force.
+ */
+export function noteAttempt(
+  parts: DaemonParts,
+  home: HomeRuntime,
+  run: Run,
+  end: Pick<HealthEnd, "success" | "reason" | "endedAtMs"> & { readonly isRetriedByHermes: boolean },
+): void {
+  const { ledger, system } = parts;
+  const known = home.health.get(run.jobId);
+  if (end.success && known === undefined) return;
+  const job = jobOf(home, run.jobId);
+  const policy = home.settings.policy({ id: run.jobId, name: run.jobName, kind: run.kind });
+  const plan = end.success
+    ? null
+    : planRetryAfter(run, end.reason, policy.retry, {
+        failedAtMs: end.endedAtMs,
+        job,
+        isRetriedByHermes: end.isRetriedByHermes,
+        chance: system.random.number(),
+      });
+  if (plan !== null && run.scheduledAtMs !== null) {
+    ledger.planRetry({
+      ...plan,
+      runId: run.id,
+      home: run.home,
+      jobId: run.jobId,
+      scheduledAtMs: run.scheduledAtMs,
+      failedAtMs: end.endedAtMs,
+      editKey: job === null ? "" : editKey(job),
+    });
+    const what = plan.state === "waiting" ? "a failed run is tried again" : "a failed run is not tried again";
+    system.log.info(what, {
+      home: home.name,
+      job_id: run.jobId,
+      run_id: run.id,
+      attempt: plan.attempt,
+      ...(plan.dueAtMs === null ? { reason: plan.reason } : { at: new Date(plan.dueAtMs).toISOString() }),
+    });
+  }
+  const startedAtMs = ledger.run(run.id)?.startedAtMs ?? null;
+  const isTriedAgain = plan?.state === "waiting" || end.isRetriedByHermes;
+  const health = healthAfterRun(known, run, job, { ...end, startedAtMs, isTriedAgain }, policy);
+  ledger.writeHealth(home.name, run.jobId, health);
+  if (health?.heldUntilMs != null && health.heldUntilMs !== known?.heldUntilMs) {
+    system.log.warn("a job is held back", {
+      home: home.name,
+      job_id: run.jobId,
+      why: holdText(health),
+      until: new Date(health.heldUntilMs).toISOString(),
+    });
+  }
+}
+
+/** Whether another attempt follows this run, so that people need not be told yet that it failed. */
+export function isTriedAgain({ ledger }: DaemonParts, run: Run): boolean {
+  const state = ledger.retry(run.id)?.state;
+  return state === "waiting" || state === "started";
+}
+
+export function reloadAttempts({ ledger }: DaemonParts, home: HomeRuntime): void {
+  home.retries = ledger.waitingRetries(home.name);
+  home.health = ledger.health(home.name);
+}
+
+/** Says which attempts do not come any more. */
+export function tellEndedRetries({ system }: DaemonParts, home: HomeRuntime, ended: readonly EndedRetry[]): void {
+  for (const { runId, jobId, attempt, reason } of ended)
+    system.log.info("an attempt gives way", { home: home.name, job_id: jobId, run_id: runId, attempt, reason });
+}
+
+/** Until when a job of this home is held back, or null. */
+export function heldUntilMs(parts: DaemonParts, home: HomeRuntime, job: Job): number | null {
+  if (home.health.size === 0) return null;
+  return heldUntil(home.health.get(job.id), job, home.settings.policy(job).crashLoop, parts.system.clock.nowMs());
+}
+
+/** Why the record is to be paused for the end of this run, or null. */
+export function pauseReason(home: HomeRuntime, run: Run, error: string | null): string | null {
+  if (home.health.get(run.jobId)?.pausedBy !== run.id) return null;
+  const { streakPause } = home.settings.policy({ id: run.jobId, name: run.jobName, kind: run.kind });
+  return pauseText(streakPause ?? 1, error);
+}
+
+/** Notes, a moment after its start, that the daemon has outlived the start of a run. No row: it counts only after a crash. */
+export function noteOutlived(parts: DaemonParts, runId: string): void {
+  parts.system.clock.after(deathWindowMs, () => {
+    if (parts.children.get(runId)?.overAtMs !== null) return;
+    const folder = runFolder(parts.stateFolder, runId);
+    try {
+      if (parts.system.files.stat(folder.path) !== null) parts.system.files.create(folder.outlived, "", 0o600);
+    } catch (error) {
+      // On a full disk the run counts as one whose start the daemon did not survive, should it die now.
+      if (!(error instanceof Error)) throw error;
+    }
+  });
+}
+
+/** To be called once after a start: which of these runs, still open, may have taken the daemon before this one with them. */
+export function noteDeaths(parts: DaemonParts, homes: ReadonlyMap<string, HomeRuntime>, runs: readonly Run[]): void {
+  const { ledger, system } = parts;
+  for (const home of homes.values()) {
+    const suspects = runs.filter((run) => {
+      const folder = runFolder(parts.stateFolder, run.id);
+      const { files } = system;
+      return run.home === home.name && files.stat(folder.started) !== null && files.stat(folder.outlived) === null;
+    });
+    if (suspects.length === 0) continue;
+    ledger.transaction(() => {
+      for (const run of suspects) {
+        const job = jobOf(home, run.jobId);
+        if (job === null) continue;
+        const { crashLoop } = home.settings.policy(job);
+        const health = healthAfterDeath(home.health.get(run.jobId), run.id, job, system.clock.nowMs(), crashLoop);
+        ledger.writeHealth(home.name, run.jobId, health);
+        if (health.heldUntilMs === null || health === home.health.get(run.jobId)) continue;
+        system.log.warn("a job is held back", {
+          home: home.name,
+          job_id: run.jobId,
+          why: holdText(health),
+          until: new Date(health.heldUntilMs).toISOString(),
+        });
+      }
+    });
+    reloadAttempts(parts, home);
+  }
+}
+
+/** Null also where the store cannot be read: a job that nobody can read is not tried again. */
+function jobOf(home: HomeRuntime, jobId: string): Job | null {
+  try {
+    return home.store.read().jobs.find((job) => job.id === jobId) ?? null;
+  } catch {
+    // The home's own tick says what is wrong with its store.
+    return null;
+  }
+}
