@@ -1,16 +1,16 @@
 import type { Gate } from "./admission.ts";
-import { classifyLateness, latenessSeconds, onTimeMs } from "./dispatch-lateness.ts";
-import { lateGraceMs } from "./grace.ts";
+import { claimWaiting } from "./claim-waiting.ts";
 import { formatInstant } from "./instant.ts";
 import type { Job, JobPatch } from "./job.ts";
 import { nextAhead } from "./missed-occurrence.ts";
 import { onceGraceMs } from "./next-occurrence.ts";
-import { formatScheduleKey, isSameInstant, passedSlots, slotLine } from "./observe-slots.ts";
-import { advance, skipOverlapped } from "./pass-over.ts";
+import { formatScheduleKey, slotLine } from "./observe-slots.ts";
+import { deferOverlapped } from "./plan-overlap.ts";
 import { claimRetry } from "./plan-retry.ts";
 import { toStoredTime } from "./repair-next-run.ts";
+import { runDecision } from "./run-decision.ts";
 import type { Schedule } from "./schedule.ts";
-import type { SlotCursor, SlotDecision } from "./slot.ts";
+import type { SlotCursor } from "./slot.ts";
 import { newCursor, remember } from "./slot-cursor.ts";
 import { type Candidate, type Draft, type Writable, wakeAt } from "./tick-draft.ts";
 import type { Zone } from "./zone.ts";
@@ -39,26 +39,11 @@ export function claimJob(draft: Draft, candidate: Candidate, gate: Gate): void {
   } else if (isManual) {
     const restoredMs = trueNext(job, schedule, cursor, nowMs, zone);
     patch.nextRunAt = restoredMs === null ? null : toStoredTime(schedule, restoredMs, nowMs, zone).text;
-    skipOverlapped(draft, job, schedule, cursor);
+    deferOverlapped(draft, job, schedule, cursor, null);
     draft.cursors.set(job.id, draft.cursors.get(job.id) ?? newCursor(job, schedule, restoredMs));
     if (restoredMs !== null) wakeAt(draft, restoredMs);
   } else {
-    const graceMs = lateGraceMs(schedule, zone, nowMs);
-    const passed = passedSlots(schedule, cursor, next.ms, nowMs, zone);
-    draft.lines.push(
-      slotLine(job, next.ms, runDecision(draft, candidate, graceMs, passed.instants.length), nowMs, gate.runId),
-    );
-    for (const atMs of passed.instants.slice(1)) {
-      draft.lines.push(slotLine(job, atMs, { decision: "coalesce", reason: "missed" }, nowMs, gate.runId));
-    }
-    patch.lastDispatch = {
-      scheduledAt: next.text,
-      dispatchedAt: at,
-      latenessSeconds: latenessSeconds(latenessMs),
-      kind: classifyLateness(latenessMs, graceMs),
-    };
-    const backlog = { decision: { decision: "coalesce", reason: "missed" } as const, runId: gate.runId };
-    patch.nextRunAt = advance(draft, job, schedule, next.ms, passed.restFromMs, backlog);
+    claimWaiting(draft, candidate, gate, cursor, patch);
   }
   draft.patches.set(job.id, patch);
 }
@@ -83,23 +68,11 @@ function claimOnce(
   if (job.repeatTimes !== null && job.repeatTimes > 0) patch.repeatCompleted = job.repeatCompleted + 1;
   const slotMs = isManual ? (cursor?.nextAtMs ?? null) : next.ms;
   if (slotMs !== null && slotMs <= nowMs) {
-    const candidate = { job, next: { ...next, ms: slotMs } };
-    draft.lines.push(slotLine(job, slotMs, runDecision(draft, candidate, onceGraceMs, 1), nowMs, gate.runId));
+    draft.lines.push(
+      slotLine(job, slotMs, runDecision(draft.input, job.id, slotMs, onceGraceMs, 1), nowMs, gate.runId),
+    );
   }
   remember(draft, job, schedule, cursor, null);
-}
-
-function runDecision(
-  draft: Draft,
-  { job, next }: Pick<Candidate, "job" | "next">,
-  graceMs: number,
-  passedCount: number,
-): SlotDecision {
-  const restoredMs = draft.input.restored?.get(job.id);
-  if (restoredMs !== undefined && isSameInstant(restoredMs, next.ms)) return { decision: "run", reason: "restored" };
-  const latenessMs = draft.input.nowMs - next.ms;
-  if (latenessMs <= onTimeMs && passedCount === 1) return { decision: "run", reason: "on_time" };
-  return { decision: "run", reason: latenessMs <= graceMs ? "late" : "catch_up" };
 }
 
 /** Where a manual request found the schedule: the request took the place of this instant and gives it back. */

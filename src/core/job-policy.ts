@@ -8,6 +8,14 @@ export type Misfire =
 /** What to do when a job is due while it still runs. */
 export type Overlap = "skip" | "queue_one" | "replace";
 
+/** What a job's slots go by. */
+export interface SlotPolicy {
+  readonly misfire: Misfire;
+  readonly overlap: Overlap;
+}
+
+export const usualSlotPolicy: SlotPolicy = { misfire: { kind: "run_once" }, overlap: "skip" };
+
 /** Which ends of a run another attempt may follow. */
 export const retryCauses = ["failed", "timeout", "idle_timeout", "memory_limit", "output_limit", "orphaned"] as const;
 

@@ -25,7 +25,7 @@ export interface Observation {
 }
 
 // Instants from the ledger are whole microseconds, those from a text are sums of doubles: half of one tells them apart.
-const sameInstantMs = 0.0005;
+export const sameInstantMs = 0.0005;
 // A Hermes whose clock is ahead may claim a slot this much before its time.
 const claimSkewMs = 60_000;
 /** How long an instant that somebody moved past waits for a sign of who ran it. */

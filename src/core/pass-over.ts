@@ -1,13 +1,16 @@
 import type { Job, JobPatch } from "./job.ts";
 import { nextAhead } from "./missed-occurrence.ts";
-import { formatScheduleKey, passedSlots, slotLine, withFollowing } from "./observe-slots.ts";
+import { formatScheduleKey, passedSlots, sameInstantMs, slotLine, withFollowing } from "./observe-slots.ts";
 import { toStoredTime } from "./repair-next-run.ts";
 import type { Schedule } from "./schedule.ts";
 import type { SlotCursor, SlotDecision } from "./slot.ts";
 import { newCursor, remember } from "./slot-cursor.ts";
 import { type Draft, keepPatch, type Writable, wakeAt } from "./tick-draft.ts";
 
-/** Takes every instant that has come off the schedule with one decision. */
+/**
+ * Takes every instant that has come and lies before `toMs` off the schedule with one decision. False while there is more of it than
+ * one tick writes.
+ */
 export function passOver(
   draft: Draft,
   job: Job,
@@ -16,16 +19,19 @@ export function passOver(
   fromMs: number,
   decision: SlotDecision,
   patch: JobPatch,
-): void {
+  toMs: number | null = nextAhead(schedule, fromMs, draft.input.nowMs, draft.input.zone),
+): boolean {
   const { nowMs, zone } = draft.input;
-  const passed = passedSlots(schedule, cursor, fromMs, nowMs, zone);
+  const lastMs = toMs === null ? nowMs : Math.min(nowMs, toMs - sameInstantMs);
+  const passed = passedSlots(schedule, cursor, fromMs, lastMs, zone);
   for (const atMs of passed.instants) draft.lines.push(slotLine(job, atMs, decision, nowMs));
-  const nextRunAt = advance(draft, job, schedule, fromMs, passed.restFromMs, { decision, runId: null });
+  const nextRunAt = advance(draft, job, schedule, fromMs, passed.restFromMs, { decision, runId: null }, toMs);
   keepPatch(draft, job, { ...patch, nextRunAt });
+  return passed.restFromMs === null;
 }
 
 /**
- * Moves the cursor of a recurring job to the next instant ahead, and answers it as text. The cursor stays behind while lines of
+ * Moves the cursor of a recurring job to the next instant ahead, or to another, and answers it as text. The cursor stays behind while lines of
  * the passed ones are still unwritten.
  */
 export function advance(
@@ -35,9 +41,9 @@ export function advance(
   fromMs: number,
   restFromMs: number | null,
   backlog: { readonly decision: SlotDecision; readonly runId: string | null },
+  aheadMs: number | null = nextAhead(schedule, fromMs, draft.input.nowMs, draft.input.zone),
 ): string | null {
   const { nowMs, zone } = draft.input;
-  const aheadMs = nextAhead(schedule, fromMs, nowMs, zone);
   if (restFromMs === null) {
     draft.cursors.set(job.id, newCursor(job, schedule, aheadMs));
     if (aheadMs !== null) wakeAt(draft, aheadMs);

@@ -1,7 +1,8 @@
 import { claimEndsAtMs, runClaimLifeDefaultMs, unclaimedSlot } from "./claim-life.ts";
 import { closeSlots } from "./close-slots.ts";
+import { lateMsMax } from "./drop-late.ts";
 import { formatInstant } from "./instant.ts";
-import { hasPauseMark, isRunnable, isTerminal, type Job, type JobPatch } from "./job.ts";
+import { hasPauseMark, isRunnable, isTerminal, type Job, type JobPatch, type StoredTime } from "./job.ts";
 import { waitForClaim } from "./leave-pending.ts";
 import {
   closeAwaited,
@@ -9,14 +10,16 @@ import {
   formatScheduleKey,
   isNamedSince,
   observeSlots,
+  sameInstantMs,
   slotLine,
 } from "./observe-slots.ts";
+import { continueOwed, decideOwed, isOneLine, owe, owedOf } from "./owed-slots.ts";
 import { planDue } from "./plan-due.ts";
 import { isOffSchedule, rearmAfterError, recoverNextRun } from "./repair-next-run.ts";
 import type { Schedule } from "./schedule.ts";
-import type { SlotCursor } from "./slot.ts";
+import type { SlotCursor, SlotDecision } from "./slot.ts";
 import { remember } from "./slot-cursor.ts";
-import { type Draft, keepPatch, type Writable, wakeAt } from "./tick-draft.ts";
+import { type Draft, keepPatch, policyOf, type Writable, wakeAt } from "./tick-draft.ts";
 import type { Zone } from "./zone.ts";
 
 export function planJob(draft: Draft, job: Job, given: SlotCursor | undefined): void {
@@ -33,6 +36,7 @@ export function planJob(draft: Draft, job: Job, given: SlotCursor | undefined): 
       return;
     }
   }
+  if (!continueOwed(draft, job.id)) return;
   if (job.fault !== null || job.schedule === null) {
     waitInvalid(draft, job, cursor);
     return;
@@ -45,8 +49,10 @@ export function planJob(draft: Draft, job: Job, given: SlotCursor | undefined): 
     return;
   }
 
-  const open = draft.openRuns.get(job.id);
-  const isOpen = open !== undefined;
+  closeEdited(draft, job, schedule);
+  if (owedOf(draft, job.id)?.decided !== undefined) return;
+  const open = draft.openRuns.get(job.id) ?? null;
+  const isOpen = open !== null;
   // An instant that came when the run was over already was no overlap: it is served once the end stands in the record.
   const overAtMs = open?.overAtMs ?? null;
   const hasComeSince = (atMs: number): boolean => overAtMs !== null && atMs >= overAtMs && atMs <= nowMs;
@@ -96,7 +102,12 @@ export function planJob(draft: Draft, job: Job, given: SlotCursor | undefined): 
       if (observed.wakeAtMs !== null) wakeAt(draft, observed.wakeAtMs);
       return;
     }
-    const rearmed = mayWrite && !isOpen ? rearmAfterError(job, schedule, next, nowMs, zone, input.ownerState) : null;
+    closeCrossed(draft, job, schedule, next);
+    if (owedOf(draft, job.id)?.decided !== undefined) return;
+    // A policy that drops what is late wants no run between two instants of the schedule either.
+    const mayRearm =
+      mayWrite && !isOpen && owedOf(draft, job.id) === null && lateMsMax(policyOf(input, job).misfire, 0) === null;
+    const rearmed = mayRearm ? rearmAfterError(job, schedule, next, nowMs, zone, input.ownerState) : null;
     if (rearmed !== null) {
       next = rearmed;
       patch.nextRunAt = rearmed.text;
@@ -104,11 +115,37 @@ export function planJob(draft: Draft, job: Job, given: SlotCursor | undefined): 
     cursor = remember(draft, job, schedule, cursor, next.ms, observed.servedBy);
   }
   if (next.ms > nowMs) {
-    keepPatch(draft, job, patch);
     if (input.canRun(job)) wakeAt(draft, next.ms);
+    const owed = owedOf(draft, job.id);
+    if (owed === null || owed.fromMs > nowMs) {
+      keepPatch(draft, job, patch);
+      if (owed !== null) wakeAt(draft, owed.fromMs);
+      return;
+    }
+  }
+  planDue(draft, job, schedule, cursor, next, isManual, open, patch);
+}
+
+/** A record that was put back among the owed instants names them again from there on, unless its pace is another than theirs. */
+function closeCrossed(draft: Draft, job: Job, schedule: Schedule, next: StoredTime): void {
+  const owed = owedOf(draft, job.id);
+  if (owed === null || next.ms > owed.throughMs) return;
+  const moved: SlotDecision = { decision: "move", reason: "reanchored" };
+  const isNamedAgain = isOneLine(schedule, owed.fromMs, next.ms, draft.input.zone);
+  if (!isNamedAgain && schedule.kind !== "cron") {
+    decideOwed(draft, job.id, owed, moved, null);
     return;
   }
-  planDue(draft, job, schedule, cursor, next, isManual, isOpen, patch);
+  // A cron rule names the same instants wherever it is begun, save one that was none of its own.
+  if (!isNamedAgain && next.ms <= owed.fromMs) decideOwed(draft, job.id, owed, moved, null, owed.fromMs);
+  owe(draft, job.id, next.ms <= owed.fromMs ? null : { ...owed, throughMs: next.ms - sameInstantMs });
+}
+
+/** Another rule takes away what the one before is owed. */
+function closeEdited(draft: Draft, job: Job, schedule: Schedule): void {
+  const owed = owedOf(draft, job.id);
+  if (owed === null || owed.scheduleText === formatScheduleKey(schedule)) return;
+  decideOwed(draft, job.id, owed, { decision: "move", reason: "edited" }, null);
 }
 
 /** A request hides the schedule's own instant, so an edit shows in the rule alone. */

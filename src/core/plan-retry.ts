@@ -53,6 +53,7 @@ function planRetry(draft: Draft, retry: WaitingRetry, job: Job | null): void {
     job,
     schedule: job.schedule,
     next,
+    recorded: next,
     patch: {},
     isManual: false,
     once: false,

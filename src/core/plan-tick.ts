@@ -13,12 +13,13 @@ import {
   type EndedRetry,
   keepPatch,
   type PlannedClaim,
+  type PlannedStop,
   type TickInput,
 } from "./tick-draft.ts";
 
 export type { Gate } from "./admission.ts";
 export type { SlotCursor } from "./slot.ts";
-export type { PlannedClaim, TickInput } from "./tick-draft.ts";
+export type { PlannedClaim, PlannedStop, TickInput } from "./tick-draft.ts";
 
 /** A job whose time has come, and the instant that it is due for. */
 export type DueJob = Pick<Candidate, "job" | "dueAtMs">;
@@ -38,6 +39,8 @@ export interface TickPlan {
   readonly waiting: number;
   /** All that are due and that only room and gates could keep from running, the claimed ones among them. */
   readonly candidates: readonly DueJob[];
+  /** Open runs to be stopped, because their jobs' next ones take their place. */
+  readonly stops: readonly PlannedStop[];
   /** Gates wanted but not given: spawn these and plan again. */
   readonly gatesMissing: GateCount;
   /** The earliest instant at which another tick has something to do, or null. */
@@ -61,6 +64,8 @@ export function planTick(input: TickInput): TickPlan {
     lines: [],
     cursors: new Map(),
     retryEnds: [],
+    owings: new Map(),
+    stops: [],
     waiting: 0,
     wakeAtMs: Number.POSITIVE_INFINITY,
   };
@@ -88,8 +93,9 @@ export function planTick(input: TickInput): TickPlan {
   return {
     claims: draft.claims,
     patches: draft.patches,
-    slots: draft.lines,
-    cursors: withSince(draft.cursors, input),
+    slots: draft.owings.size === 0 ? draft.lines : withoutDoubles(draft.lines),
+    cursors: finishedCursors(draft, dropped),
+    stops: draft.stops,
     cursorsDropped: dropped,
     retryEnds: draft.retryEnds,
     waiting: draft.waiting,
@@ -99,27 +105,44 @@ export function planTick(input: TickInput): TickPlan {
   };
 }
 
-function withSince(
-  cursors: ReadonlyMap<string, SlotCursor>,
-  { cursors: known, nowMs }: TickInput,
-): TickPlan["cursors"] {
-  const dated = new Map<string, SlotCursor>();
-  for (const [id, { sinceMs: _, earlier: __, ...cursor }] of cursors) {
-    const sinceMs = unbrokenSince(cursor, known.get(id), nowMs);
-    const earlier = earlierStretches(known.get(id), sinceMs);
-    dated.set(id, {
+/** A record that was put back names instants that are owed besides; what is said of them first counts. */
+function withoutDoubles(lines: readonly SlotLine[]): readonly SlotLine[] {
+  const decided = new Set<string>();
+  return lines.filter(({ jobId, scheduledAtMs, decision }) => {
+    const key = `${Math.round(scheduledAtMs * 1000)} ${jobId}`;
+    if (decided.has(key)) return false;
+    if (decision !== "pending" && decision !== "move") decided.add(key);
+    return true;
+  });
+}
+
+/** The cursors that changed, with what they keep however they move. */
+function finishedCursors({ cursors, owings, input }: Draft, dropped: readonly string[]): TickPlan["cursors"] {
+  const { cursors: known, nowMs } = input;
+  const finished = new Map<string, SlotCursor>();
+  for (const id of new Set([...cursors.keys(), ...owings.keys()])) {
+    const before = known.get(id);
+    const moved = cursors.get(id) ?? before;
+    if (moved === undefined || dropped.includes(id)) continue;
+    const { sinceMs: _, earlier: __, owed: ___, taken: ____, ...cursor } = moved;
+    const sinceMs = unbrokenSince(cursor, before, nowMs);
+    const earlier = earlierStretches(before, sinceMs);
+    const { owed, taken } = owings.get(id) ?? { owed: before?.owed ?? null, taken: before?.taken ?? null };
+    finished.set(id, {
       ...cursor,
       ...(sinceMs === null ? {} : { sinceMs }),
       ...(earlier.length === 0 ? {} : { earlier }),
+      ...(owed === null ? {} : { owed }),
+      ...(taken === null ? {} : { taken }),
     });
   }
-  return dated;
+  return finished;
 }
 
 /** Most jobs at most ticks: nothing about them has changed and their time has not come. */
 function isQuiet(job: Job, cursor: SlotCursor | undefined, nowMs: number): boolean {
-  if (cursor === undefined || cursor.backlog !== undefined) return false;
-  if (!cursor.enabled) return !job.enabled;
+  if (cursor === undefined || cursor.backlog !== undefined || cursor.owed !== undefined) return false;
+  if (!cursor.enabled) return !job.enabled && cursor.pending === undefined;
   return (
     job.nextRunAt !== null &&
     job.nextRunAt.ms > nowMs &&
@@ -143,13 +166,16 @@ function planJobSafely(draft: Draft, job: Job, cursor: SlotCursor | undefined): 
     // A cron expression that croniter refuses: the record is invalid, which whoever read it reports.
     draft.lines.length = lineCount;
     draft.patches.delete(job.id);
+    draft.owings.delete(job.id);
     waitInvalid(draft, job, draft.cursors.get(job.id) ?? cursor);
   }
 }
 
-function leaveWaiting(draft: Draft, { job, schedule, next, isManual, patch, retry }: Candidate): void {
+function leaveWaiting(draft: Draft, { job, schedule, recorded, isManual, patch, retry }: Candidate): void {
   draft.waiting += 1;
   keepPatch(draft, job, patch);
+  const cursor = draft.cursors.get(job.id) ?? draft.input.cursors.get(job.id);
   if (isManual || retry !== undefined) return;
-  leavePending(draft, job, schedule, draft.cursors.get(job.id) ?? draft.input.cursors.get(job.id), next, "capacity");
+  // What is owed has its lines.
+  if (recorded.ms <= draft.input.nowMs) leavePending(draft, job, schedule, cursor, recorded, "capacity");
 }

@@ -61,6 +61,36 @@ export interface SlotCursor {
   readonly resumedAtMs?: number;
   /** The foreign `fire_claim.by` that was counted as the run of an instant, so that it is not counted for the next one too. */
   readonly servedBy?: string;
+  /** Instants from before `nextAtMs` that a policy keeps waiting. */
+  readonly owed?: OwedSlots;
+  /** The last run that was claimed for some of those, and what they were before: should its claim be void, they are so again. */
+  readonly taken?: TakenSlots;
+}
+
+/**
+ * Instants of a job that have come and wait for a run. Its record names a later one already: what stood there would be
+ * taken for due by every other scheduler of the home.
+ */
+export interface OwedSlots {
+  /** The rule that named them. */
+  readonly scheduleText: string;
+  /** The oldest of them. */
+  readonly fromMs: number;
+  /** None of them is later. */
+  readonly throughMs: number;
+  /** Through here they came while a run was open: one run is for all of them. */
+  readonly queuedThroughMs?: number;
+  /** How many runs they still get, the last of them for all that are left by then. Absent where it is one. */
+  readonly runsLeft?: number;
+  /** The open run that makes way for them. */
+  readonly replaces?: string;
+  /** What has been decided about those through `throughMs`, while their lines are still to be written. */
+  readonly decided?: { readonly decision: SlotDecision; readonly runId: string | null; readonly throughMs: number };
+}
+
+export interface TakenSlots {
+  readonly runId: string;
+  readonly owed: OwedSlots;
 }
 
 /** A rule that was followed without a break: every instant that it names from `sinceMs` up to, not including, `nextAtMs` has a line. */

@@ -1,11 +1,12 @@
 import type { Gate, RoomForJobs } from "./admission.ts";
 import type { OwnerState } from "./claim-life.ts";
 import type { Job, JobPatch, StoredTime } from "./job.ts";
+import { type SlotPolicy, usualSlotPolicy } from "./job-policy.ts";
 import type { SlotView } from "./observe-slots.ts";
 import type { WaitingRetry } from "./retry.ts";
 import type { RetryEnd } from "./run-retry.ts";
 import type { Schedule } from "./schedule.ts";
-import type { SlotCursor, SlotLine } from "./slot.ts";
+import type { OwedSlots, SlotCursor, SlotLine, TakenSlots } from "./slot.ts";
 import type { Zone } from "./zone.ts";
 
 /** A run that this supervisor has not closed yet. */
@@ -32,7 +33,7 @@ export interface TickInput {
   /** Which kinds of job this daemon can run; the rest is observed only. */
   readonly canRun: (job: Job) => boolean;
   /** Names the home state that forbids starting anything, or null. */
-  readonly hold: "estop" | "drain" | "parked" | "disk" | null;
+  readonly hold: "estop" | "drain" | "parked" | "disk" | "lock" | null;
   /** How long a one-shot's `run_claim` holds: 30 minutes unless `HERMES_CRON_TIMEOUT` says more. */
   readonly runClaimLifeMs?: number;
   /** Hermes' `cron.catch_up_missed`: false drops slots that are later than their grace. */
@@ -54,6 +55,7 @@ export interface TickInput {
   readonly attemptsMax?: (job: Job) => number;
   /** Until when a job is held back that fails at once again and again, or null. */
   readonly heldUntilMs?: (job: Job) => number | null;
+  readonly policyOf?: (job: Job) => SlotPolicy;
 }
 
 export interface PlannedClaim {
@@ -77,13 +79,27 @@ export interface EndedRetry {
   readonly reason: RetryEnd;
 }
 
+/** An open run that makes way for its job's next one. */
+export interface PlannedStop {
+  readonly jobId: string;
+  readonly runId: string;
+}
+
+export interface Owing {
+  readonly owed: OwedSlots | null;
+  readonly taken: TakenSlots | null;
+}
+
 export type Writable<Patch> = { -readonly [Key in keyof Patch]: Patch[Key] };
 
 /** A job that is due and that nothing but room and gates keeps from running. */
 export interface Candidate {
   readonly job: Job;
   readonly schedule: Schedule;
+  /** The instant that the run is for. */
   readonly next: StoredTime;
+  /** What stands in the record: later than `next` where that one is owed. */
+  readonly recorded: StoredTime;
   readonly patch: Writable<JobPatch>;
   readonly isManual: boolean;
   readonly once: boolean;
@@ -102,6 +118,9 @@ export interface Draft {
   readonly lines: SlotLine[];
   readonly cursors: Map<string, SlotCursor>;
   readonly retryEnds: EndedRetry[];
+  /** What changed of that part of the cursors, whichever way they go on. */
+  readonly owings: Map<string, Owing>;
+  readonly stops: PlannedStop[];
   waiting: number;
   wakeAtMs: number;
 }
@@ -112,4 +131,8 @@ export function keepPatch(draft: Draft, job: Job, patch: JobPatch): void {
 
 export function wakeAt(draft: Draft, ms: number): void {
   draft.wakeAtMs = Math.min(draft.wakeAtMs, ms);
+}
+
+export function policyOf({ policyOf: ask }: TickInput, job: Job): SlotPolicy {
+  return ask?.(job) ?? usualSlotPolicy;
 }

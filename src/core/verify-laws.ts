@@ -164,6 +164,10 @@ function slotProblem(
     const told = `"${slot["decision"]}" for "${slot["reason"]}"`;
     return { kind: "decision", message: `${where} is ${told}, which no slot can be: ${seeSlots(slot.jobId)}` };
   }
+  if (slot.decision === "pending" && cursor !== undefined && isForgotten(cursor, slot.scheduledAtMs)) {
+    const message = `${where} is "pending" for "${slot.reason}", and nothing of its job waits for it: ${seeSlots(slot.jobId)}, and report it`;
+    return { kind: "forgotten", message };
+  }
   if (slot.runId === null) {
     const needsRun = (slot.decision === "run" && slot.reason !== "elsewhere") || slot.decision === "coalesce";
     return needsRun
@@ -183,7 +187,9 @@ function slotProblem(
     return { kind: "run_foreign", message: `${where} names run "${run.id}", which is of job "${run.jobId}"` };
   }
   // A void claim's instant is served again as soon as its home ticks.
-  const comesAgain = cursor !== undefined && cursor.nextAtMs !== null && cursor.nextAtMs <= slot.scheduledAtMs + 0.001;
+  const comesAgain =
+    cursor !== undefined &&
+    ((cursor.nextAtMs !== null && cursor.nextAtMs <= slot.scheduledAtMs + 0.001) || isOwed(cursor, slot.scheduledAtMs));
   if (slot.decision === "run" && run.state === "void" && !comesAgain) {
     return {
       kind: "run_void",
@@ -191,6 +197,16 @@ function slotProblem(
     };
   }
   return null;
+}
+
+/** Whether the job has gone on past this instant, and will not come back to it. */
+function isForgotten(cursor: SlotCursor, atMs: number): boolean {
+  if (cursor.backlog !== undefined || isOwed(cursor, atMs)) return false;
+  return !cursor.enabled || (cursor.nextAtMs !== null && atMs < cursor.nextAtMs - 0.001);
+}
+
+function isOwed({ owed }: SlotCursor, atMs: number): boolean {
+  return owed !== undefined && owed.fromMs <= atMs + 0.001 && atMs <= owed.throughMs + 0.001;
 }
 
 /** A run that was to serve an instant has to stand in that instant's line: two runs of one instant cannot both. */

@@ -98,6 +98,8 @@ export function closeRuns(parts: DaemonParts, home: HomeRuntime, endedRuns: read
 /** Only whose claim still stands in the job's record has something to say, as in Hermes. */
 function queueResult(parts: DaemonParts, home: HomeRuntime, run: Run, folder: RunFolder, report: RunReport): void {
   if (report.message === null || (!report.outcome.success && isTriedAgain(parts, run))) return;
+  // Its own next run is the news of a run that made way for it.
+  if (report.outcome.reason === "replaced") return;
   const isPrompt = run.kind === "prompt";
   const job = home.store.read().jobs.find((one) => one.id === run.jobId);
   // A job can remove itself in its last act, and what it has to say is then meant to be said.

@@ -72,7 +72,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     memoryBytes: stopper.memoryBytes,
   });
   const ends = createEndedRuns(parts, () => outlook.homes(), stopper, limitWatch, wakeSoon);
-  const requests = createManualRequests(parts, () => outlook.homes(), launch);
+  const requests = createManualRequests(parts, () => outlook.homes(), launch, replaceRun);
   const left = createLeftRuns(
     parts,
     () => outlook.homes(),
@@ -221,12 +221,21 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       lockBusy(home);
       return null;
     }
+    for (const { runId } of report.stops) replaceRun(runId);
     if (report.kind === "idle") return [];
     if (home.lockBusy !== null) {
       parts.measure.lockWaitedMs(home.name, system.clock.monotonicMs() - home.lockBusy.sinceMonotonicMs);
     }
     home.lockBusy = null;
     return report.claims;
+  }
+
+  function replaceRun(runId: string): void {
+    const child = parts.children.get(runId);
+    // It is asked once; as long as it leaves, its job waits.
+    if (child === null || child.cause !== null) return;
+    const text = "It was due again while this run was open, and its policy is to replace it";
+    void stopper.stop(child, { reason: "replaced", text }, child.limits.stopGraceMs);
   }
 
   /** Somebody else ticks this home. That is ordinary for a moment beside a gateway, and worth a line when it lasts. */

@@ -6,7 +6,7 @@ import type { ConfigFile, Loaded } from "../config/load-config.ts";
 import type { ExecutionDetails } from "../core/execution-row.ts";
 import type { Job, JobKind } from "../core/job.ts";
 import type { JobHealth } from "../core/job-health.ts";
-import type { CrashLoopGuard, Overlap, Retry } from "../core/job-policy.ts";
+import type { CrashLoopGuard, Retry, SlotPolicy } from "../core/job-policy.ts";
 import type { SlotCursor } from "../core/plan-tick.ts";
 import type { WaitingRetry } from "../core/retry.ts";
 import type { Bound } from "../core/room.ts";
@@ -66,11 +66,10 @@ export interface HomeSettings {
 }
 
 /** What follows upon the end of a run, and upon a request while one goes on. */
-export interface JobPolicy {
+export interface JobPolicy extends SlotPolicy {
   readonly retry: Retry | null;
   readonly streakPause: number | null;
   readonly crashLoop: CrashLoopGuard | null;
-  readonly overlap: Overlap;
 }
 
 /** What forbids starting anything in a home now. */

@@ -1,4 +1,5 @@
 import { InvariantError } from "../core/invariant-error.ts";
+import type { Overlap } from "../core/job-policy.ts";
 import type { LedgerRequest } from "../ledger/run-ledger.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
@@ -40,6 +41,7 @@ export function createManualRequests(
   parts: DaemonParts,
   homes: () => ReadonlyMap<string, HomeRuntime>,
   launch: (home: HomeRuntime, claims: readonly DurableClaim[]) => void,
+  replaceRun: (runId: string) => void,
 ): ManualRequests {
   const { system, ledger } = parts;
   let waiting: readonly Waiting[] = [];
@@ -85,6 +87,8 @@ export function createManualRequests(
         case "refused":
           return refuse(one, made.why);
         case "running":
+          if (overlapOf(home, jobId) === "replace") replaceOpen(home, jobId);
+          return wait(one, made.why, retryMs);
         case "later":
           return wait(one, made.why, retryMs);
       }
@@ -99,11 +103,24 @@ export function createManualRequests(
     return parts.children.inHome(home.name).some((child) => child.jobId === jobId);
   }
 
+  function overlapOf(home: HomeRuntime, jobId: string): Overlap {
+    const job = home.store.read().jobs.find((one) => one.id === jobId);
+    return job === undefined ? "skip" : home.settings.policy(job).overlap;
+  }
+
+  function replaceOpen(home: HomeRuntime, jobId: string): void {
+    for (const child of parts.children.inHome(home.name)) {
+      if (child.jobId === jobId && child.overAtMs === null) replaceRun(child.runId);
+    }
+  }
+
   return {
     ask(home, jobId) {
       const known = waiting.find(({ request }) => request.home === home.name && request.jobId === jobId);
       if (known !== undefined) return { id: known.request.id, state: { kind: "waiting", why: known.why } };
-      if (isRunning(home, jobId)) return { id: null, state: { kind: "refused", why: "it is already running" } };
+      if (isRunning(home, jobId) && overlapOf(home, jobId) === "skip") {
+        return { id: null, state: { kind: "refused", why: "it is already running" } };
+      }
       const requestedAtMs = system.clock.nowMs();
       const asked = { kind: "run", home: home.name, jobId, runId: null, requestedAtMs } as const;
       const id = ledger.addRequest(asked);

@@ -1,7 +1,14 @@
 import type { ReadyGate } from "../child/gate-pool.ts";
 import { InvariantError } from "../core/invariant-error.ts";
 import { type Job, jobKinds } from "../core/job.ts";
-import { type DueJob, type PlannedClaim, planTick, type TickInput, type TickPlan } from "../core/plan-tick.ts";
+import {
+  type DueJob,
+  type PlannedClaim,
+  type PlannedStop,
+  planTick,
+  type TickInput,
+  type TickPlan,
+} from "../core/plan-tick.ts";
 import type { Run } from "../core/run.ts";
 import type { MarkedProcess } from "../core/verify-laws.ts";
 import type { StagedTransaction } from "../ledger/run-ledger.ts";
@@ -28,10 +35,15 @@ export interface DurableClaim {
 
 export type TickReport =
   /** Nothing to do until `home.wakeAtMs`. */
-  | { readonly kind: "idle" }
+  | { readonly kind: "idle"; readonly stops: readonly PlannedStop[] }
   /** Somebody else holds the tick lock. */
   | { readonly kind: "locked" }
-  | { readonly kind: "claimed"; readonly claims: readonly DurableClaim[]; readonly lockHeldMs: number };
+  | {
+      readonly kind: "claimed";
+      readonly claims: readonly DurableClaim[];
+      readonly stops: readonly PlannedStop[];
+      readonly lockHeldMs: number;
+    };
 
 /**
  * One pass over a home (steps 1 to 7 of a run). Looks without a lock first: most wakes end there. Then writes the new
@@ -45,7 +57,7 @@ export function tick(parts: DaemonParts, home: HomeRuntime): TickReport {
   if (isIdle(look.plan)) {
     home.wakeAtMs = look.plan.wakeAtMs;
     home.waiting = look.plan.waiting;
-    return { kind: "idle" };
+    return { kind: "idle", stops: look.plan.stops };
   }
   parts.fault("after-look");
   parts.fault("before-gates");
@@ -104,10 +116,10 @@ function tickLocked(parts: DaemonParts, home: HomeRuntime, look: Look, staged: S
     return { kind: "locked" };
   }
   const lockedAtMs = parts.system.clock.monotonicMs();
-  let claims: readonly DurableClaim[] | null;
+  let done: Done | null;
   try {
     parts.fault("after-lock");
-    claims = claimDue(parts, home, look, staged);
+    done = claimDue(parts, home, look, staged);
     parts.fault("before-release");
   } finally {
     lock.release();
@@ -115,8 +127,14 @@ function tickLocked(parts: DaemonParts, home: HomeRuntime, look: Look, staged: S
   const lockHeldMs = parts.system.clock.monotonicMs() - lockedAtMs;
   parts.measure.lockHeldMs(home.name, lockHeldMs);
   parts.fault("after-release");
-  if (claims === null) return { kind: "locked" };
-  return { kind: "claimed", claims, lockHeldMs };
+  if (done === null) return { kind: "locked" };
+  return { kind: "claimed", ...done, lockHeldMs };
+}
+
+/** What a tick wrote and what follows from it. */
+interface Done {
+  readonly claims: readonly DurableClaim[];
+  readonly stops: readonly PlannedStop[];
 }
 
 /**
@@ -137,8 +155,10 @@ export function dueJobs(parts: DaemonParts, home: HomeRuntime): readonly DueJob[
 export function countDue(parts: DaemonParts, home: HomeRuntime): number {
   const nowMs = parts.system.clock.nowMs();
   let count = 0;
-  for (const { enabled, nextRunAt } of home.store.read().jobs)
-    if (enabled && nextRunAt !== null && nextRunAt.ms <= nowMs) count += 1;
+  for (const { id, enabled, nextRunAt } of home.store.read().jobs) {
+    const dueMs = home.cursors.get(id)?.owed?.fromMs ?? nextRunAt?.ms ?? Number.POSITIVE_INFINITY;
+    if (enabled && Math.min(dueMs, nextRunAt?.ms ?? dueMs) <= nowMs) count += 1;
+  }
   return count;
 }
 
@@ -155,12 +175,7 @@ function lookAt(parts: DaemonParts, home: HomeRuntime, snapshot: StoreSnapshot):
 }
 
 /** Null when the jobs lock was busy for longer than a claim waits: nothing was written, and the next try is soon. */
-function claimDue(
-  parts: DaemonParts,
-  home: HomeRuntime,
-  look: Look,
-  staged: StagedClaims | null,
-): readonly DurableClaim[] | null {
+function claimDue(parts: DaemonParts, home: HomeRuntime, look: Look, staged: StagedClaims | null): Done | null {
   const wanted = look.plan.claims.map((claim) => claim.jobId);
   const fences = takeFireFences(parts.system, home.cronFolder, wanted);
   let made: TickPlan | null = null;
@@ -189,8 +204,9 @@ function claimDue(
   } finally {
     fences.release();
   }
-  if (made !== null) takeIn(parts, home, made);
-  return claimed;
+  const plan: TickPlan | null = made;
+  if (plan !== null) takeIn(parts, home, plan);
+  return { claims: claimed, stops: plan === null ? [] : (plan as TickPlan).stops };
 }
 
 /** The plan of the look if all that it was made of still stands, which spares the locks a second one; else a new one. */
@@ -285,6 +301,7 @@ function tickInput(
     // What runs prompts is known in a moment.
     busyJobs: new Set(home.settings.isFindingHermes ? jobs.filter(isPrompt).map((job) => job.id) : []),
     hold: home.hold(),
+    policyOf: home.settings.policy,
     runClaimLifeMs: home.settings.runClaimLifeMs,
     catchUpMissed: home.settings.catchUpMissed,
     isAliveElsewhere: aliveElsewhere(parts, home),

@@ -1,4 +1,5 @@
 import type { SlotCursor } from "../core/plan-tick.ts";
+import { rewindCursor } from "../core/rewind-cursor.ts";
 import type { Run } from "../core/run.ts";
 import { reloadAttempts } from "./attempts.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
@@ -28,7 +29,7 @@ export function voidRuns(parts: DaemonParts, home: HomeRuntime | null, runs: rea
       });
       const instants = ledger.reopenSlots(run.home, run.jobId, run.id);
       const cursor = ledger.cursors(run.home).get(run.jobId);
-      if (cursor !== undefined && instants.length > 0) changed.set(run.jobId, rewound(cursor, instants));
+      if (cursor !== undefined && instants.length > 0) changed.set(run.jobId, rewindCursor(cursor, run.id, instants));
     }
     for (const name of new Set(runs.map((run) => run.home))) ledger.writeCursors(name, changed, []);
     return changed;
@@ -38,12 +39,4 @@ export function voidRuns(parts: DaemonParts, home: HomeRuntime | null, runs: rea
   for (const { jobId, scheduledAtMs, trigger } of runs)
     if (scheduledAtMs !== null && trigger !== "retry") home?.restored.set(jobId, scheduledAtMs);
   if (home !== null) reloadAttempts(parts, home);
-}
-
-/** The cursor from before a claim: it waits for the first of these instants. */
-function rewound({ backlog: _, ...cursor }: SlotCursor, instants: readonly number[]): SlotCursor {
-  const [nextAtMs = null] = instants;
-  const throughMs = instants.at(-1);
-  if (nextAtMs === null || throughMs === undefined) return cursor;
-  return { ...cursor, nextAtMs, pending: { reason: "no_daemon", throughMs, count: instants.length } };
 }

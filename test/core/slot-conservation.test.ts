@@ -1,8 +1,10 @@
 import { expect, test } from "vitest";
 import { formatInstant, parseInstant } from "../../src/core/instant.ts";
 import type { Job, JobPatch, StoredClaim, StoredTime } from "../../src/core/job.ts";
+import { type SlotPolicy, usualSlotPolicy } from "../../src/core/job-policy.ts";
 import { computeNextRun, nextOccurrence } from "../../src/core/next-occurrence.ts";
 import { type PlannedClaim, planTick, type SlotCursor, type TickPlan } from "../../src/core/plan-tick.ts";
+import { rewindCursor } from "../../src/core/rewind-cursor.ts";
 import type { Schedule } from "../../src/core/schedule.ts";
 import { restoreJob, settleJob } from "../../src/core/settle-job.ts";
 import type { SlotLine } from "../../src/core/slot.ts";
@@ -23,9 +25,21 @@ const schedules: readonly Schedule[] = [
   { kind: "interval", minutes: 1.5 },
 ];
 
+const policies: readonly SlotPolicy[] = [
+  usualSlotPolicy,
+  { misfire: { kind: "skip" }, overlap: "skip" },
+  { misfire: { kind: "within", withinMs: 400_000 }, overlap: "replace" },
+  { misfire: { kind: "run_all", runsMax: 3 }, overlap: "skip" },
+  { misfire: { kind: "run_all", runsMax: 3 }, overlap: "queue_one" },
+  { misfire: { kind: "run_all", runsMax: 2 }, overlap: "replace" },
+  { misfire: { kind: "run_once" }, overlap: "queue_one" },
+  { misfire: { kind: "run_once" }, overlap: "replace" },
+];
+
 interface Open {
   readonly claim: PlannedClaim;
   readonly owner: string;
+  readonly tick: number;
 }
 
 /** One home, its daemon, a gateway beside it and people who edit, all at random. */
@@ -44,12 +58,16 @@ class History {
   readonly seen = new Map<string, string>();
   readonly came = new Set<string>();
   readonly voided = new Set<string>();
+  readonly policies = new Map<string, SlotPolicy>();
+  readonly catchUpMissed: boolean;
   made = 0;
   runs = 0;
+  ticks = 0;
 
   constructor(seed: number, isAlone = false) {
     this.isAlone = isAlone;
     this.random = createSeededRandom(seed);
+    this.catchUpMissed = isAlone || this.random() < 0.8;
     for (let count = 0; count < 4; count += 1) this.create();
   }
 
@@ -59,6 +77,7 @@ class History {
 
   create(): void {
     this.made += 1;
+    this.policies.set(`job-${this.made}`, this.pick(policies) ?? usualSlotPolicy);
     const isOnce = this.random() < 0.25;
     const soonMs = this.nowMs + Math.floor(this.random() * 900_000);
     const schedule = isOnce ? ({ kind: "once", runAtMs: soonMs } as const) : (this.pick(schedules) as Schedule);
@@ -95,13 +114,14 @@ class History {
     const dice = this.random();
     if (dice < 0.3) this.nowMs += Math.floor(this.random() ** 4 * 7_200_000_000) / 1000;
     else if (dice < 0.6) this.tick();
-    else if (dice < 0.75 || this.isAlone) this.endRun(this.random() < 0.15);
+    else if (dice < 0.75 || this.isAlone) this.endRun(this.random() < 0.4);
     else if (dice < 0.87) this.gatewayActs();
     else this.personActs();
   }
 
   tick(all = false): void {
     this.look(true);
+    this.ticks += 1;
     const hold = !all && this.random() < 0.1 ? "drain" : null;
     const capacity = all ? 99 : Math.floor(this.random() * 4);
     this.runs += 10;
@@ -126,16 +146,24 @@ class History {
       hold,
       busyJobs: new Set(busy === undefined ? [] : [busy]),
       restored: this.restored,
+      catchUpMissed: this.catchUpMissed,
+      policyOf: (job) => this.policies.get(job.id) ?? usualSlotPolicy,
     });
+    for (const { jobId, runId } of plan.stops) {
+      if (this.open.get(jobId)?.claim.gate.runId !== runId) this.faults.push(`${jobId} stops a run that is not open`);
+    }
     this.checkClaims(plan, before, capacity, hold, busy);
     for (const line of plan.slots) this.write(line);
     for (const [id, cursor] of plan.cursors) this.cursors.set(id, cursor);
     for (const id of plan.cursorsDropped) this.cursors.delete(id);
     for (const [id, patch] of plan.patches) this.patch(id, patch);
     for (const claim of plan.claims) {
-      this.open.set(claim.jobId, { claim, owner: claim.gate.owner });
+      this.open.set(claim.jobId, { claim, owner: claim.gate.owner, tick: this.ticks });
       this.restored.delete(claim.jobId);
     }
+    // The daemon ticks again at once while lines are left over.
+    const isLeftOver = [...this.cursors.values()].some(({ backlog, owed }) => (backlog ?? owed?.decided) !== undefined);
+    if (isLeftOver && !all && this.random() < 0.9) this.tick();
   }
 
   checkClaims(
@@ -184,10 +212,12 @@ class History {
     this.jobs = this.jobs.map((job) => (job.id === id ? patchJob(job, patch) : job));
   }
 
-  endRun(isVoid: boolean): void {
+  endRun(mayBeVoid: boolean): void {
     const entry = this.pick([...this.open]);
     if (entry === undefined) return;
-    const [id, { claim, owner }] = entry;
+    const [id, { claim, owner, tick }] = entry;
+    // Nothing ticks between a claim and the proof that its gate never opened.
+    const isVoid = mayBeVoid && tick === this.ticks;
     this.open.delete(id);
     const job = this.jobs.find((one) => one.id === id);
     const isManual = claim.trigger === "manual";
@@ -195,6 +225,7 @@ class History {
       if (!isManual) this.restored.set(id, claim.scheduledAtMs);
       // What came while the void claim stood was skipped for it, and comes again with its slot.
       this.voided.add(id).add(claim.gate.runId);
+      this.rewind(id, claim.gate.runId);
     }
     if (job === undefined) return;
     const common = { owner, trigger: claim.trigger, scheduledAtMs: isManual ? null : claim.scheduledAtMs, zone };
@@ -202,6 +233,18 @@ class History {
     const patch = isVoid ? restoreJob(job, common) : settleJob(job, outcome, { ...common, endedAtMs: this.nowMs });
     if (patch === "superseded") this.faults.push(`${id} was superseded with nobody else about`);
     else this.patch(id, patch);
+  }
+
+  /** What the ledger does about a void run. */
+  rewind(id: string, runId: string): void {
+    const own = [...this.lines].filter(([, line]) => line.runId === runId);
+    for (const [key, { jobId, scheduledAtMs, decidedAtMs }] of own) {
+      const waits = { decision: "pending", reason: "no_daemon", runId: null, latenessMs: null } as const;
+      this.lines.set(key, { ...waits, jobId, scheduledAtMs, decidedAtMs });
+    }
+    const cursor = this.cursors.get(id);
+    const instants = own.map(([, line]) => line.scheduledAtMs).sort((a, b) => a - b);
+    if (cursor !== undefined && instants.length > 0) this.cursors.set(id, rewindCursor(cursor, runId, instants));
   }
 
   /** A gateway of 0.22 (with claims) or 0.19 (without) runs a due job, or ends one that it runs. */
