@@ -156,8 +156,8 @@ export function countDue(parts: DaemonParts, home: HomeRuntime): number {
   const nowMs = parts.system.clock.nowMs();
   let count = 0;
   for (const { id, enabled, nextRunAt } of home.store.read().jobs) {
-    const dueMs = home.cursors.get(id)?.owed?.fromMs ?? nextRunAt?.ms ?? Number.POSITIVE_INFINITY;
-    if (enabled && Math.min(dueMs, nextRunAt?.ms ?? dueMs) <= nowMs) count += 1;
+    const owedMs = home.cursors.get(id)?.owed?.fromMs ?? Number.POSITIVE_INFINITY;
+    if (enabled && Math.min(owedMs, nextRunAt?.ms ?? Number.POSITIVE_INFINITY) <= nowMs) count += 1;
   }
   return count;
 }
