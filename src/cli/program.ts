@@ -201,6 +201,11 @@ export async function runProgram(outside: Outside): Promise<number> {
         .then((parts) => completeWords(parts, program, words))
         .catch(() => undefined);
     });
+  program
+    .command("doctor")
+    .description("check the installation, and say how to mend what it finds")
+    .addOption(json())
+    .action(act(async (parts, options) => (await import("./commands/doctor.ts")).doctor(parts, options)));
   const config = program.command("config").description("check, show or find the configuration");
   config
     .command("check")

@@ -323,7 +323,16 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
     pulse();
     void (async () => {
       const handedOver = wasHandedOver(parts);
-      ledger.setNote("daemon", JSON.stringify({ pid: system.processes.ownPid, version, started_at_ms: startedAtMs }));
+      ledger.setNote(
+        "daemon",
+        JSON.stringify({
+          pid: system.processes.ownPid,
+          version,
+          started_at_ms: startedAtMs,
+          groups: system.processes.groups !== null,
+          reaping: system.processes.reaping,
+        }),
+      );
       const actions = createControlActions(parts, table, daemon, view, {
         metrics: metrics.print,
         follow: events.follow,

@@ -16,6 +16,24 @@ export interface Host {
   readonly programPath: string;
   readonly user: { readonly uid: number; readonly name: string };
   readonly processes: Processes;
-  /** Runs a program without input. Null when it cannot be started, as when it is not installed. */
-  run(file: string, args: readonly string[], timeoutMs: number): Promise<ProgramAnswer | null>;
+  /**
+   * Runs a program without input, with this program's environment and `variables` over it. Null when it cannot be started, as
+   * when it is not installed.
+   */
+  run(
+    file: string,
+    args: readonly string[],
+    timeoutMs: number,
+    variables?: Readonly<Record<string, string>>,
+  ): Promise<ProgramAnswer | null>;
+  /** The kind of file system that a path lies on, as `mount` names it; null where that is not known. */
+  fileSystem(path: string): string | null;
+  /** Whether the clock is kept right by another one; null where the system does not say. */
+  isClockSynchronised(): boolean | null;
+  /** Whether orphans of what this process starts would become its children. */
+  canReap(): boolean;
+  /** Whether this process may make control groups below its own. */
+  canGroup(): boolean;
+  /** Processes that have a file of this name open, with its whole path. Only those that this user may look at. */
+  holdersOf(name: string): readonly { readonly pid: number; readonly path: string; readonly commandLine: string }[];
 }

@@ -15,6 +15,8 @@ export interface KernelCalls {
   softRealtimeLimit(): bigint | null;
   /** Leaves the hard limit as it is. False where the system refuses. */
   setSoftRealtimeLimit(microseconds: bigint): boolean;
+  /** Whether something keeps the clock right; null when the kernel does not say. */
+  isClockSynchronised(): boolean | null;
   readonly pageBytes: number;
   errorNumber(): number;
 }
@@ -30,6 +32,9 @@ const leaveWaitable = 0x01000000;
 const anyChild = 0;
 const pageSizeName = 30;
 const collapseRange = 8;
+/** More than a struct timex of any 64-bit Linux; all zeros ask and change nothing. */
+const timexBytes = 512;
+const unsynchronised = 5;
 /** `si_pid` in a siginfo_t of a 64-bit Linux. */
 const pidOffset = 16;
 
@@ -82,6 +87,10 @@ function load(): KernelCalls {
       const hard = readRealtimeLimits()?.[1];
       if (hard === undefined) return false;
       return Number(setrlimit(realtimeLimit, BigUint64Array.of(microseconds, hard))) === 0;
+    },
+    isClockSynchronised() {
+      const state = Number(library.func("int adjtimex(_Inout_ uint8_t *timex)")(Buffer.alloc(timexBytes)));
+      return state < 0 ? null : state !== unsynchronised;
     },
     pageBytes: Number(sysconf(pageSizeName)),
     errorNumber: () => koffi.errno(),

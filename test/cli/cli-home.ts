@@ -45,6 +45,11 @@ const bareHost: Host = {
   user: { uid: 1000, name: "u" },
   processes: createProcesses(),
   run: async () => null,
+  fileSystem: () => "ext4",
+  isClockSynchronised: () => true,
+  canReap: () => true,
+  canGroup: () => true,
+  holdersOf: () => [],
 };
 
 export function createCliHome(variables: Readonly<Record<string, string>> = {}, machine: Partial<Host> = {}): CliHome {

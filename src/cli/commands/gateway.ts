@@ -141,7 +141,7 @@ interface HomeStatus {
 
 export async function gatewayStatus(parts: CommandParts, options: { readonly json?: boolean }): Promise<ExitCode> {
   const daemon = createReader(parts).daemon();
-  const homes = readHomes(parts, daemon.running);
+  const homes = readGateways(parts, daemon.running);
   const json = {
     daemon: { running: daemon.running, pid: daemon.pid },
     homes: homes.map(({ attachment, gateway, ticks, problems, home, path }) => ({
@@ -159,7 +159,8 @@ export async function gatewayStatus(parts: CommandParts, options: { readonly jso
   return exitCodes.done;
 }
 
-function readHomes(parts: CommandParts, daemonRuns: boolean): readonly HomeStatus[] {
+/** Who runs the jobs of each home. */
+export function readGateways(parts: CommandParts, daemonRuns: boolean): readonly HomeStatus[] {
   const { system } = parts;
   const text = pluginText(parts);
   const homes = findHomes(system, parts.rootHome).homes.filter(({ state }) => state === "active");
