@@ -7,13 +7,22 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { type Contender, createNaive, createSupercronic, createSupervisor } from "./contenders.ts";
+import { measureFairness } from "./fairness.ts";
 import { measureLateness } from "./lateness.ts";
 import { describeMachine } from "./machine.ts";
 import { measureManyHomes } from "./many-homes.ts";
 import { measureProgramStart } from "./program-start.ts";
 import { killPrograms } from "./programs.ts";
 import { measurePromptStart } from "./prompt-start.ts";
-import { idleTable, latenessTable, programStartTable, promptStartTable, startTable, tickLockTable } from "./report.ts";
+import {
+  fairnessTable,
+  idleTable,
+  latenessTable,
+  programStartTable,
+  promptStartTable,
+  startTable,
+  tickLockTable,
+} from "./report.ts";
 import { findSupercronic } from "./supercronic.ts";
 import { formatMarkdown, formatText, type Table } from "./table.ts";
 import { measureTickLock } from "./tick-lock.ts";
@@ -21,13 +30,13 @@ import { measureTickLock } from "./tick-lock.ts";
 const usage = `Usage: npm run bench -- [--quick] [--only PART]... [--program FILE] [--keep]
 
   --quick         under a minute, fewer rounds; docs/benchmarks.md stays as it is
-  --only PART     start, due, second, lock, homes, prompt (may be given more than once); docs/benchmarks.md stays as it is
+  --only PART     start, due, second, lock, homes, fairness, prompt (may be given more than once); docs/benchmarks.md stays as it is
   --program FILE  the program to measure instead of dist/src/cli/main.js; docs/benchmarks.md stays as it is
   --keep          leave the homes and logs of the bench where they are and say where
 `;
 
 const repository = resolve(import.meta.dirname, "../..");
-const parts = ["start", "due", "second", "lock", "homes", "prompt"] as const;
+const parts = ["start", "due", "second", "lock", "homes", "fairness", "prompt"] as const;
 type Part = (typeof parts)[number];
 
 const full = {
@@ -39,6 +48,7 @@ const full = {
   largeLock: { jobs: 10_000, due: 8, everyMs: 2000, compare: true },
   // Longer than the daemon's longest pause between two looks at its files.
   homes: { homes: 100, jobsPerHome: 100, starts: 3, settleMs: 3000, idleMs: 31_000 },
+  fairness: { others: 7, floodJobs: 500, otherJobs: 5, places: 8, runSeconds: 0.5 },
 };
 const quick: typeof full = {
   starts: 3,
@@ -48,6 +58,7 @@ const quick: typeof full = {
   lock: { jobs: 100, due: 10, everyMs: 150, compare: false },
   largeLock: { jobs: 10_000, due: 2, everyMs: 2000, compare: true },
   homes: { homes: 100, jobsPerHome: 100, starts: 1, settleMs: 1000, idleMs: 1500 },
+  fairness: { others: 7, floodJobs: 60, otherJobs: 3, places: 8, runSeconds: 0.2 },
 };
 
 async function main(): Promise<number> {
@@ -193,6 +204,18 @@ async function measure(folder: string, options: Options): Promise<void> {
       idleTable(`${what}, nothing due`, result, [
         "The peers have the jobs in one file and know no homes. Aim: 90 MiB, 0.1 % of a core, 2 wake-ups a second.",
         ...without,
+      ]),
+    );
+  }
+
+  if (options.parts.includes("fairness")) {
+    const results = [];
+    for (const order of ["fair", "oldest_first"] as const)
+      results.push(await measureFairness(own(`fairness-${order}`), options.program, order, plan.fairness));
+    show(
+      fairnessTable(plan.fairness, results, [
+        `${plan.fairness.places} places on the host, runs of ${plan.fairness.runSeconds} s; the flood is due a second before the others.`,
+        "Fair share: an equal part of the places for each home, so that each of its jobs waits for the end of the one before it, and the first for a place.",
       ]),
     );
   }

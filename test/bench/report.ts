@@ -1,3 +1,4 @@
+import { type FairnessPlan, type FairnessResult, fairWaits } from "./fairness.ts";
 import type { LatenessResult } from "./lateness.ts";
 import type { ManyHomesResult } from "./many-homes.ts";
 import type { ProgramStart } from "./program-start.ts";
@@ -145,6 +146,26 @@ export function promptStartTable(results: readonly PromptStart[], notes: readonl
     rows: results.map(({ way, seconds }) => {
       const { p50, max } = summarize(seconds);
       return [way, formatNumber(p50), formatNumber(max), String(seconds.length)];
+    }),
+    notes,
+  };
+}
+
+export function fairnessTable(plan: FairnessPlan, results: readonly FairnessResult[], notes: readonly string[]): Table {
+  const seconds = (samples: readonly number[]): readonly string[] => {
+    const { p50, p99, max } = summarize(samples);
+    return [p50, p99, max].map((ms) => formatNumber(ms / 1000));
+  };
+  return {
+    title: `Eight homes, one with ${plan.floodJobs} due jobs: from the due second to the first instruction`,
+    columns: ["s", "p50", "p99", "max", "jobs", "fair share, p50", "fair share, p99"],
+    rows: results.flatMap(({ order, floodWaits, otherWaits, turnMs }) => {
+      const fair = order === "fair" ? seconds(fairWaits(plan, turnMs)).slice(0, 2) : ["", ""];
+      const name = order === "fair" ? "homes in turn" : "oldest first";
+      return [
+        [`${name}: the other seven`, ...seconds(otherWaits), String(otherWaits.length), ...fair],
+        [`${name}: the flood`, ...seconds(floodWaits), String(floodWaits.length), "", ""],
+      ];
     }),
     notes,
   };
