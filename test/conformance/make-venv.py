@@ -13,7 +13,8 @@ import sys
 import venv
 from pathlib import Path
 
-folder, requirements = Path(sys.argv[1]), sys.argv[2:]
+# The same cache may be reached by several paths.
+folder, requirements = Path(sys.argv[1]).resolve(), sys.argv[2:]
 marker = folder / "complete.json"
 wanted = {"requirements": requirements, "python": sys.version, "folder": str(folder)}
 
