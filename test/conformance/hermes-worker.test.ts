@@ -156,11 +156,13 @@ for (const release of all) {
     expect(readdirSync(stuck.run).sort()).toEqual(["job.json", "output.log", "started"]);
   });
 
-  test(`${release.name}: a warm worker sends the request that a cold one sends`, async () => {
+  test(`${release.name}: a warm worker sends the request of one that has loaded nothing, and so does a cold one`, async () => {
     const home = stubHome(release);
     const first = stub.requests.length;
     const cold = startWorker(home, promptJob("stub"), "cold", told);
     const coldEnd = await cold.ended;
+    const unwarmed = startWorker(home, promptJob("stub"), "unwarmed", told);
+    const unwarmedEnd = await unwarmed.ended;
     const warm = startWorker(home, promptJob("stub"), "warm", told);
     await untilItWaits(warm.pid);
     expect(existsSync(`${warm.run}/started`)).toBe(false);
@@ -169,13 +171,18 @@ for (const release of all) {
     expect(openFiles(warm.pid, home.folder)).toEqual([`${warm.run}/output.log`, `${warm.run}/output.log`]);
     warm.open();
     const warmEnd = await warm.ended;
-    const [coldRequest, warmRequest] = stub.requests.slice(first);
-    expect(stub.requests.length).toBe(first + 2);
-    expect(judged(warmEnd)).toEqual(judged(coldEnd));
+    const [coldRequest, unwarmedRequest, warmRequest] = stub.requests.slice(first);
+    expect(stub.requests.length).toBe(first + 3);
     expect(existsSync(`${warm.run}/started`)).toBe(true);
-    expect(difference(settled(warmRequest), settled(coldRequest))).toBeNull();
-    expect(warmRequest?.authorization).toBe(coldRequest?.authorization);
-    expect(environmentAfter(warm.run)).toEqual(environmentAfter(cold.run));
+    for (const [worker, end, request] of [
+      [cold, coldEnd, coldRequest],
+      [warm, warmEnd, warmRequest],
+    ] as const) {
+      expect(judged(end)).toEqual(judged(unwarmedEnd));
+      expect(difference(settled(request), settled(unwarmedRequest))).toBeNull();
+      expect(request?.authorization).toBe(unwarmedRequest?.authorization);
+      expect(environmentAfter(worker.run)).toEqual(environmentAfter(unwarmed.run));
+    }
   });
 
   test(`${release.name}: a warm worker whose gate closes leaves nothing`, async () => {

@@ -6,6 +6,7 @@ import { type Answer, formatGateOrder, type JobFile, runFiles, runVariables } fr
 import { environmentOf, type Home } from "./home.ts";
 
 const program = fileURLToPath(new URL("../../worker/hermes_worker.py", import.meta.url));
+const unwarmed = fileURLToPath(new URL("misbehaving/unwarmed.py", import.meta.url));
 
 export interface WorkerEnd {
   readonly code: number | null;
@@ -51,11 +52,11 @@ export function promptJob(model: string, more: Readonly<Record<string, unknown>>
   };
 }
 
-/** Starts a worker on `job`: cold, with its gate open already, or warm, waiting at its gate. */
+/** Starts a worker on `job`: cold, with its gate open already; the same without loading anything ahead of Hermes; or warm, waiting at its gate. */
 export function startWorker(
   home: Home,
   job: unknown,
-  start: "cold" | "warm" = "cold",
+  start: "cold" | "unwarmed" | "warm" = "cold",
   variables: Readonly<Record<string, string>> = {},
 ): Worker {
   const run = `${home.folder}/runs/${++runs}`;
@@ -63,13 +64,14 @@ export function startWorker(
   const file: JobFile = { job, execution_id: null };
   writeFileSync(`${run}/${runFiles.job}`, JSON.stringify(file), { mode: 0o600 });
   const output = openSync(`${run}/${runFiles.output}`, "w");
-  if (start === "cold") writeFileSync(`${run}/${runFiles.started}`, "");
-  const child = spawn(home.python, [program], {
+  if (start !== "warm") writeFileSync(`${run}/${runFiles.started}`, "");
+  const child = spawn(home.python, [start === "unwarmed" ? unwarmed : program], {
     cwd: run,
     env: {
       ...environmentOf(home),
       [runVariables.runFolder]: run,
       ...(start === "warm" ? { [runVariables.waitsFor]: program } : launched),
+      ...(start === "unwarmed" ? { WORKER: program } : {}),
       ...variables,
     },
     stdio: ["ignore", output, output, ...(start === "warm" ? (["pipe"] as const) : [])],
