@@ -1,5 +1,6 @@
 import { formatInstant } from "../core/instant.ts";
 import type { JobPatch } from "../core/job.ts";
+import { maskKeys } from "../core/mask-keys.ts";
 import { promptResult } from "../core/prompt-outcome.ts";
 import type { Run, RunReason } from "../core/run.ts";
 import type { RunReport } from "../core/run-report.ts";
@@ -186,7 +187,7 @@ function writeDown(parts: DaemonParts, home: HomeRuntime, ended: EndedRun): Clos
     documentStreamBytesMax,
   );
   const clockText = formatInstant(written.endedAtMs, home.settings.zone).slice(0, 19).replace("T", " ");
-  const redact = (text: string): string => redactSecrets(text, home.settings.secrets);
+  const redact = (text: string): string => maskKeys(redactSecrets(text, home.settings.secrets));
   const report =
     ended.run.kind === "prompt"
       ? promptReport(parts, ended.run, folder, written.end, redact(`${stdout}\n${stderr}`), clockText)
