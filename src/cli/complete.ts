@@ -47,12 +47,11 @@ export function complete(program: Command, words: readonly string[], names: Comp
     .createHelp()
     .visibleCommands(command)
     .filter((each) => each.name() !== "help");
-  if (commands.length > 0) {
-    const listed = commands.map((each) => ({ value: each.name(), about: each.description() }));
-    return argumentCount > 0 ? none : fitting(typed, listed);
-  }
   const argument = command.registeredArguments[argumentCount];
-  return argument === undefined ? none : ofArgument(argument, typed, names);
+  const ofThis = argument === undefined ? none : ofArgument(argument, typed, names);
+  if (commands.length === 0 || argumentCount > 0 || ofThis.kind === "files") return ofThis;
+  const listed = commands.map((each) => ({ value: each.name(), about: each.description() }));
+  return fitting(typed, [...listed, ...ofThis.candidates]);
 }
 
 /** The lines that the scripts of the shells read: the value, a tab, what it is; or `:files` alone. */

@@ -3,7 +3,7 @@ import type { RunLedger } from "../ledger/run-ledger.ts";
 import type { CommandParts } from "./command-parts.ts";
 import { formatTook } from "./commands/runs.ts";
 import { jobLabel } from "./commands/status.ts";
-import { formatDateTime, paint, printable } from "./print.ts";
+import { formatDateTime, paint, printable, shortName } from "./print.ts";
 import type { Reader } from "./reader.ts";
 
 /** Something that is shown again and again while a daemon runs in this process. */
@@ -42,7 +42,7 @@ export function createEventLines(parts: CommandParts, reader: Reader): View {
     for (const run of runs) {
       const before = seenRuns.get(run.id);
       if (before === run.state) continue;
-      const label = printable(jobLabel(run.home, run.jobName));
+      const label = shortName(jobLabel(run.home, run.jobName));
       if (before === undefined) say(run.startedAtMs ?? run.claimedAtMs, `${label} started`);
       if (run.endedAtMs !== null) say(run.endedAtMs, `${label} ${endText(run)}`);
     }
@@ -68,7 +68,7 @@ export function createEventLines(parts: CommandParts, reader: Reader): View {
       for (const slot of fresh) {
         const name = names.get(`${slot.home}/${slot.jobId}`) ?? slot.jobId;
         const what = paint(terminal, "yellow", slot.decision === "skip" ? "skipped" : "missed");
-        say(slot.decidedAtMs, `${printable(jobLabel(slot.home, name))} ${what}: ${slot.reason}`);
+        say(slot.decidedAtMs, `${shortName(jobLabel(slot.home, name))} ${what}: ${slot.reason}`);
       }
     }
     seenSlots = new Set(keys);

@@ -1,5 +1,5 @@
 import { CommandError, exitCodes } from "./exit-codes.ts";
-import { printable } from "./print.ts";
+import { clip, printable, shortName } from "./print.ts";
 
 /** What a job can be called by. */
 export interface NamedJob {
@@ -48,12 +48,12 @@ export function matchJobs<Found extends NamedJob>(jobs: readonly Found[], text: 
 }
 
 export function notFound(what: string, text: string, advice: string): CommandError {
-  return new CommandError(exitCodes.notFound, "not_found", `Cannot find ${what} "${printable(text)}": ${advice}`);
+  return new CommandError(exitCodes.notFound, "not_found", `Cannot find ${what} "${shortName(text)}": ${advice}`);
 }
 
 export function ambiguous(what: string, text: string, matches: readonly string[]): CommandError {
-  const listed = matches.slice(0, listedMax).map((match) => `\n  ${printable(match)}`);
+  const listed = matches.slice(0, listedMax).map((match) => `\n  ${clip(printable(match), 160)}`);
   const rest = matches.length > listedMax ? `\n  and ${matches.length - listedMax} more` : "";
-  const message = `Cannot tell which ${what} is "${printable(text)}": ${matches.length} fit${listed.join("")}${rest}`;
+  const message = `Cannot tell which ${what} is "${shortName(text)}": ${matches.length} fit${listed.join("")}${rest}`;
   return new CommandError(exitCodes.notFound, "ambiguous", message);
 }

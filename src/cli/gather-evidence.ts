@@ -23,7 +23,11 @@ interface HomeNotes {
 }
 
 /** Everything that `verify` holds against each other, as it is now. Read in several goes beside a daemon that writes. */
-export function gatherEvidence(parts: CommandParts, reader: Reader): Evidence {
+export function gatherEvidence(
+  parts: CommandParts,
+  reader: Reader,
+  looked: (done: number, total: number) => void = () => {},
+): Evidence {
   const ledger = reader.ledger();
   const homes = reader.homes().map((reading) => noteHome(parts, reading));
   const byName = new Map(homes.map((home) => [home.reading.name, home]));
@@ -39,7 +43,10 @@ export function gatherEvidence(parts: CommandParts, reader: Reader): Evidence {
     keptFromMs: Number(ledger.note("history_from_ms") ?? Number.NEGATIVE_INFINITY),
     runsKeptFromMs: ledger.runsKeptFromMs(),
     homes: homes.map(({ reading }) => homeEvidence(parts, reading, ledger.cursors(reading.name))),
-    runs: runs.map((run) => runEvidence(parts, run, byName.get(run.home) ?? null, shared)),
+    runs: runs.map((run, index) => {
+      looked(index, runs.length);
+      return runEvidence(parts, run, byName.get(run.home) ?? null, shared);
+    }),
     slots,
     unknownFolders: findUnknownFolders(parts, (id) => known.has(id) || ledger.run(id) !== null),
     processes: processes?.filter((process) => known.has(process.runId)) ?? null,

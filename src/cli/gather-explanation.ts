@@ -8,6 +8,7 @@ import { changedVariables } from "../homes/environment.ts";
 import { runFolder } from "../output/run-folder.ts";
 import { resolveScript } from "../output/script-path.ts";
 import type { CommandParts } from "./command-parts.ts";
+import { readStatus } from "./commands/status.ts";
 import type { HomeReading, JobReading, Reader } from "./reader.ts";
 
 const minuteMs = 60_000;
@@ -16,12 +17,12 @@ const nearMax = 200;
 const lookBackMs = 86_400_000;
 
 /** Everything that can be known without the daemon of why a job did or did not run, at `atMs` or, with null, at last. */
-export function gatherExplanation(
+export async function gatherExplanation(
   parts: CommandParts,
   reader: Reader,
   job: JobReading,
   atMs: number | null,
-): ExplainEvidence {
+): Promise<ExplainEvidence> {
   const { system } = parts;
   const nowMs = system.clock.nowMs();
   const ledger = reader.ledger();
@@ -50,10 +51,8 @@ export function gatherExplanation(
       name: job.home,
       state: home?.state ?? "degraded",
       reason: home === null ? "it is gone" : home.reason,
-      placesMax: home?.hermes.maxParallelJobs ?? null,
       configError: home?.configError?.message ?? null,
     },
-    hostPlacesMax: home?.settings.maxOpenRuns ?? Number.POSITIVE_INFINITY,
     hostConfigError: reader.host().error?.message ?? null,
     jobName: job.name,
     job: job.job,
@@ -65,6 +64,7 @@ export function gatherExplanation(
       ...ledger.spells(job.home, instantMs, decidedMs),
       ...ledger.spells(job.home, nowMs, nowMs).filter((spell) => spell.endedMs === null && spell.beganMs > decidedMs),
     ].slice(0, nearMax),
+    waiting: subject.kind === "due" ? await waitingOf(parts, reader, job) : null,
     lockHolder: home === null ? null : lockHolder(parts, home),
     openRuns: openRuns(reader, subject, instantMs),
     neighbours: subject.kind === "unnamed" ? neighbours(reader, which, subject.atMs) : [],
@@ -104,6 +104,16 @@ function instantOf(subject: Subject): number | null {
     case "standstill":
       return null;
   }
+}
+
+/** The daemon knows best what a due job waits for. */
+async function waitingOf(parts: CommandParts, reader: Reader, job: JobReading): Promise<ExplainEvidence["waiting"]> {
+  const { waiting } = await readStatus(parts, reader);
+  const own = waiting.find((one) => one.home === job.home && one.job_id === job.id);
+  if (own === undefined) return null;
+  const { reason, limit, held_by: heldBy } = own;
+  const bound = limit === null ? null : { home: limit.home, of: limit.of, name: limit.name ?? "", runsMax: limit.max };
+  return { reason, bound, heldBy };
 }
 
 /** Those of the instant, those of now for what still waits, and the run that a slot was folded into. */

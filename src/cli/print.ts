@@ -1,4 +1,4 @@
-export { formatClock, formatDateTime, formatDistance, formatLength } from "../core/time-text.ts";
+export { formatClock, formatDateTime, formatDistance, formatLength, formatWhen } from "../core/time-text.ts";
 
 /** Where a command prints. Made from the real streams in `main.ts`. */
 export interface Terminal {
@@ -33,18 +33,33 @@ export function paint(terminal: Pick<Terminal, "hasColour">, colour: Colour, tex
 
 const segmenter = new Intl.Segmenter();
 
+// Tags spell what nobody sees, save in the flags that they make.
+const hiddenTags = /(?<!\u{1f3f4}[\u{e0020}-\u{e007f}]*)[\u{e0000}-\u{e007f}]/gu;
+const obeyed =
+  /[\x00-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+// Any number of marks may stand on one letter, and would be drawn over the lines around it.
+const manyMarks = /(\p{M}{4})\p{M}+/gu;
+
 /**
  * The text with everything made visible that would move the cursor, change colours or turn the direction of writing. Names and
  * messages come from files that others write.
  */
 export function printable(text: string): string {
-  return text.replace(
-    /[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g,
-    (character) => {
+  return text
+    .replace(hiddenTags, (tag) => `\\u{${tag.codePointAt(0)?.toString(16)}}`)
+    .replace(manyMarks, "$1")
+    .replace(obeyed, (character) => {
       const code = character.charCodeAt(0);
       return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`;
-    },
-  );
+    });
+}
+
+const nameColumns = 60;
+
+/** A name in the midst of a line, which somebody may have made ten thousand characters long. */
+export function shortName(name: string): string {
+  // What is cut off anyway need not be made visible first.
+  return clip(printable(name.slice(0, 4 * nameColumns)), nameColumns);
 }
 
 /** How many columns a terminal gives the text. Escape sequences of our own colours count nothing. */
@@ -77,9 +92,16 @@ export function clip(text: string, columns: number): string {
   return columns < 1 ? "" : `${kept}…`;
 }
 
-/** The text in lines of at most so many columns, broken between words, or within one that is longer than a line. Only for text without colours. */
+/** The text with its lines broken between words where they are longer than that, or within a word that is longer than a line. */
 export function wrap(text: string, columns: number | null): string {
-  if (columns === null || textWidth(text) <= columns) return text;
+  if (columns === null) return text;
+  return text
+    .split("\n")
+    .map((line) => (textWidth(line) <= columns ? line : wrapLine(line, columns)))
+    .join("\n");
+}
+
+function wrapLine(text: string, columns: number): string {
   const lines: string[] = [];
   let line = "";
   for (const word of text.split(" ").flatMap((each) => pieces(each, columns))) {
@@ -98,12 +120,15 @@ function pieces(word: string, columns: number): readonly string[] {
   if (textWidth(word) <= columns) return [word];
   const found: string[] = [];
   let piece = "";
-  for (const { segment } of segmenter.segment(word)) {
-    if (piece !== "" && textWidth(piece) + graphemeWidth(segment) > columns) {
-      found.push(piece);
-      piece = "";
+  for (const part of word.split(/(\x1b\[\d+m)/)) {
+    const isColour = part.startsWith("\x1b");
+    for (const segment of isColour ? [part] : Array.from(segmenter.segment(part), (each) => each.segment)) {
+      if (!isColour && piece !== "" && textWidth(piece) + graphemeWidth(segment) > columns) {
+        found.push(piece);
+        piece = "";
+      }
+      piece += segment;
     }
-    piece += segment;
   }
   return [...found, piece];
 }
@@ -130,51 +155,47 @@ export type Cell =
 
 const gap = "  ";
 
-/** Lines of aligned columns under their titles. Cells are made printable here. */
+interface ShownCell {
+  readonly text: string;
+  readonly colour?: Colour;
+  readonly painted?: string;
+}
+
+/** Where lines have no end a name may be as long as somebody made it, and every row would be padded to it. */
+const cellColumnsMax = 200;
+const lastCellColumnsMax = 2000;
+/** So few columns are cut to nothing but `…` before they fit a narrow terminal; more are told line by line. */
+const cutColumnsMax = 3;
+
+/** Lines of aligned columns under their titles, or where a terminal is too narrow for that a line for each cell. Cells are made printable here. */
 export function formatTable(
   terminal: Pick<Terminal, "hasColour" | "columns">,
   columns: readonly Column[],
   rows: readonly (readonly Cell[])[],
 ): string {
   const cells = rows.map((row) =>
-    row.map((cell) => (typeof cell === "string" ? { text: printable(cell) } : { ...cell, text: printable(cell.text) })),
+    row.map((cell, index): ShownCell => {
+      const max = index === columns.length - 1 ? lastCellColumnsMax : cellColumnsMax;
+      if (typeof cell === "string") return { text: clip(printable(cell), max) };
+      return { ...cell, text: clip(printable(cell.text), max) };
+    }),
   );
   const widths = columns.map((column, index) =>
     Math.max(column.widthMin ?? 0, textWidth(column.title), ...cells.map((row) => textWidth(row[index]?.text ?? ""))),
   );
-  if (terminal.columns !== null) {
-    let excess = widths.reduce((sum, width) => sum + width, 0) + gap.length * (columns.length - 1) - terminal.columns;
-    const never = Number.POSITIVE_INFINITY;
-    const shares: readonly ((column: Column) => number)[] = [
-      (column) => (column.shrinksLast ? never : (column.shrinkTo ?? never)),
-      (column) => column.shrinkTo ?? never,
-      // A terminal that is too narrow for all that: a cut line is still better than a broken one.
-      () => 1,
-    ];
-    for (const share of shares) {
-      // The widest gives way first, so that no column is cut while another of its kind has room to spare.
-      while (excess > 0) {
-        const widest = columns
-          .map((column, index) => ({ index, room: (widths[index] ?? 0) - share(column) }))
-          .filter(({ room }) => room > 0)
-          .sort((a, b) => (widths[b.index] ?? 0) - (widths[a.index] ?? 0))[0];
-        if (widest === undefined) break;
-        widths[widest.index] = (widths[widest.index] ?? 0) - 1;
-        excess -= 1;
-      }
-    }
+  if (terminal.columns !== null && !shrinkToFit(widths, columns, terminal.columns)) {
+    if (columns.length > cutColumnsMax) return formatRecords(terminal, columns, cells);
+    // A cut line is still better than a broken one.
+    shrink(widths, columns, terminal.columns, () => 1);
   }
-  const line = (
-    parts: readonly { readonly text: string; readonly colour?: Colour; readonly painted?: string }[],
-  ): string =>
+  const line = (parts: readonly ShownCell[]): string =>
     columns
       .map((column, index) => {
         const part = parts[index] ?? { text: "" };
         const width = widths[index] ?? 0;
         const text = clip(part.text, width);
         const padding = " ".repeat(Math.max(0, width - textWidth(text)));
-        const whole = text === part.text ? part.painted : undefined;
-        const painted = whole ?? (part.colour === undefined ? text : paint(terminal, part.colour, text));
+        const painted = paintCell(terminal, part, text);
         return column.align === "right" ? padding + painted : painted + padding;
       })
       .join(gap)
@@ -182,6 +203,61 @@ export function formatTable(
   return [line(columns.map(({ title }) => ({ text: title, colour: "dim" as const }))), ...cells.map(line)]
     .map((text) => `${text}\n`)
     .join("");
+}
+
+function paintCell(terminal: Pick<Terminal, "hasColour">, cell: ShownCell, text: string): string {
+  const whole = text === cell.text ? cell.painted : undefined;
+  return whole ?? (cell.colour === undefined ? text : paint(terminal, cell.colour, text));
+}
+
+function shrinkToFit(widths: number[], columns: readonly Column[], columnsMax: number): boolean {
+  const never = Number.POSITIVE_INFINITY;
+  return (
+    shrink(widths, columns, columnsMax, (column) => (column.shrinksLast ? never : (column.shrinkTo ?? never))) ||
+    shrink(widths, columns, columnsMax, (column) => column.shrinkTo ?? never)
+  );
+}
+
+/** Whether a line then fits. The widest gives way first, so that no column is cut while another of its kind has room to spare. */
+function shrink(
+  widths: number[],
+  columns: readonly Column[],
+  columnsMax: number,
+  share: (column: Column) => number,
+): boolean {
+  let excess = widths.reduce((sum, width) => sum + width, 0) + gap.length * (columns.length - 1) - columnsMax;
+  while (excess > 0) {
+    const widest = columns
+      .map((column, index) => ({ index, room: (widths[index] ?? 0) - share(column) }))
+      .filter(({ room }) => room > 0)
+      .sort((a, b) => (widths[b.index] ?? 0) - (widths[a.index] ?? 0))[0];
+    if (widest === undefined) return false;
+    widths[widest.index] = (widths[widest.index] ?? 0) - 1;
+    excess -= 1;
+  }
+  return true;
+}
+
+/** A line for each cell that says something, its title before it, and a blank line between the rows. */
+function formatRecords(
+  terminal: Pick<Terminal, "hasColour" | "columns">,
+  columns: readonly Column[],
+  rows: readonly (readonly ShownCell[])[],
+): string {
+  const width = terminal.columns ?? Number.POSITIVE_INFINITY;
+  return rows
+    .map((row) =>
+      columns
+        .flatMap(({ title }, index) => {
+          const cell = row[index] ?? { text: "" };
+          if (cell.text.trim() === "") return [];
+          const head = clip(title, Math.max(0, Math.floor(width / 2) - 1));
+          const text = clip(cell.text, Math.max(1, width - textWidth(head) - 1));
+          return [`${paint(terminal, "dim", head)} ${paintCell(terminal, cell, text)}\n`];
+        })
+        .join(""),
+    )
+    .join("\n");
 }
 
 /** The document, with what a terminal would obey written as `\\u009b`, which means the same to every reader of JSON. */

@@ -80,6 +80,7 @@ export async function runProgram(outside: Outside): Promise<number> {
       exitCode = await command(await openParts(rest.at(-1) as Command), ...(rest.slice(0, -1) as Arguments));
     };
   const json = (): Option => new Option("--json", "print one JSON document");
+  const watch = (): Option => new Option("--watch", "show it again each second until Ctrl-C");
   const set = (): Option =>
     new Option("--set <key=value>", "set one thing over every file, such as stop.grace=30s; may be repeated").argParser(
       (text: string, before: readonly string[] = []) => [...before, text],
@@ -100,11 +101,13 @@ export async function runProgram(outside: Outside): Promise<number> {
   program
     .command("status")
     .description("daemon, homes, open runs, what blocks whom")
+    .addOption(watch())
     .addOption(json())
     .action(act(async (parts, options) => (await import("./commands/status.ts")).status(parts, options)));
   program
     .command("jobs")
     .description("every job of every home")
+    .addOption(watch())
     .addOption(json())
     .action(act(async (parts, options) => (await import("./commands/jobs.ts")).jobs(parts, options)));
   program
@@ -113,6 +116,7 @@ export async function runProgram(outside: Outside): Promise<number> {
     .argument("[job]", job)
     .option("--count <n>", "how many for each job (1, with a job 5)")
     .option("--at <time>", "strictly after this time, ISO 8601, or a length such as 2h from now")
+    .addOption(watch())
     .addOption(json())
     .action(act(async (parts, text, options) => (await import("./commands/next.ts")).next(parts, text, options)));
   const runs = program
@@ -122,6 +126,7 @@ export async function runProgram(outside: Outside): Promise<number> {
     .option("--limit <n>", "how many; 0 means all (50)")
     .option("--state <state>", "claimed, running, completed, failed or void")
     .option("--since <time>", "claimed since this time, ISO 8601, or a length such as 2h ago")
+    .addOption(watch())
     .addOption(json())
     .action(act(async (parts, text, options) => (await import("./commands/runs.ts")).runs(parts, text, options)));
   runs
@@ -140,6 +145,7 @@ export async function runProgram(outside: Outside): Promise<number> {
     .argument("[job]", job)
     .option("--limit <n>", "how many; 0 means all (200)")
     .option("--since <time>", "scheduled since this time, ISO 8601, or a length such as 2h ago")
+    .addOption(watch())
     .addOption(json())
     .action(act(async (parts, text, options) => (await import("./commands/slots.ts")).slots(parts, text, options)));
   program

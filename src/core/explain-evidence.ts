@@ -1,6 +1,7 @@
 import type { DaemonLife, HomeSpell } from "./home-history.ts";
 import type { Job } from "./job.ts";
 import type { Misfire, Overlap } from "./job-policy.ts";
+import type { Bound } from "./room.ts";
 import type { Run } from "./run.ts";
 import type { PendingReason, SlotLine } from "./slot.ts";
 import type { Zone } from "./zone.ts";
@@ -41,11 +42,9 @@ export interface ExplainEvidence {
     readonly state: "active" | "paused" | "degraded" | "unsupported";
     /** The marker that pauses it, or why it cannot be served. */
     readonly reason: string | null;
-    readonly placesMax: number | null;
     /** Why its `config.yaml` is not in force as it stands. */
     readonly configError: string | null;
   };
-  readonly hostPlacesMax: number;
   readonly hostConfigError: string | null;
   readonly jobName: string;
   /** Null when only the history still knows it. */
@@ -56,6 +55,13 @@ export interface ExplainEvidence {
   readonly lives: readonly DaemonLife[];
   /** What stood in the way of its home around the subject, and what does now. */
   readonly spells: readonly HomeSpell[];
+  /** What the daemon, or who reads beside it, says that the job waits for now; null where it is not due. */
+  readonly waiting: {
+    readonly reason: string;
+    readonly bound: Bound | null;
+    /** Ids of the runs that have the places of that bound. */
+    readonly heldBy: readonly string[];
+  } | null;
   /** Who holds the home's tick lock now; null when nobody does. */
   readonly lockHolder: string | null;
   /** Runs of the host that were open at the subject's instant, this job's own among them. */

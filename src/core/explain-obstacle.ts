@@ -1,5 +1,6 @@
 import type { ExplainEvidence, ToldSlot } from "./explain-evidence.ts";
 import { type HomeSpell, type SpellKind, stretchWithoutDaemon } from "./home-history.ts";
+import { fullText } from "./room.ts";
 import { isOpenRun, type Run } from "./run.ts";
 import type { PendingReason } from "./slot.ts";
 import { formatLength, formatMoment } from "./time-text.ts";
@@ -17,6 +18,7 @@ export type Cause =
   | "lock"
   | "claimed"
   | "capacity"
+  | "pressure"
   | "asleep"
   | "overlap"
   | "void_claim"
@@ -51,7 +53,7 @@ export function clause(text: string, max = 240): string {
 
 /** What keeps a job that is due from starting now. */
 export function obstacleNow(evidence: ExplainEvidence, dueMs: number, slot: ToldSlot | null): Obstacle {
-  const { home, job, openRuns, isDaemonAlive } = evidence;
+  const { home, job, isDaemonAlive } = evidence;
   if (!isDaemonAlive) return withoutDaemon(evidence);
   if (home.state === "unsupported") {
     return {
@@ -90,8 +92,8 @@ export function obstacleNow(evidence: ExplainEvidence, dueMs: number, slot: Told
       atMs: claim.at?.ms ?? null,
     };
   }
-  const full = capacityText(evidence, openRuns);
-  if (full !== null) return { cause: "capacity", text: full, atMs: null };
+  const room = roomObstacle(evidence);
+  if (room !== null) return room;
   if (slot?.decision === "pending") {
     const { cause, text } = pendingTexts[slot.reason];
     return { cause, text, atMs: slot.decidedAtMs };
@@ -212,16 +214,24 @@ function ownOpenRun({ openRuns, job, home }: ExplainEvidence): Run | null {
   return openRuns.find((run) => run.jobId === job?.id && run.home === home.name && isOpenRun(run)) ?? null;
 }
 
-/** Null where there is a place. */
-function capacityText(evidence: ExplainEvidence, runs: readonly Run[]): string | null {
-  const { home, hostPlacesMax } = evidence;
-  const open = runs.filter(isOpenRun);
-  const inHome = open.filter((run) => run.home === home.name);
-  if (home.placesMax !== null && inHome.length >= home.placesMax) {
-    return `${places(home.placesMax)} of home ${quoted(home.name)} ${home.placesMax === 1 ? "is" : "are"} taken by ${runNames(evidence, inHome)}`;
+/** Null where it is not for want of room that the job waits. */
+function roomObstacle(evidence: ExplainEvidence): Obstacle | null {
+  const { waiting, openRuns } = evidence;
+  if (waiting === null) return null;
+  const { reason, bound, heldBy } = waiting;
+  const holders = openRuns.filter(({ id }) => heldBy.includes(id));
+  switch (reason) {
+    case "capacity": {
+      const by = holders.length === 0 ? "" : ` by ${runNames(evidence, holders)}`;
+      return bound === null ? null : { cause: "capacity", text: `${fullText(bound)}${by}`, atMs: null };
+    }
+    case "kept":
+      return { cause: "capacity", text: "what room is left is kept for a job that has waited longer", atMs: null };
+    case "pressure":
+      return { cause: "pressure", text: "the machine is short of memory or processors", atMs: null };
+    default:
+      return null;
   }
-  if (open.length < hostPlacesMax) return null;
-  return `${places(hostPlacesMax)} of the host ${hostPlacesMax === 1 ? "is" : "are"} taken by ${runNames(evidence, open)}`;
 }
 
 function pastCapacityText(evidence: ExplainEvidence, fromMs: number, untilMs: number): string | null {
@@ -237,10 +247,6 @@ function pastCapacityText(evidence: ExplainEvidence, fromMs: number, untilMs: nu
 
 export function subjectRun({ subject }: ExplainEvidence): Run | null {
   return subject.kind === "run" ? subject.run : null;
-}
-
-function places(count: number): string {
-  return count === 1 ? "the one place" : `all ${count} places`;
 }
 
 export function runNames(evidence: ExplainEvidence, runs: readonly Run[]): string {

@@ -31,6 +31,11 @@ export function formatClock(atMs: number, nowMs: number, zone: Zone): string {
   return text.slice(0, 4) === now.slice(0, 4) ? text.slice(5, 16) : text.slice(0, 16);
 }
 
+/** Both: `03:00:00 5 min ago`. Where it is cut, the absolute time is what stays. */
+export function formatWhen(atMs: number, nowMs: number, zone: Zone): string {
+  return `${formatClock(atMs, nowMs, zone)} ${formatDistance(atMs, nowMs)}`;
+}
+
 /** `2026-01-05 03:00:00` in the zone. */
 export function formatDateTime(atMs: number, zone: Zone): string {
   const wallMs = wallOfInstant(atMs, zone);

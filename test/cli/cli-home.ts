@@ -31,6 +31,8 @@ export interface CliHome {
   run(...commandLine: string[]): Promise<Told>;
   /** As `run`, on a terminal of 80 columns. */
   runOnTerminal(...commandLine: string[]): Promise<Told>;
+  /** As `run`, on a terminal of so many columns. */
+  runOnColumns(columns: number, ...commandLine: string[]): Promise<Told>;
   /** As `run`, with somebody there who answers every question so. */
   runAnswering(answer: boolean, ...commandLine: string[]): Promise<Told>;
   remove(): void;
@@ -121,6 +123,7 @@ export function createCliHome(variables: Readonly<Record<string, string>> = {}, 
     },
     run: (...commandLine) => tell(commandLine, null),
     runOnTerminal: (...commandLine) => tell(commandLine, 80),
+    runOnColumns: (columns, ...commandLine) => tell(commandLine, columns),
     runAnswering: (answer, ...commandLine) => tell(commandLine, null, answer),
     remove: () => rmSync(root, { recursive: true }),
   };

@@ -409,11 +409,13 @@ test("next says why a schedule is refused", async () => {
 
 test("runs prints the history, newest first", async () => {
   prepare();
-  expect((await home.run("runs")).out).toBe(`RUN           JOB          STARTED    TOOK  STATE           ERROR
-run000000003  team/hourly  11:59:30   30 s  running
-run000000002  backup 🚀    11:58:01  9.0 s  failed: exit 3  no space
-run000000001  nightly      11:00:00  2.0 s  completed
-gone00000001  deleted job  10:00:00         void            The gate never opened
+  expect(
+    (await home.run("runs")).out,
+  ).toBe(`RUN           JOB          STARTED               TOOK  STATE           ERROR
+run000000003  team/hourly  11:59:30 30 s ago     30 s  running
+run000000002  backup 🚀    11:58:01 2 min ago   9.0 s  failed: exit 3  no space
+run000000001  nightly      11:00:00 60 min ago  2.0 s  completed
+gone00000001  deleted job  10:00:00 2 h ago            void            The gate never opened
 `);
 });
 
@@ -436,11 +438,11 @@ test("runs --json filters by job, state, time and number", async () => {
 
 test("slots prints and gives what became of each instant", async () => {
   prepare();
-  expect((await home.run("slots")).out).toBe(`SCHEDULED  JOB          DECISION  REASON      LATE  RUN
-11:59:30   backup 🚀    skip      overlap
-11:59:00   team/hourly  run       late        30 s  run000000003
-11:59:00   nightly      run       on_time   2.5 ms  run000000001
-10:00:00   backup 🚀    miss      too_late
+  expect((await home.run("slots")).out).toBe(`SCHEDULED          JOB          DECISION  REASON      LATE  RUN
+11:59:30 30 s ago  backup 🚀    skip      overlap
+11:59:00 60 s ago  team/hourly  run       late        30 s  run000000003
+11:59:00 60 s ago  nightly      run       on_time   2.5 ms  run000000001
+10:00:00 2 h ago   backup 🚀    miss      too_late
 `);
   expect(JSON.parse((await home.run("slots", "nightly", "--since", "1h", "--json")).out)).toEqual({
     slots: [

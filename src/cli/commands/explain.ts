@@ -9,18 +9,18 @@ import { formatJson, paint, printable, wrap } from "../print.ts";
 import { createReader, type JobReading } from "../reader.ts";
 
 /** Why a job did or did not run: the answer, what is known of it, and what comes. */
-export function explainJob(
+export async function explainJob(
   parts: CommandParts,
   jobText: string,
   timeText: string | undefined,
   options: { readonly json?: boolean },
-): ExitCode {
+): Promise<ExitCode> {
   const { terminal, system } = parts;
   const reader = createReader(parts);
   const job = reader.job(jobText);
   const nowMs = system.clock.nowMs();
   const atMs = timeText === undefined ? null : parseTime("TIME", timeText, nowMs, reader.zone(job.home));
-  const evidence = gatherExplanation(parts, reader, job, atMs);
+  const evidence = await gatherExplanation(parts, reader, job, atMs);
   const explanation = explain(evidence);
   if (options.json) terminal.out(formatJson(explanationJson(job, atMs, evidence, explanation)));
   else terminal.out(formatExplanation(parts, explanation));
@@ -78,11 +78,8 @@ function explanationJson(
         began_at: isoTime(beganMs),
         ended_at: isoTime(endedMs),
       })),
+      waiting: evidence.waiting === null ? null : { reason: evidence.waiting.reason, held_by: evidence.waiting.heldBy },
       tick_lock: { held: evidence.lockHolder !== null, holder: evidence.lockHolder },
-      places: {
-        home: evidence.home.placesMax,
-        host: Number.isFinite(evidence.hostPlacesMax) ? evidence.hostPlacesMax : null,
-      },
       open_runs: evidence.openRuns.map(runJson),
       policy:
         policy === null

@@ -1,30 +1,35 @@
 import type { Run } from "../../core/run.ts";
 import { jobJson } from "../../status/json.ts";
 import type { CommandParts } from "../command-parts.ts";
-import { type ExitCode, exitCodes } from "../exit-codes.ts";
-import { type Cell, formatClock, formatDistance, formatJson, formatTable, paint, printable } from "../print.ts";
-import { createReader, type HomeReading } from "../reader.ts";
+import type { ExitCode } from "../exit-codes.ts";
+import { type Cell, formatDistance, formatTable, formatWhen, paint, printable } from "../print.ts";
+import { createReader, type HomeReading, type Reader } from "../reader.ts";
+import { type ShowOptions, show } from "../show.ts";
 
-export function jobs(parts: CommandParts, options: { readonly json?: boolean }): ExitCode {
+export function jobs(parts: CommandParts, options: ShowOptions): Promise<ExitCode> {
   const reader = createReader(parts);
-  const homes = reader.homes();
-  const openRuns = new Map(
-    reader
-      .ledger()
-      .openRuns()
-      .map((run) => [`${run.home}/${run.jobId}`, run]),
-  );
-  const { terminal } = parts;
-  if (options.json) {
-    const all = homes.flatMap((home) =>
-      home.jobs.map((job) => jobJson(home.name, job, openRuns.get(`${home.name}/${job.id}`)?.id ?? null)),
-    );
-    terminal.out(formatJson({ jobs: all }));
-    return exitCodes.done;
-  }
-  if (homes.length === 0) terminal.out(`No Hermes home at ${printable(parts.rootHome)}\n`);
-  terminal.out(homes.map((home) => formatHome(parts, home, homes.length > 1, openRuns)).join("\n"));
-  return exitCodes.done;
+  return show(parts, options, {
+    json() {
+      const openRuns = openRunsByJob(reader);
+      const all = reader
+        .homes()
+        .flatMap((home) =>
+          home.jobs.map((job) => jobJson(home.name, job, openRuns.get(`${home.name}/${job.id}`)?.id ?? null)),
+        );
+      return { jobs: all };
+    },
+    text() {
+      const homes = reader.homes();
+      const openRuns = openRunsByJob(reader);
+      if (homes.length === 0) return `No Hermes home at ${printable(parts.rootHome)}\n`;
+      return homes.map((home) => formatHome(parts, home, homes.length > 1, openRuns)).join("\n");
+    },
+  });
+}
+
+function openRunsByJob(reader: Reader): ReadonlyMap<string, Run> {
+  const open = reader.ledger().openRuns();
+  return new Map(open.map((run) => [`${run.home}/${run.jobId}`, run]));
 }
 
 function formatHome(
@@ -45,7 +50,7 @@ function formatHome(
       if (openRuns.has(`${home.name}/${job.id}`)) return { text: "running", colour: "blue" };
       if (!job.enabled) return { text: job.state === "scheduled" ? "disabled" : job.state, colour: "dim" };
       if (nextMs === null) return { text: "never", colour: "yellow" };
-      return `${formatClock(nextMs, nowMs, home.zone)} ${formatDistance(nextMs, nowMs)}`;
+      return formatWhen(nextMs, nowMs, home.zone);
     })();
     const lastMs = job.lastRunAt?.ms ?? null;
     const streak = job.failureStreak > 1 ? ` (${job.failureStreak} in a row)` : "";

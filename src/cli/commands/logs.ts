@@ -5,7 +5,7 @@ import type { CommandParts } from "../command-parts.ts";
 import { CommandError, type ExitCode, exitCodes } from "../exit-codes.ts";
 import { ambiguous, notFound } from "../find-job.ts";
 import { parseCount, usage } from "../parse-time.ts";
-import { formatJson, printable } from "../print.ts";
+import { formatJson, shortName } from "../print.ts";
 import { createReader, type Reader } from "../reader.ts";
 import { followOutput, passOutput } from "../run-output.ts";
 
@@ -59,7 +59,7 @@ export function findRun(reader: Reader, text: string): Run {
   if (job !== null) {
     const [latest] = ledger.runs({ home: job.home, jobId: job.id, limit: 1 });
     if (latest !== undefined) return latest;
-    const message = `Cannot find a run of job "${printable(job.name)}": it has not run yet`;
+    const message = `Cannot find a run of job "${shortName(job.name)}": it has not run yet`;
     throw new CommandError(exitCodes.notFound, "not_found", message);
   }
   const beginning = text === "" ? [] : ledger.runsBeginning(text, 11);

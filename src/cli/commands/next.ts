@@ -1,35 +1,43 @@
-import { nextCount, nextSnapshot } from "../../status/next.ts";
+import { type NextJson, nextCount, nextSnapshot } from "../../status/next.ts";
 import type { CommandParts } from "../command-parts.ts";
-import { type ExitCode, exitCodes } from "../exit-codes.ts";
+import type { ExitCode } from "../exit-codes.ts";
 import { parseCount, parseTime } from "../parse-time.ts";
-import { type Cell, formatDateTime, formatDistance, formatJson, formatTable, paint, printable } from "../print.ts";
-import { createReader } from "../reader.ts";
+import { type Cell, formatDateTime, formatDistance, formatTable, paint, printable } from "../print.ts";
+import { createReader, type Reader } from "../reader.ts";
+import { type ShowOptions, show } from "../show.ts";
 import { jobLabel } from "./status.ts";
 
 const countMax = 100_000;
 
-export interface NextOptions {
+export interface NextOptions extends ShowOptions {
   readonly count?: string;
   readonly at?: string;
-  readonly json?: boolean;
 }
 
-export function next(parts: CommandParts, jobText: string | undefined, options: NextOptions): ExitCode {
+export function next(parts: CommandParts, jobText: string | undefined, options: NextOptions): Promise<ExitCode> {
   const reader = createReader(parts);
-  const nowMs = parts.system.clock.nowMs();
   const wanted = jobText === undefined ? null : reader.job(jobText);
   const count =
     options.count === undefined ? nextCount(wanted !== null) : parseCount("--count", options.count, 1, countMax);
-  const afterMs = options.at === undefined ? nowMs : parseTime("--at", options.at, nowMs, reader.zone(wanted?.home));
-  const homes = reader.homes();
   const which = { home: wanted?.home ?? null, jobId: wanted?.id ?? null };
-  const { occurrences, errors } = nextSnapshot(homes, which, afterMs, count);
-  const { terminal } = parts;
-  if (options.json) {
-    terminal.out(formatJson({ occurrences, errors }));
-    return exitCodes.done;
-  }
-  const zones = new Map(homes.map((home) => [home.name, home.zone]));
+  const look = (): NextJson => {
+    const nowMs = parts.system.clock.nowMs();
+    const afterMs = options.at === undefined ? nowMs : parseTime("--at", options.at, nowMs, reader.zone(wanted?.home));
+    return nextSnapshot(reader.homes(), which, afterMs, count);
+  };
+  const text = (): string => {
+    const found = look();
+    const faults = faultLines(parts, found);
+    if (!options.watch) for (const line of faults) parts.terminal.error(line);
+    return `${formatNext(parts, reader, found)}${options.watch ? faults.join("") : ""}`;
+  };
+  return show(parts, options, { json: look, text });
+}
+
+function formatNext(parts: CommandParts, reader: Reader, { occurrences, errors }: NextJson): string {
+  const { terminal, system } = parts;
+  const nowMs = system.clock.nowMs();
+  const zones = new Map(reader.homes().map((home) => [home.name, home.zone]));
   const rows = occurrences.map(({ home, job_id: id, job_name: name, at }): Cell[] => {
     const atMs = at === null ? Number.NaN : Date.parse(at);
     return [
@@ -45,10 +53,12 @@ export function next(parts: CommandParts, jobText: string | undefined, options: 
     { title: "JOB", shrinkTo: 8, shrinksLast: true },
     { title: "NAME", shrinkTo: 10 },
   ];
-  if (rows.length > 0) terminal.out(formatTable(terminal, columns, rows));
-  else if (errors.length === 0) terminal.out("Nothing is coming\n");
-  for (const error of errors) {
-    terminal.error(`${paint(terminal, "red", `${printable(error.job_id)}:`)} ${printable(error.message)}\n`);
-  }
-  return exitCodes.done;
+  if (rows.length > 0) return formatTable(terminal, columns, rows);
+  return errors.length === 0 ? "Nothing is coming\n" : "";
+}
+
+function faultLines({ terminal }: CommandParts, { errors }: NextJson): readonly string[] {
+  return errors.map(
+    (error) => `${paint(terminal, "red", `${printable(error.job_id)}:`)} ${printable(error.message)}\n`,
+  );
 }

@@ -3,7 +3,7 @@ import { runJson } from "../../status/json.ts";
 import { type DaemonAnswer, requestDaemon } from "../client.ts";
 import type { CommandParts } from "../command-parts.ts";
 import { CommandError, type ExitCode, exitCodes } from "../exit-codes.ts";
-import { formatJson, formatLength, paint, printable } from "../print.ts";
+import { formatJson, formatLength, paint, printable, shortName } from "../print.ts";
 import { createReader } from "../reader.ts";
 import { followOutput } from "../run-output.ts";
 
@@ -32,7 +32,7 @@ export async function run(parts: CommandParts, jobText: string, options: RunOpti
     const took = formatLength((ended.endedAtMs ?? ended.claimedAtMs) - (ended.startedAtMs ?? ended.claimedAtMs));
     const text = succeeded
       ? `Run ${ended.id} completed in ${took}`
-      : `Run ${ended.id} of job "${printable(job.name)}" ${ended.state} after ${took}: ${printable(ended.error ?? ended.reason ?? "no reason was recorded")}`;
+      : `Run ${ended.id} of job "${shortName(job.name)}" ${ended.state} after ${took}: ${printable(ended.error ?? ended.reason ?? "no reason was recorded")}`;
     terminal.error(`${paint(terminal, succeeded ? "green" : "red", text)}\n`);
   }
   return succeeded ? exitCodes.done : exitCodes.failed;
@@ -79,7 +79,7 @@ async function lookAt(parts: CommandParts, id: number, jobName: string): Promise
     return await requestDaemon(parts.stateFolder, "GET", `/v1/requests/${id}`);
   } catch (cause) {
     if (!(cause instanceof CommandError) || cause.exitCode !== exitCodes.noDaemon) throw cause;
-    const message = `Cannot wait for job "${printable(jobName)}": the daemon has ended, the next one starts the job`;
+    const message = `Cannot wait for job "${shortName(jobName)}": the daemon has ended, the next one starts the job`;
     throw new CommandError(cause.exitCode, cause.code, message, { cause });
   }
 }
@@ -93,7 +93,7 @@ function bodyOf(answer: DaemonAnswer, jobName: string): RunAnswer {
 function refused(answer: DaemonAnswer, jobName: string, why: string): CommandError {
   // The daemon knows the job by its id; the name is what the caller typed.
   const reason = printable(why.replace(/^Cannot run job "[^"]*": /, ""));
-  const message = `Cannot run job "${printable(jobName)}": ${reason}`;
+  const message = `Cannot run job "${shortName(jobName)}": ${reason}`;
   if (answer.status === 404) return new CommandError(exitCodes.notFound, "not_found", message);
   return new CommandError(exitCodes.failed, answer.status === 409 ? "conflict" : "refused", message);
 }

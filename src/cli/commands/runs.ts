@@ -3,17 +3,17 @@ import type { RetryEnd } from "../../core/run-retry.ts";
 import type { RunState } from "../../core/run-states.ts";
 import { runJson } from "../../status/json.ts";
 import type { CommandParts } from "../command-parts.ts";
-import { type ExitCode, exitCodes } from "../exit-codes.ts";
+import type { ExitCode } from "../exit-codes.ts";
 import { parseCount, parseTime, usage } from "../parse-time.ts";
-import { type Cell, type Colour, formatClock, formatJson, formatLength, formatTable, printable } from "../print.ts";
+import { type Cell, type Colour, formatLength, formatTable, formatWhen, printable } from "../print.ts";
 import { createReader, type Reader } from "../reader.ts";
+import { type ShowOptions, show } from "../show.ts";
 import { jobLabel } from "./status.ts";
 
-export interface RunsOptions {
+export interface RunsOptions extends ShowOptions {
   readonly limit?: string;
   readonly state?: string;
   readonly since?: string;
-  readonly json?: boolean;
 }
 
 const states: readonly RunState[] = ["claimed", "running", "completed", "failed", "void"];
@@ -44,34 +44,35 @@ export function parseSince(
   return text === undefined ? null : parseTime("--since", text, parts.system.clock.nowMs(), reader.zone(job?.home));
 }
 
-export function runs(parts: CommandParts, jobText: string | undefined, options: RunsOptions): ExitCode {
+export function runs(parts: CommandParts, jobText: string | undefined, options: RunsOptions): Promise<ExitCode> {
   const reader = createReader(parts);
-  const { terminal } = parts;
-  const nowMs = parts.system.clock.nowMs();
   const limit = parseCount("--limit", options.limit ?? "50", 0);
   const state = parseRunState(options.state);
   const job = jobText === undefined ? null : reader.job(jobText);
-  const sinceMs = parseSince(parts, reader, options.since, job);
-  const found = reader.ledger().runs({
-    limit,
-    ...(job === null ? {} : { home: job.home, jobId: job.id }),
-    ...(state === null ? {} : { state }),
-    ...(sinceMs === null ? {} : { sinceMs }),
+  const find = (): readonly Run[] => {
+    const sinceMs = parseSince(parts, reader, options.since, job);
+    return reader.ledger().runs({
+      limit,
+      ...(job === null ? {} : { home: job.home, jobId: job.id }),
+      ...(state === null ? {} : { state }),
+      ...(sinceMs === null ? {} : { sinceMs }),
+    });
+  };
+  return show(parts, options, {
+    json: () => ({ runs: find().map(runJson) }),
+    text: () => formatRuns(parts, reader, find()),
   });
-  if (options.json) {
-    terminal.out(formatJson({ runs: found.map(runJson) }));
-    return exitCodes.done;
-  }
-  if (found.length === 0) {
-    terminal.out("No runs\n");
-    return exitCodes.done;
-  }
+}
+
+function formatRuns(parts: CommandParts, reader: Reader, found: readonly Run[]): string {
+  if (found.length === 0) return "No runs\n";
+  const nowMs = parts.system.clock.nowMs();
   const zones = new Map(reader.homes().map((home) => [home.name, home.zone]));
   const hostZone = reader.zone();
   const rows = found.map((run): Cell[] => [
     run.id,
     jobLabel(run.home, run.jobName),
-    formatClock(run.startedAtMs ?? run.claimedAtMs, nowMs, zones.get(run.home) ?? hostZone),
+    formatWhen(run.startedAtMs ?? run.claimedAtMs, nowMs, zones.get(run.home) ?? hostZone),
     formatTook(run, nowMs),
     { text: formatEnd(run), colour: stateColours[run.state] },
     errorText(run, (ms) => formatClock(ms, nowMs, zones.get(run.home) ?? hostZone)),
@@ -79,13 +80,12 @@ export function runs(parts: CommandParts, jobText: string | undefined, options: 
   const columns = [
     { title: "RUN" },
     { title: "JOB", shrinkTo: 10 },
-    { title: "STARTED" },
+    { title: "STARTED", shrinkTo: 11, shrinksLast: true },
     { title: "TOOK", align: "right" as const },
     { title: "STATE" },
     { title: "ERROR", shrinkTo: 10 },
   ];
-  terminal.out(formatTable(terminal, columns, rows));
-  return exitCodes.done;
+  return formatTable(parts.terminal, columns, rows);
 }
 
 /** The error in one line, without what the state beside it says already, what comes after it, and what became of its result if that did not arrive. */

@@ -1,18 +1,19 @@
 import type { StatusJson } from "../../status/snapshot.ts";
 import { requestDaemon } from "../client.ts";
 import type { CommandParts } from "../command-parts.ts";
-import { type ExitCode, exitCodes } from "../exit-codes.ts";
+import type { ExitCode } from "../exit-codes.ts";
 import {
   type Cell,
   formatClock,
   formatDistance,
-  formatJson,
   formatLength,
   formatTable,
+  formatWhen,
   paint,
   printable,
 } from "../print.ts";
 import { createReader, type Reader } from "../reader.ts";
+import { type ShowOptions, show } from "../show.ts";
 import { waitLines } from "../wait-lines.ts";
 import { tickerNotes } from "./gateway.ts";
 
@@ -29,11 +30,12 @@ export async function readStatus(parts: CommandParts, reader: Reader): Promise<S
   return reader.status(daemon);
 }
 
-export async function status(parts: CommandParts, options: { readonly json?: boolean }): Promise<ExitCode> {
+export function status(parts: CommandParts, options: ShowOptions): Promise<ExitCode> {
   const reader = createReader(parts);
-  const snapshot = await readStatus(parts, reader);
-  parts.terminal.out(options.json ? formatJson(snapshot) : formatStatus(parts, reader, snapshot));
-  return exitCodes.done;
+  return show(parts, options, {
+    json: () => readStatus(parts, reader),
+    text: async () => formatStatus(parts, reader, await readStatus(parts, reader)),
+  });
 }
 
 function formatStatus(parts: CommandParts, reader: Reader, snapshot: StatusJson): string {
@@ -120,7 +122,7 @@ function homesText(parts: CommandParts, reader: Reader, snapshot: StatusJson, no
       limit === null ? String(used) : `${used} of ${limit}`,
       String(home.waiting),
       home.hermes?.version ?? "none",
-      dueMs === null ? "" : `${formatClock(dueMs, nowMs, reader.zone(home.name))} ${formatDistance(dueMs, nowMs)}`,
+      dueMs === null ? "" : formatWhen(dueMs, nowMs, reader.zone(home.name)),
     ];
   });
   const columns = [

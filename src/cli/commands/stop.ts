@@ -3,7 +3,7 @@ import { type RunJson, runJson } from "../../status/json.ts";
 import { requestDaemon } from "../client.ts";
 import type { CommandParts } from "../command-parts.ts";
 import { CommandError, type ExitCode, exitCodes } from "../exit-codes.ts";
-import { formatJson, formatLength, printable } from "../print.ts";
+import { formatJson, formatLength, printable, shortName } from "../print.ts";
 import { createReader, type Reader } from "../reader.ts";
 import { findRun } from "./logs.ts";
 
@@ -22,14 +22,14 @@ export async function stop(parts: CommandParts, text: string, options: StopOptio
   if (!isOpen(found)) return say(`ended before: ${endText(runJson(found))}`, runJson(found));
   const asked = await ask(parts, found, options.now ?? false);
   if (!isOpen(asked)) return say(`ended before: ${endText(asked)}`, asked);
-  if (!options.json) terminal.error(`Stopping run ${asked.id} of job "${printable(asked.job_name)}"\n`);
+  if (!options.json) terminal.error(`Stopping run ${asked.id} of job "${shortName(asked.job_name)}"\n`);
   const askedAtMs = parts.system.clock.monotonicMs();
   const ended = await waitForEnd(parts, reader, asked);
   const took = formatLength(parts.system.clock.monotonicMs() - askedAtMs);
   return say(ended.reason === "stopped" ? `stopped in ${took}` : `ended by itself: ${endText(ended)}`, ended);
 
   function say(what: string, run: RunJson): ExitCode {
-    terminal.out(options.json ? formatJson({ run }) : `Run ${run.id} of job "${printable(run.job_name)}" ${what}\n`);
+    terminal.out(options.json ? formatJson({ run }) : `Run ${run.id} of job "${shortName(run.job_name)}" ${what}\n`);
     return exitCodes.done;
   }
 }

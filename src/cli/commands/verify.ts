@@ -4,6 +4,7 @@ import type { CommandParts } from "../command-parts.ts";
 import { type ExitCode, exitCodes } from "../exit-codes.ts";
 import { gatherEvidence } from "../gather-evidence.ts";
 import { formatJson, paint, printable } from "../print.ts";
+import { createProgress } from "../progress.ts";
 import { createReader } from "../reader.ts";
 import { jobLabel } from "./status.ts";
 
@@ -17,7 +18,9 @@ const listedMax = 20;
 export async function verify(parts: CommandParts, options: { readonly json?: boolean }): Promise<ExitCode> {
   const { system, terminal } = parts;
   const reader = createReader(parts);
-  let laws = verifyLaws(gatherEvidence(parts, reader));
+  const progress = createProgress(parts, "Checking runs");
+  let laws = verifyLaws(gatherEvidence(parts, reader, progress.at));
+  progress.end();
   for (const delayMs of againAfterMs) {
     if (isClean(laws)) break;
     await new Promise<void>((resolve) => system.clock.after(delayMs, resolve));
