@@ -85,6 +85,8 @@ export async function runProgram(outside: Outside): Promise<number> {
     new Option("--set <key=value>", "set one thing over every file, such as stop.grace=30s; may be repeated").argParser(
       (text: string, before: readonly string[] = []) => [...before, text],
     );
+  const whose = (): Option =>
+    new Option("--for <home>", "whose file it is: host, or a home's name; else its place and content tell");
   const job = "id, unique beginning of an id, or name; <profile>/ may stand before it";
 
   program
@@ -212,22 +214,42 @@ export async function runProgram(outside: Outside): Promise<number> {
     .description("check the installation, and say how to mend what it finds")
     .addOption(json())
     .action(act(async (parts, options) => (await import("./commands/doctor.ts")).doctor(parts, options)));
-  const config = program.command("config").description("check, show or find the configuration");
+  const config = program.command("config").description("check, show, compare or find the configuration");
   config
     .command("check")
-    .description("say what is wrong with it")
+    .description("say what is wrong with it, and what in it cannot be met")
+    .argument("[file]", "a file that is not in its place yet; else every config file there is")
+    .addOption(whose())
+    .addOption(set())
     .addOption(json())
-    .action(act(async (parts, options) => (await import("./commands/config.ts")).configCheck(parts, options)));
+    .action(
+      act(async (parts, file, options) =>
+        (await import("./commands/config-check.ts")).configCheck(parts, file, options),
+      ),
+    );
   config
     .command("show")
     .description("print the effective values, each with its source")
+    .argument("[home|job]", `only of this home or job: a profile's name, or a job: ${job}`)
+    .addOption(set())
     .addOption(json())
-    .action(act(async (parts, options) => (await import("./commands/config.ts")).configShow(parts, options)));
+    .action(
+      act(async (parts, what, options) => (await import("./commands/config-show.ts")).configShow(parts, what, options)),
+    );
+  config
+    .command("diff")
+    .description("what a reload would change, and what that does to the next 24 hours")
+    .argument("[file]", "a file that is not in its place yet; else the files as they stand")
+    .addOption(whose())
+    .addOption(json())
+    .action(
+      act(async (parts, file, options) => (await import("./commands/config-diff.ts")).configDiff(parts, file, options)),
+    );
   config
     .command("path")
     .description("print where the host's file is")
     .addOption(json())
-    .action(act(async (parts, options) => (await import("./commands/config.ts")).configPath(parts, options)));
+    .action(act(async (parts, options) => (await import("./commands/config-path.ts")).configPath(parts, options)));
   const gateway = program.command("gateway").description("make the gateway's own ticker stand down, or not");
   gateway
     .command("attach")

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { effectiveSettings, jobSettings, type Settings } from "../config/effective-settings.ts";
 import { configFile, type HomeSource, type Loaded, loadHomeConfig, loadHostConfig } from "../config/load-config.ts";
+import { readOverrides } from "../config/overrides.ts";
 import type { ConfigLayer } from "../config/parse-config.ts";
 import type { ConfigError } from "../config/yaml-text.ts";
 import { formatInstant } from "../core/instant.ts";
@@ -65,6 +66,8 @@ export interface JobReading extends NamedJob {
 export interface Reader {
   readonly hostConfigPath: string;
   host(): Loaded<ConfigLayer>;
+  /** What is in force for the host, without the sections of homes. */
+  hostSettings(): Settings;
   /** Looks at the files again, each only if it changed. */
   homes(): readonly HomeReading[];
   /** Why not all homes could be found, or null. */
@@ -87,9 +90,18 @@ const dayMs = 86_400_000;
 const failedRunsMax = 200;
 const missedSlotsMax = 1000;
 
-export function createReader(parts: CommandParts): Reader {
+export interface ReaderOptions {
+  /** What counts over every file; unless given, what the command's own environment sets. */
+  readonly overrides?: readonly ConfigLayer[];
+  /** Config files that are read in place of others, by the path of the other. */
+  readonly instead?: ReadonlyMap<string, string>;
+}
+
+export function createReader(parts: CommandParts, { overrides, instead }: ReaderOptions = {}): Reader {
   const { system, environment, rootHome, stateFolder } = parts;
-  const hostConfigPath = join(stateFolder, "config.yaml");
+  const placeOf = (path: string): string => instead?.get(path) ?? path;
+  const hostConfigPath = placeOf(join(stateFolder, "config.yaml"));
+  const upper = overrides ?? readOverrides([], environment).layers;
   const opened = new Map<string, OpenHome>();
   let host: Loaded<ConfigLayer> | null = null;
   let ledger: RunLedger | null = null;
@@ -119,9 +131,9 @@ export function createReader(parts: CommandParts): Reader {
       open = { store: createJobStore(system, join(found.path, "cron"), { naiveZone, nowText }), config: null };
       opened.set(found.path, open);
     }
-    const configPath = join(found.path, "config.yaml");
+    const configPath = placeOf(join(found.path, "config.yaml"));
     open.config = loadHomeConfig(system, configPath, open.config);
-    const settings = effectiveSettings(hostConfig.value, open.config.value.section, environment);
+    const settings = effectiveSettings(hostConfig.value, open.config.value.section, environment, upper);
     // Only a few variables of the home are looked at, and none is kept, so nothing needs a secret key.
     const { variables } = snapshotEnvironment(
       environment,
@@ -191,6 +203,7 @@ export function createReader(parts: CommandParts): Reader {
   return {
     hostConfigPath,
     host: readHost,
+    hostSettings: () => effectiveSettings(readHost().value, null, environment, upper),
     homes: readHomes,
     homesError: () => foundError,
     ledger: openLedger,

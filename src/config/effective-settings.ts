@@ -10,6 +10,8 @@ import type { SettingRule } from "./setting.ts";
 
 export interface JobSettings {
   readonly timeoutMs: number | null;
+  /** As it was set, which may be less than a prompt always has. */
+  readonly timeoutAskedMs: number | null;
   readonly idleTimeoutMs: number | null;
   readonly memoryBytesMax: number | null;
   readonly outputBytesMax: number;
@@ -68,7 +70,7 @@ export interface ShownSetting {
 
 const promptTimeoutMs = 7_200_000;
 /** Hermes 0.22 alone tries an unreachable model again for five minutes. */
-const promptTimeoutMsMin = 900_000;
+export const promptTimeoutMsMin = 900_000;
 
 type Sections = typeof sections;
 type Value<S extends keyof Sections, K extends keyof Sections[S]> = Sections[S][K] extends SettingRule
@@ -147,7 +149,9 @@ export function effectiveSettings(
   const defaults = overlay(layers.map(({ values }) => values.defaults ?? {}));
   for (const key of Object.keys(jobRules) as JobKey[]) {
     const fallback = key === "stop_grace" ? inForce.stopGraceMs : builtInJob[key];
-    pick<unknown>(`defaults.${key}`, (values) => values.defaults?.[key], fallback);
+    const isOfHost = key === "stop_grace";
+    const source = isOfHost ? shown.find((each) => each.key === "stop.grace")?.source : undefined;
+    pick<unknown>(`defaults.${key}`, (values) => values.defaults?.[key], fallback, source);
   }
   const jobs = new Map<string, JobFileSettings>();
   for (const name of new Set(layers.flatMap(({ values }) => Object.keys(values.jobs ?? {})))) {
@@ -183,6 +187,7 @@ export function jobSettings(
   const asked = set.timeout === undefined ? usual : set.timeout;
   return {
     timeoutMs: asked !== null && job.kind === "prompt" ? Math.max(asked, promptTimeoutMsMin) : asked,
+    timeoutAskedMs: asked,
     idleTimeoutMs: set.idle_timeout ?? builtInJob.idle_timeout,
     memoryBytesMax: set.memory_max ?? builtInJob.memory_max,
     outputBytesMax: set.output_max ?? builtInJob.output_max,

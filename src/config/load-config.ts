@@ -53,7 +53,7 @@ export function loadHomeConfig(system: Outside, path: string, last: Loaded<HomeS
       const { sectionError: error, ...value } = parseHomeConfig(content, path);
       return { value: error === null ? value : { ...value, section: last?.value.section ?? emptyLayer }, error };
     },
-    () => ({ hermes: {}, section: emptyLayer }),
+    () => ({ hermes: {}, hermesSources: new Map(), section: emptyLayer }),
   );
 }
 
@@ -116,7 +116,8 @@ function load<T>(
     }
     if (identity.kind === "symlink") throw new ConfigError(path, null, deadLink, null);
     // Reading a pipe would wait for ever, and a huge file would fill the memory before it could be refused.
-    if (identity.kind !== "file") throw new ConfigError(path, null, `it is no plain file but a ${identity.kind}`, null);
+    if (identity.kind !== "file")
+      throw new ConfigError(path, null, `it is no plain file but a ${identity.kind}, expected a file`, null);
     if (last !== null && isBeingWritten(system, path, last.identity)) return last;
     const content =
       identity.sizeBytes > configBytesMax ? files.readPart(path, 0, configBytesMax + 1) : files.read(path);

@@ -21,6 +21,17 @@ export function variableOf(key: string): string {
 const keyOfVariable: ReadonlyMap<string, string> = new Map(settings.map(({ key }) => [variableOf(key), key]));
 const sectionPrefixes = [...new Set(settings.map(({ key }) => `${variableOf(key.split(".")[0] ?? "")}_`))];
 
+/** Those of `variables` that say something about settings. */
+export function settingVariables(
+  variables: Readonly<Record<string, string | undefined>>,
+): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(variables).flatMap(([name, text]) =>
+      text !== undefined && (keyOfVariable.has(name) || name === "HERMES_SUPERVISOR_PYTHON") ? [[name, text]] : [],
+    ),
+  );
+}
+
 /** `flags` are those of `--set`, each `KEY=VALUE`; the last one for a key counts, and any of them more than a variable. */
 export function readOverrides(
   flags: readonly string[],

@@ -18,6 +18,8 @@ export function parseHostConfig(content: Uint8Array | string, path: string): Con
 export interface HomeConfig {
   /** All of Hermes' file as plain data. */
   readonly hermes: unknown;
+  /** Where those of Hermes' settings stand that concern us, by their keys. */
+  readonly hermesSources: ReadonlyMap<string, string>;
   readonly section: ConfigLayer;
   /** What is wrong with the `supervisor:` section; Hermes' own part counts all the same. */
   readonly sectionError: ConfigError | null;
@@ -31,13 +33,29 @@ export function parseHomeConfig(content: Uint8Array | string, path: string): Hom
     throw text.errorAt(text.placeOf([], "value"), `the top level is ${showValue(root)}, expected a mapping`);
   }
   const hermes = root ?? {};
+  const placed = hermesKeys.filter((keys) => hasAt(hermes, keys));
+  const hermesSources = new Map(
+    placed.map((keys) => [keys.join("."), `${path}:${text.placeOf(keys, "key").line}`] as const),
+  );
   try {
     const section = layer(text, root?.["supervisor"] ?? null, ["supervisor"], "home");
-    return { hermes, section, sectionError: null };
+    return { hermes, hermesSources, section, sectionError: null };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    return { hermes, section: emptyLayer, sectionError: error };
+    return { hermes, hermesSources, section: emptyLayer, sectionError: error };
   }
+}
+
+const hermesKeys: readonly (readonly string[])[] = [
+  ["cron", "max_parallel_jobs"],
+  ["cron", "script_timeout_seconds"],
+  ["cron", "output_retention"],
+  ["timezone"],
+];
+
+function hasAt(value: unknown, keys: readonly string[]): boolean {
+  const [first, ...rest] = keys;
+  return first === undefined || (isRecord(value) && Object.hasOwn(value, first) && hasAt(value[first], rest));
 }
 
 export const emptyLayer: ConfigLayer = { values: {}, sources: new Map() };

@@ -15,7 +15,8 @@ export function lateGraceMs(schedule: Schedule, zone: Zone, atMs: number): numbe
   return clampGrace(periodMs(schedule, zone, atMs) ?? 0);
 }
 
-function periodMs(schedule: Schedule, zone: Zone, atMs: number): number | null {
+/** The time between the next two occurrences; null where there are no two. */
+export function periodMs(schedule: Schedule, zone: Zone, atMs: number): number | null {
   if (schedule.kind === "interval") return schedule.minutes * 60_000;
   try {
     const firstMs = nextOccurrence(schedule, atMs, zone);

@@ -3,7 +3,7 @@ import { hasOutput, placeOfTail } from "../output/read-output.ts";
 import { type Answer, type ControlActions, problem, type Reply, type TextAnswer } from "../status/control-actions.ts";
 import { jobJson, runJson, slotJson } from "../status/json.ts";
 import { nextCount, nextSnapshot } from "../status/next.ts";
-import { type StatusView, statusSnapshot } from "../status/snapshot.ts";
+import { type ConfigReport, type StatusView, statusSnapshot } from "../status/snapshot.ts";
 import { packageRoot } from "../system/package-root.ts";
 import type { Daemon } from "./daemon.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
@@ -20,6 +20,7 @@ const manualLookMs = 25;
 /** What the control socket tells beside the status. */
 export interface ControlReports {
   metrics(): Promise<TextAnswer>;
+  config(): ConfigReport;
   follow(lastEventId: string | null): Reply;
 }
 
@@ -39,6 +40,7 @@ export function createControlActions(
 
   const readers: Readonly<Record<string, (query: URLSearchParams) => Answer>> = {
     status: () => ok(statusSnapshot(statusView())),
+    config: () => ok(reports.config()),
     homes: () => ok({ homes: statusSnapshot(statusView()).homes }),
     jobs(query) {
       const open = new Map(ledger.openRuns().map((run) => [`${run.home}/${run.jobId}`, run.id]));

@@ -51,6 +51,8 @@ export interface HomeSettings {
   readonly orphans: Settings["orphans"];
   /** Every setting of ours and of Hermes that concerns us, with its source. */
   readonly shown: readonly ShownSetting[];
+  /** What in the settings cannot be met by these jobs, in sentences. */
+  readonly policyWarnings: (jobs: readonly Job[], nowMs: number) => readonly string[];
   /** The home's `config.yaml`. */
   readonly config: Pick<Loaded<unknown>, "error" | "inForce">;
   readonly configFile: ConfigFile;

@@ -1,3 +1,4 @@
+import type { Job } from "../core/job.ts";
 import type { FoundHomes } from "../homes/find-homes.ts";
 import type { RunLedger } from "../ledger/run-ledger.ts";
 import { discardGates } from "./home-gates.ts";
@@ -12,6 +13,8 @@ export interface HomeTable {
   refresh(): void;
 }
 
+const conflictJobsMax = 1000;
+
 export function createHomeTable(
   sources: HomeSources,
   find: () => FoundHomes,
@@ -21,6 +24,7 @@ export function createHomeTable(
   const open = new Map<string, OpenHome>();
   const homes = new Map<string, HomeRuntime>();
   const said = new Map<string, HomeSettings>();
+  const conflictsSaid = new Map<string, readonly string[]>();
   let lastError: string | null = null;
 
   return {
@@ -58,6 +62,7 @@ export function createHomeTable(
         open.delete(name);
         homes.delete(name);
         said.delete(name);
+        conflictsSaid.delete(name);
         log.warn("a home is gone; it is served no more", { home: name });
       }
     },
@@ -73,12 +78,25 @@ export function createHomeTable(
     }
   }
 
+  /** Of a home with very many jobs the first stand for all: `config check` looks at each. */
+  function someJobs({ store, state }: HomeRuntime): readonly Job[] {
+    if (state.kind === "unsupported") return [];
+    try {
+      return store.read().jobs.slice(0, conflictJobsMax);
+    } catch {
+      // What is wrong with the store is said by the tick that cannot be.
+      return [];
+    }
+  }
+
   /** Once for each new fault or warning of the home's files. One that leaves nothing to go by is said by the tick that cannot be. */
-  function saySettings({ name: home, settings }: HomeRuntime): void {
+  function saySettings(runtime: HomeRuntime): void {
+    const { name: home, settings } = runtime;
     const { environmentError, usable, warnings } = settings;
     const before = said.get(home);
     if (before === settings) return;
     const path = settings.configFile.path;
+    const conflicts = settings.policyWarnings(someJobs(runtime), sources.system.clock.nowMs());
     if (usable && before !== undefined)
       sayReload(log, home, path, before.config, settings.config, before.shown, settings.shown);
     if (environmentError !== null && usable && environmentError !== before?.environmentError)
@@ -86,6 +104,8 @@ export function createHomeTable(
     if (environmentError === null && before?.environmentError != null)
       log.info("the variables of a home are in force again", { home });
     for (const warning of warnings) if (before?.warnings.includes(warning) !== true) log.warn(warning, { home });
+    for (const text of conflicts) if (conflictsSaid.get(home)?.includes(text) !== true) log.warn(text, { home });
+    conflictsSaid.set(home, conflicts);
     said.set(home, settings);
   }
 }

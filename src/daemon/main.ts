@@ -5,7 +5,7 @@ import { createAskHermes } from "../child/ask-hermes.ts";
 import { createChildTable } from "../child/child-table.ts";
 import { createWaitingBash } from "../child/waiting-bash.ts";
 import { configFile } from "../config/load-config.ts";
-import { readOverrides } from "../config/overrides.ts";
+import { readOverrides, settingVariables } from "../config/overrides.ts";
 import { InvariantError } from "../core/invariant-error.ts";
 import { diskShortage } from "../homes/disk-room.ts";
 import { type FoundHomes, findHomes } from "../homes/find-homes.ts";
@@ -31,6 +31,7 @@ import { listenOnSocket } from "../system/socket.ts";
 import type { System } from "../system/system.ts";
 import { createWatch } from "../system/watch.ts";
 import { type ApiPort, type ApiSettings, createApiPort } from "./api-port.ts";
+import { configReport } from "./config-report.ts";
 import { createControlActions } from "./control-actions.ts";
 import { createDaemon, type Daemon } from "./daemon.ts";
 import { type DaemonParts, hostSettingsOf } from "./daemon-parts.ts";
@@ -335,6 +336,8 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
       );
       const actions = createControlActions(parts, table, daemon, view, {
         metrics: metrics.print,
+        config: () =>
+          configReport(host, table, { set: options.set ?? [], variables: settingVariables(options.environment) }),
         follow: events.follow,
       });
       server = createControlServer(actions);

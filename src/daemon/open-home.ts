@@ -4,6 +4,8 @@ import type { WaitingBash } from "../child/waiting-bash.ts";
 import { effectiveSettings, jobSettings, type Settings } from "../config/effective-settings.ts";
 import { configFile, type HomeSource, type Loaded, loadHomeConfig } from "../config/load-config.ts";
 import type { ConfigLayer } from "../config/parse-config.ts";
+import { policyWarnings } from "../config/policy-warnings.ts";
+import { periodMs } from "../core/grace.ts";
 import { formatInstant } from "../core/instant.ts";
 import type { JobKind } from "../core/job.ts";
 import { boundsOf } from "../core/room.ts";
@@ -265,7 +267,15 @@ function settingsOf(
     },
     bash: findOnPath(system, path, "bash") ?? (system.files.stat("/bin/bash") === null ? null : "/bin/bash"),
     orphans: inForce.orphans,
-    shown: [...inForce.shown, ...shownHermesSettings(hermes)],
+    shown: [...inForce.shown, ...shownHermesSettings(hermes, config.value.hermesSources)],
+    policyWarnings: (jobs, nowMs) => {
+      const zone = createZone(hermes.timezone, serverOffsetMinutes(system));
+      const schedules = new Map(jobs.map(({ id, schedule }) => [id, schedule]));
+      return policyWarnings(jobs, inForce, hermes, ({ id }) => {
+        const schedule = schedules.get(id) ?? null;
+        return schedule === null ? null : periodMs(schedule, zone, nowMs);
+      });
+    },
     config: { error: config.error, inForce: config.inForce },
     configFile: configFile(`${found.path}/config.yaml`, config),
     environmentError: environment.error,

@@ -147,19 +147,20 @@ export function resolveHermesSettings(
   };
 }
 
-/** Hermes' own settings that concern us, as they are shown. A time zone of null is the server's. */
-export function shownHermesSettings({
-  maxParallelJobs,
-  scriptTimeoutMs,
-  outputRetention,
-  timezone,
-  sources,
-}: HermesSettings) {
+/**
+ * Hermes' own settings that concern us, as they are shown. A time zone of null is the server's. `places` tells by key where one
+ * stands in the home's file.
+ */
+export function shownHermesSettings(
+  { maxParallelJobs, scriptTimeoutMs, outputRetention, timezone, sources }: HermesSettings,
+  places: ReadonlyMap<string, string>,
+) {
+  const place = (source: string): string => places.get(source) ?? source;
   return [
-    { key: "cron.max_parallel_jobs", value: maxParallelJobs, source: sources.maxParallelJobs },
-    { key: "cron.script_timeout_seconds", value: scriptTimeoutMs / 1000, source: sources.scriptTimeoutMs },
-    { key: "cron.output_retention", value: outputRetention, source: sources.outputRetention },
-    { key: "timezone", value: timezone, source: sources.timezone },
+    { key: "cron.max_parallel_jobs", value: maxParallelJobs, source: place(sources.maxParallelJobs) },
+    { key: "cron.script_timeout_seconds", value: scriptTimeoutMs / 1000, source: place(sources.scriptTimeoutMs) },
+    { key: "cron.output_retention", value: outputRetention, source: place(sources.outputRetention) },
+    { key: "timezone", value: timezone, source: place(sources.timezone) },
   ];
 }
 

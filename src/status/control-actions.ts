@@ -39,7 +39,7 @@ export interface ControlActions {
   metrics(): Promise<TextAnswer>;
   /** The OpenAPI document. */
   description(): TextAnswer;
-  /** `name` is one of `status`, `homes`, `jobs`, `runs`, `slots`, `next`. */
+  /** `name` is one of `status`, `config`, `homes`, `jobs`, `runs`, `slots`, `next`. */
   read(name: string, query: URLSearchParams): Answer;
   run(runId: string): Answer;
   log(runId: string, query: URLSearchParams): Reply;

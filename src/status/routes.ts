@@ -73,6 +73,7 @@ export const routes: readonly Route[] = [
     act: (actions) => actions.description(),
   },
   read("status", "The daemon, homes, open runs and alerts", "Status"),
+  read("config", "What is in force of the configuration, each setting with its source", "Config"),
   read("homes", "The homes alone", "Homes"),
   read("jobs", "Every job", "Jobs", [home, job]),
   read("runs", "The history of runs, the newest claim first", "Runs", [

@@ -7,7 +7,7 @@ import { runStates } from "../core/run-states.ts";
 import { slotReasons } from "../core/slot.ts";
 import type { JobJson, RunJson, SlotJson } from "./json.ts";
 import type { NextJson } from "./next.ts";
-import type { AlertJson, ConfigJson, HomeJson, StatusJson } from "./snapshot.ts";
+import type { AlertJson, ConfigJson, ConfigReport, HomeJson, SettingJson, StatusJson } from "./snapshot.ts";
 import { type BoundJson, type WaitingJson, waitingReasons } from "./waiting.ts";
 
 /**
@@ -117,6 +117,20 @@ const config = z.strictObject({
   in_force_since: time.nullable(),
 }) satisfies z.ZodType<ConfigJson>;
 
+const setting = z.strictObject({
+  key: z.string(),
+  value: z.unknown().describe("Lengths in milliseconds, sizes in bytes"),
+  source: z.string().describe("A file and line, a flag, a variable or `default`"),
+}) satisfies z.ZodType<SettingJson>;
+
+const configReport = z.strictObject({
+  host: z.strictObject({ file: config, settings: z.array(setting) }),
+  homes: z.array(z.strictObject({ name: z.string(), path: z.string(), file: config, settings: z.array(setting) })),
+  overrides: z
+    .strictObject({ set: z.array(z.string()), variables: z.record(z.string(), z.string()) })
+    .describe("What counts over every file, as it was said at the start of the daemon"),
+}) satisfies z.ZodType<ConfigReport>;
+
 const bound = z.strictObject({
   home: z.string().nullable().describe("Null for the whole host"),
   of: z.enum(["runs", "class", "tag"]),
@@ -209,6 +223,7 @@ export const shapes = {
   Started: z.strictObject({ run: run.nullable() }),
   Waiting: z.strictObject({ run: z.null(), request }),
   Request: z.strictObject({ request }),
+  Config: configReport,
   Problem: problem,
 } as const;
 

@@ -60,6 +60,25 @@ export interface ConfigJson {
   readonly in_force_since: string | null;
 }
 
+/** What `GET /v1/config` answers. */
+export interface ConfigReport {
+  readonly host: { readonly file: ConfigJson; readonly settings: readonly SettingJson[] };
+  readonly homes: readonly {
+    readonly name: string;
+    readonly path: string;
+    readonly file: ConfigJson;
+    readonly settings: readonly SettingJson[];
+  }[];
+  readonly overrides: { readonly set: readonly string[]; readonly variables: Readonly<Record<string, string>> };
+}
+
+/** Lengths are in milliseconds, sizes in bytes. `source` is a file and line, a flag, a variable or `default`. */
+export interface SettingJson {
+  readonly key: string;
+  readonly value: unknown;
+  readonly source: string;
+}
+
 /** The installed Hermes that runs a home's prompt jobs. */
 export interface HermesJson {
   readonly python: string;
@@ -206,7 +225,7 @@ function homeJson(home: HomeView, openRuns: readonly Run[], room: RoomView, nowM
   };
 }
 
-function configJson(file: ConfigFileView, error: string | null): ConfigJson {
+export function configJson(file: ConfigFileView, error: string | null): ConfigJson {
   return {
     state: error === null ? "ok" : "invalid",
     path: file.path,

@@ -668,6 +668,7 @@ warning  ${own.root}/config.yaml: ${zone}
       { path: `${own.state}/config.yaml`, home: null, state: "ok", errors: [], warnings: [] },
       { path: `${own.root}/config.yaml`, home: "default", state: "ok", errors: [], warnings: [passedOver, zone] },
     ],
+    overrides: [],
   });
   const status = JSON.parse((await own.run("status", "--json")).out);
   expect(status.homes[0]).toMatchObject({ state: "active", config: { state: "ok", error: null } });
@@ -686,7 +687,7 @@ test("config show gives each value with its source", async () => {
   expect(exitCode).toBe(0);
   expect(out).toMatch(new RegExp(`^limits\\.max_open_runs +3 +${home.state}/config\\.yaml:2$`, "m"));
   expect(out).toMatch(/^stop\.grace +10 s +default$/m);
-  expect(out).toMatch(/^cron\.max_parallel_jobs +2 +cron\.max_parallel_jobs$/m);
+  expect(out).toMatch(new RegExp(`^cron\\.max_parallel_jobs +2 +${home.root}/profiles/team/config\\.yaml:2$`, "m"));
   expect(out).toMatch(new RegExp(`^stop\\.grace +5 s +${home.root}/profiles/team/config\\.yaml:5$`, "m"));
   const document = JSON.parse((await home.run("config", "show", "--json")).out);
   expect(document.settings).toContainEqual({

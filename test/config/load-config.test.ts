@@ -252,6 +252,7 @@ test("effectiveSettings() puts the home's section over the host's file and names
     { key: "stop.grace", value: 4000, source: "/home/config.yaml:3" },
     { key: "defaults.timeout", value: 300_000, source: `${path}:4` },
     { key: "defaults.overlap", value: "replace", source: `${path}:5` },
+    { key: "defaults.stop_grace", value: 4000, source: "/home/config.yaml:3" },
     { key: "jobs.backup.timeout", value: null, source: `${path}:8` },
     { key: "jobs.backup.tags", value: ["b"], source: "/home/config.yaml:5" },
   ]);

@@ -1,6 +1,7 @@
 import { createChildTable } from "../../src/child/child-table.ts";
 import { createWaitingBash } from "../../src/child/waiting-bash.ts";
 import { configFile } from "../../src/config/load-config.ts";
+import { configReport } from "../../src/daemon/config-report.ts";
 import { createControlActions } from "../../src/daemon/control-actions.ts";
 import { createDaemon, type Daemon } from "../../src/daemon/daemon.ts";
 import { type DaemonParts, hostSettingsOf } from "../../src/daemon/daemon-parts.ts";
@@ -115,6 +116,7 @@ export function startDaemon(
   }));
   const control = createControlActions(parts, table, daemon, view, {
     metrics: () => Promise.resolve({ status: 200, type: "text/plain", text: "" }),
+    config: () => configReport(host, table, { set: [], variables: {} }),
     follow: () => ({ status: 200, body: null }),
   });
   const handedOver = wasHandedOver(parts);

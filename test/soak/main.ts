@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import { describeMachine } from "../bench/machine.ts";
 import { formatText } from "../bench/table.ts";
 import { type Release, releases } from "../conformance/releases.ts";
+import { playConfigScene } from "./config-scene.ts";
 import { playGatewayKillScene } from "./gateway-kill-scene.ts";
 import { playGatewayScene } from "./gateway-scene.ts";
 import { playKillScene } from "./kill-scene.ts";
@@ -18,6 +19,7 @@ const usage = `Usage: npm run soak -- [--scene kill|seconds|gateway-kill|gateway
   --scene gateway       a real gateway beside the daemon on one home, 20 scripts and 5 prompts, five kills of either side
     --attached          after \`gateway attach\`; else the two keep apart by locks and claims
     --release R         Hermes 0.19, 0.20 or 0.22 (the default)
+  --scene config        1,000 edits of three config files while 20 runs are open (takes its own time)
   --minutes N           how long; 2 unless given, 3 for seconds, 10 for gateway
   --seed N              the same kills at the same moments; else one is chosen and printed
   --keep                leave the homes, the ledger and the log where they are also when all is well
@@ -28,6 +30,7 @@ const scenes = {
   seconds: { minutes: 3, play: playSecondsScene },
   "gateway-kill": { minutes: 2, play: playGatewayKillScene },
   gateway: { minutes: 10, play: playGatewayScene },
+  config: { minutes: 2, play: playConfigScene },
 } as const;
 
 interface Options {

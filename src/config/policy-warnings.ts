@@ -1,0 +1,126 @@
+import type { JobKind } from "../core/job.ts";
+import { nearest } from "./check-settings.ts";
+import { type JobSettings, jobSettings, promptTimeoutMsMin, type Settings } from "./effective-settings.ts";
+import type { JobKey } from "./job-rules.ts";
+import { formatDuration } from "./quantity.ts";
+
+export interface WarnedJob {
+  readonly id: string;
+  readonly name: string;
+  readonly kind: JobKind;
+}
+
+/** What is set for a job and cannot be met, with what applies instead. */
+interface Conflict {
+  readonly setting: JobKey;
+  readonly problem: string;
+}
+
+/** A gateway that ticks beside us holds the tick lock that long when it starts a few jobs. */
+const ordinaryHoldMs = 5000;
+/** How many jobs a sentence names, and how many sentences there are. */
+const [namesMax, warningsMax] = [3, 50];
+
+/**
+ * Settings that are valid each by itself and cannot be met together, or by these jobs: a sentence for each that says what applies
+ * instead. `periodMs` is asked only about jobs where it matters.
+ */
+export function policyWarnings(
+  jobs: readonly WarnedJob[],
+  inForce: Settings,
+  hermes: { readonly scriptTimeoutMs: number; readonly maxParallelJobs: number | null },
+  periodMs: (job: WarnedJob) => number | null,
+): readonly string[] {
+  const sources = new Map(inForce.shown.map(({ key, source }) => [key, source]));
+  const found = new Map<string, string[]>();
+  for (const job of jobs) {
+    const settings = jobSettings(inForce, hermes.scriptTimeoutMs, job);
+    const period = settings.retry === null ? null : periodMs(job);
+    for (const { setting, problem } of conflictsOf(job.kind, settings, period)) {
+      const key = [`jobs.${job.id}`, `jobs.${job.name}`, "defaults"].find((entry) =>
+        isSet(sources, `${entry}.${setting}`),
+      );
+      const at = key === undefined ? setting : `${key}.${setting} (${sources.get(`${key}.${setting}`)})`;
+      const text = `${at}: ${problem}`;
+      found.set(text, [...(found.get(text) ?? []), job.name]);
+    }
+  }
+  const texts = [...found].map(([text, names]) => `${text} (${namesText(names)})`);
+  return [...texts, ...hostConflict(inForce, hermes.maxParallelJobs, sources)].slice(0, warningsMax);
+}
+
+/** Entries of `jobs` that name no job of any home they count for. */
+export function strayJobEntries(
+  jobs: readonly WarnedJob[],
+  entries: readonly string[],
+  path: string,
+): readonly string[] {
+  const known = new Set(jobs.flatMap(({ id, name }) => [id, name]));
+  return entries
+    .filter((entry) => !known.has(entry))
+    .slice(0, warningsMax)
+    .map((entry) => {
+      const near = nearest(entry, [...known]);
+      const hint = near === null ? "it counts for none until there is one" : `did you mean "${near}"?`;
+      return `jobs.${entry} (${path}): no job has this id or name, ${hint}`;
+    });
+}
+
+function isSet(sources: ReadonlyMap<string, string>, key: string): boolean {
+  return (sources.get(key) ?? "default") !== "default";
+}
+
+function conflictsOf(kind: JobKind, settings: JobSettings, periodMs: number | null): readonly Conflict[] {
+  const { timeoutMs, timeoutAskedMs, idleTimeoutMs, stopGraceMs, misfire, retry } = settings;
+  const conflicts: Conflict[] = [];
+  const say = (setting: JobKey, problem: string): void => void conflicts.push({ setting, problem });
+  if (kind === "prompt" && timeoutAskedMs !== null && timeoutAskedMs < promptTimeoutMsMin)
+    say(
+      "timeout",
+      `${formatDuration(timeoutAskedMs)} is less than a prompt always has; ${formatDuration(promptTimeoutMsMin)} applies`,
+    );
+  if (timeoutMs !== null && timeoutMs < stopGraceMs)
+    say(
+      "timeout",
+      `${formatDuration(timeoutMs)} is less than stop_grace (${formatDuration(stopGraceMs)}); a run that does not end when asked lives for ${formatDuration(timeoutMs + stopGraceMs)}`,
+    );
+  if (timeoutMs !== null && idleTimeoutMs !== null && idleTimeoutMs >= timeoutMs)
+    say(
+      "idle_timeout",
+      `${formatDuration(idleTimeoutMs)} is not less than timeout (${formatDuration(timeoutMs)}), which ends every run first; only timeout applies`,
+    );
+  if (misfire.kind === "within" && misfire.withinMs < ordinaryHoldMs)
+    say(
+      "misfire",
+      `within ${formatDuration(misfire.withinMs)} is shorter than others may hold the tick lock (${formatDuration(ordinaryHoldMs)}); a slot that is later is skipped, with a line`,
+    );
+  if (retry !== null && periodMs !== null) {
+    const waitsMs = retry.attemptsMax * retry.backoffMs;
+    if (waitsMs >= periodMs)
+      say(
+        "retry",
+        `${retry.attemptsMax} × ${formatDuration(retry.backoffMs)} is not less than the time to the next slot (${formatDuration(periodMs)}); a retry that would run past it gives way to it`,
+      );
+  }
+  return conflicts;
+}
+
+function hostConflict(
+  { maxOpenRuns }: Settings,
+  parallelMax: number | null,
+  sources: ReadonlyMap<string, string>,
+): readonly string[] {
+  if (parallelMax === null || parallelMax <= maxOpenRuns) return [];
+  return [
+    `cron.max_parallel_jobs: ${parallelMax} is more than limits.max_open_runs of the host (${maxOpenRuns}, ${sources.get("limits.max_open_runs") ?? "default"}); ${maxOpenRuns} applies`,
+  ];
+}
+
+function namesText(names: readonly string[]): string {
+  const shown = names
+    .slice(0, namesMax)
+    .map((name) => JSON.stringify(name))
+    .join(", ");
+  const more = names.length - namesMax;
+  return `${names.length === 1 ? "job" : "jobs"} ${shown}${more > 0 ? ` and ${more} more` : ""}`;
+}
