@@ -39,6 +39,7 @@ export interface Settings {
   readonly stopGraceMs: number;
   readonly orphans: "fail" | "adopt";
   readonly onSigterm: "hand_over" | "drain" | "stop";
+  readonly onHomeRemoved: "stop" | "finish";
   /** Null: look for it. */
   readonly hermesPython: string | null;
   readonly environmentPass: readonly string[];
@@ -126,6 +127,7 @@ export function effectiveSettings(
     stopGraceMs: of("stop", "grace"),
     orphans: of("recovery", "orphans"),
     onSigterm: of("shutdown", "on_sigterm"),
+    onHomeRemoved: of("homes", "on_removed"),
     hermesPython: pick<string | null>(
       "hermes.python",
       (values) => values.hermes?.python,

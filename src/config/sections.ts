@@ -101,6 +101,16 @@ export const sections = {
         "What becomes of a run that outlived a crashed daemon: stop it and record a failed attempt, or follow it to its end.",
     },
   },
+  homes: {
+    on_removed: {
+      schema: z.enum(["stop", "finish"]),
+      fallback: "stop",
+      expected: "stop or finish",
+      about:
+        "What becomes of the open runs of a profile that is deleted: they are stopped, or left to end by themselves. Nothing is written to it any more either way.",
+      hostOnly: true,
+    },
+  },
   shutdown: {
     on_sigterm: {
       schema: z.enum(["hand_over", "drain", "stop"]),

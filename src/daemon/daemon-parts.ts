@@ -11,6 +11,7 @@ export interface HostSettings extends Pick<Settings, "groupLimits" | "order" | "
   /** For runs of homes that are gone; each home has its own. */
   readonly orphans: "fail" | "adopt";
   readonly onSigterm: "hand_over" | "drain" | "stop";
+  readonly onHomeRemoved: "stop" | "finish";
   readonly retention: Settings["retention"];
 }
 
@@ -23,6 +24,7 @@ export function hostSettingsOf(inForce: Settings): HostSettings {
     waitMaxMs,
     pressureMax,
     onSigterm: inForce.onSigterm,
+    onHomeRemoved: inForce.onHomeRemoved,
     orphans: inForce.orphans,
     retention: inForce.retention,
   };

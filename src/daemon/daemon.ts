@@ -9,6 +9,7 @@ import { decidedEnd } from "./close-run.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import { type AskOfHome, createDeliveries } from "./deliveries.ts";
 import { createEndedRuns } from "./ended-runs.ts";
+import { createGoneHomes } from "./gone-homes.ts";
 import { forgetHandOver } from "./hand-over.ts";
 import { createHomeChronicle } from "./home-chronicle.ts";
 import { homeFault } from "./home-fault.ts";
@@ -72,6 +73,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     memoryBytes: stopper.memoryBytes,
   });
   const ends = createEndedRuns(parts, () => outlook.homes(), stopper, limitWatch, wakeSoon);
+  const goneHomes = createGoneHomes(parts, () => outlook.homes(), stopper, ends, wakeSoon);
   const requests = createManualRequests(parts, () => outlook.homes(), launch, replaceRun);
   const left = createLeftRuns(
     parts,
@@ -119,6 +121,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       for (const home of outlook.homes().values()) home.dirty = true;
       retention.look();
     }
+    guard(null, () => goneHomes.look());
     renewOpenClaims();
     if (!parts.draining) guard(null, () => requests.serve());
     guard(null, () => executions.meet());

@@ -29,6 +29,8 @@ export interface EndedRuns {
   addUnsettled(end: EndedRun): void;
   /** Settles records of this home that could not be settled before. */
   settleWaiting(home: HomeRuntime): void;
+  /** Leaves the records of a home that is gone: they could only be settled in it. */
+  forgetHome(name: string): void;
   /** Writes down which records are settled. A daemon that dies before finds them so in the records themselves. */
   noteSettled(): void;
 }
@@ -220,6 +222,13 @@ export function createEndedRuns(
       unsettled.set(end.run.id, end);
       const child = parts.children.get(end.run.id);
       if (child !== null) child.overAtMs = end.endedAtMs;
+    },
+    forgetHome(name) {
+      for (const { run } of [...unsettled.values()].filter((end) => end.run.home === name)) {
+        parts.ledger.supersede(run.id);
+        unsettled.delete(run.id);
+        done(run.id);
+      }
     },
     settleWaiting(home) {
       const waiting = [...unsettled.values()].filter(({ run }) => run.home === home.name);

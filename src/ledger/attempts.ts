@@ -18,6 +18,8 @@ export interface AttemptLedger {
   planRetry(retry: PlannedRetry): void;
   /** By job, the attempt that is to come. */
   waitingRetries(home: string): ReadonlyMap<string, WaitingRetry>;
+  /** Homes that have some to come. */
+  homesWithRetries(): readonly string[];
   retry(runId: string): RunRetry | null;
   /** The attempt that this failed run waited for is the run `nextRunId`. */
   startRetry(runId: string, nextRunId: string): void;
@@ -46,6 +48,7 @@ type RetryRow = Row<
 export function createAttemptLedger(database: DatabaseSync): AttemptLedger {
   const insert = database.prepare("INSERT OR IGNORE INTO retry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)");
   const waiting = database.prepare("SELECT * FROM retry WHERE home = ? AND state = 'waiting' ORDER BY failed_us");
+  const withRetries = database.prepare("SELECT DISTINCT home FROM retry WHERE state = 'waiting'");
   const one = database.prepare("SELECT * FROM retry WHERE run_id = ?");
   const start = database.prepare(
     "UPDATE retry SET state = 'started', next_run_id = ? WHERE run_id = ? AND state = 'waiting'",
@@ -78,6 +81,7 @@ export function createAttemptLedger(database: DatabaseSync): AttemptLedger {
     },
     // Should two runs of a job wait, the later failure is the one that counts.
     waitingRetries: (home) => new Map(waiting.all(home).map((row: RetryRow) => [String(row.job_id), toWaiting(row)])),
+    homesWithRetries: () => withRetries.all().map((row: Row<"home">) => String(row.home)),
     retry: (runId) => orNull(one.get(runId), toRunRetry),
     startRetry: (runId, nextRunId) => void start.run(nextRunId, runId),
     endRetry: (runId, reason) => void end.run(reason, runId),
@@ -103,6 +107,7 @@ export function noAttempts(): AttemptLedger {
   return {
     planRetry: refuse,
     waitingRetries: () => new Map(),
+    homesWithRetries: () => [],
     retry: () => null,
     startRetry: refuse,
     endRetry: refuse,

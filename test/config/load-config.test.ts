@@ -55,7 +55,7 @@ const refusals: readonly (readonly [content: string, message: string])[] = [
   ["grace: 10 s\n", 'at line 1, column 1: unknown setting "grace", did you mean "stop.grace"?'],
   [
     "colour: red\n",
-    'at line 1, column 1: unknown setting "colour", expected one of limits, pressure, stop, recovery, shutdown, hermes, environment, retention, disk, api, alerts, defaults, jobs',
+    'at line 1, column 1: unknown setting "colour", expected one of limits, pressure, stop, recovery, homes, shutdown, hermes, environment, retention, disk, api, alerts, defaults, jobs',
   ],
   [
     "jobs:\n  a:\n    timout: 3 s\n",
@@ -208,6 +208,7 @@ test("effectiveSettings() has the documented defaults", () => {
     stopGraceMs: 10_000,
     orphans: "fail",
     onSigterm: "hand_over",
+    onHomeRemoved: "stop",
     hermesPython: null,
     environmentPass: [],
     retention: { ageMaxMs: 7_776_000_000, runsMax: 1000, bytesMax: 4_294_967_296, ledgerBytesMax: 1_073_741_824 },

@@ -31,7 +31,7 @@ export function drawScenario(seed: number): Scenario {
   const events = drawEvents(draw, homes, lengthMs);
   // A claim of a gateway that died stands for 300 s where its PID has come back.
   const hasGateways = events.some((event) => event.kind === "gateway");
-  return {
+  const scenario: Scenario = {
     seed,
     startMs: Date.parse(start),
     zone,
@@ -45,6 +45,9 @@ export function drawScenario(seed: number): Scenario {
     reaping,
     hasControlGroups,
   };
+  if (!draw.chance(0.4)) return scenario;
+  const backoffMs = draw.one([0, 50, 1000, 8000, 40_000]);
+  return { ...scenario, retry: { max: draw.one([1, 2, 5]), backoffMs, grows: draw.chance(0.5) } };
 }
 
 function drawHomes(draw: Draw): readonly PlannedHome[] {

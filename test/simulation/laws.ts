@@ -1,6 +1,7 @@
 import { executionId } from "../../src/core/execution-row.ts";
 import { instantsMax } from "../../src/core/missed-occurrence.ts";
 import type { Run } from "../../src/core/run.ts";
+import { attemptProblems } from "../../src/core/verify-attempts.ts";
 import type { LedgerSlot } from "../../src/ledger/slots.ts";
 import { type FakeEnd, type FakeProcess, type FakeRun, signalNumbers } from "../helpers/fake-processes.ts";
 import type { DaemonLife } from "./daemon-life.ts";
@@ -144,6 +145,7 @@ export function checkEnd(world: World, daemon: DaemonLife): void {
   const runs = ledger.runs({ limit: 0 }).toSorted((a, b) => (order.get(b.id) ?? 0) - (order.get(a.id) ?? 0));
   for (const run of runs) checkRun(world, run);
   checkHermesLedgers(world, runs);
+  checkAttempts(world, runs);
   const ids = new Set(runs.map((run) => run.id));
   for (const real of world.host.runs.values()) {
     if (real.started && !ids.has(real.id)) report("L3", `run ${real.id} ran and the ledger does not know it`);
@@ -155,6 +157,23 @@ export function checkEnd(world: World, daemon: DaemonLife): void {
     const own = runs.filter((run) => run.home === job.home && run.jobId === job.id).toReversed();
     checkSlots(world, job, own);
     if (!job.isGone) checkRecord(world, job, own);
+  }
+}
+
+/** No attempt is lost or doubled, and none waits for nothing. */
+function checkAttempts(world: World, runs: readonly Run[]): void {
+  const { ledger, story, clock, report } = world;
+  for (const { message } of attemptProblems(runs, () => Number.NEGATIVE_INFINITY)) report("L1", message);
+  for (const { name } of world.scenario.homes) {
+    for (const retry of ledger.waitingRetries(name).values()) {
+      const own = runs.filter((run) => run.home === name && run.jobId === retry.jobId);
+      const isOpen = own.some((run) => run.state === "claimed" || run.state === "running");
+      const isShared = story.job(name, retry.jobId)?.isShared === true;
+      const isHeld = (ledger.health(name).get(retry.jobId)?.heldUntilMs ?? 0) > clock.nowMs() - onTheWayMs;
+      if (isOpen || isShared || isHeld || isFull(world, name, own) || retry.dueAtMs > clock.nowMs() - onTheWayMs)
+        continue;
+      report("rest", `attempt ${retry.attempt} after run ${retry.runId} of ${retry.jobId} waits for nothing`);
+    }
   }
 }
 
@@ -404,7 +423,9 @@ function checkRecord(world: World, job: JobStory, runs: readonly Run[]): void {
   const status = last === undefined ? null : last.state === "completed" ? "ok" : failed;
   if (record["last_status"] !== status)
     report("L4", `${name} says ${record["last_status"]}, but its last run ${last?.id} is ${last?.state ?? "none"}`);
-  const streak = counted.length - 1 - counted.findLastIndex((run) => run.state === "completed");
+  // An attempt is of a slot that has counted.
+  const since = counted.slice(counted.findLastIndex((run) => run.state === "completed") + 1);
+  const streak = since.filter((run) => run.trigger !== "retry").length;
   if (record["failure_streak"] !== streak)
     report("L4", `${name} counts ${record["failure_streak"]} failures in a row, the ledger has ${streak}`);
 }

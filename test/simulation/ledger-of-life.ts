@@ -34,6 +34,7 @@ const reads: ReadonlySet<string> = new Set([
   "usedBytes",
   "retry",
   "waitingRetries",
+  "homesWithRetries",
   "health",
 ]);
 

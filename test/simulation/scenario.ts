@@ -17,6 +17,8 @@ export interface Scenario {
   readonly timeoutMs: number | null;
   /** How long a run may say nothing, or null. */
   readonly idleTimeoutMs?: number | null;
+  /** How failed runs are tried again; absent where they are not. */
+  readonly retry?: { readonly max: number; readonly backoffMs: number; readonly grows: boolean };
   /** What the machine can do about processes that lost their parents. */
   readonly reaping: "none" | "subreaper" | "init";
   readonly hasControlGroups: boolean;

@@ -36,6 +36,10 @@ function smallerScenarios(scenario: Scenario): readonly Scenario[] {
   }
   if (scenario.hasControlGroups) found.push({ ...scenario, hasControlGroups: false });
   if (scenario.reaping !== "none") found.push({ ...scenario, reaping: "none" });
+  if (scenario.retry !== undefined) {
+    const { retry: _, ...without } = scenario;
+    found.push(without);
+  }
   if (scenario.timeoutMs !== null) found.push({ ...scenario, timeoutMs: null });
   if (typeof scenario.idleTimeoutMs === "number") found.push({ ...scenario, idleTimeoutMs: null });
   if (scenario.orphans !== "fail") found.push({ ...scenario, orphans: "fail" });

@@ -93,6 +93,7 @@ export function createStory(scenario: Scenario, zone: Zone): Story {
         recovery: { orphans: scenario.orphans },
         stop: { grace: "3 s" },
         defaults: {
+          ...(scenario.retry === undefined ? {} : { retry: retrySetting(scenario.retry) }),
           ...(scenario.timeoutMs === null ? {} : { timeout: `${scenario.timeoutMs / 1000} s` }),
           ...(scenario.idleTimeoutMs ? { idle_timeout: `${scenario.idleTimeoutMs / 1000} s` } : {}),
         },
@@ -308,4 +309,13 @@ function storedSchedule(schedule: Schedule, text: (ms: number | null) => string 
     case "once":
       return { kind: "once", run_at: text(schedule.runAtMs), display: "once" };
   }
+}
+
+function retrySetting({ max, backoffMs, grows }: NonNullable<Scenario["retry"]>): unknown {
+  const length = `${backoffMs} ms`;
+  return {
+    max,
+    backoff: grows ? { first: length, factor: 3, max: "1 m" } : length,
+    on: ["failed", "timeout", "orphaned"],
+  };
 }

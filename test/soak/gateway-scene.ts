@@ -46,7 +46,7 @@ export async function playGatewayScene(home: SoakHome, options: GatewaySceneOpti
   mkdirSync(join(home.folder, "user"), { recursive: true });
   home.file("config.yaml", stubConfig(model.url, "cron: {max_parallel_jobs: 32}\n"));
   home.file(".env", "STUB_API_KEY=key-of-soak\n");
-  home.hostConfig("limits: {max_open_runs: 64}\nretention: {runs_max: 1000000}\n");
+  home.hostConfig("limits: {max_open_runs: 64}\ndefaults: {crash_loop: none}\nretention: {runs_max: 1000000}\n");
   home.writeJobs([]);
   if (attached) attach(home, variables);
 

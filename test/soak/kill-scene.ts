@@ -34,7 +34,9 @@ export async function playKillScene(
   const jobs = [...makeSoakJobs(unixMs() + 3000, random)];
   // One home has room for all of its jobs, the other has not.
   writeHomes(home, jobs, { default: 32, work: 8 });
-  home.hostConfig("limits: {max_open_runs: 64}\nstop: {grace: 500 ms}\nretention: {runs_max: 1000000}\n");
+  home.hostConfig(
+    "limits: {max_open_runs: 64}\nstop: {grace: 500 ms}\ndefaults: {crash_loop: none}\nretention: {runs_max: 1000000}\n",
+  );
 
   const findings: Finding[] = [];
   const beganMs = unixMs();

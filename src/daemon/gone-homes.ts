@@ -1,0 +1,67 @@
+import type { RunStopper } from "../child/stop-run.ts";
+import type { DaemonParts } from "./daemon-parts.ts";
+import type { EndedRuns } from "./ended-runs.ts";
+import type { HomeRuntime } from "./home-runtime.ts";
+
+/** A home that comes back within this time was only being changed: the file that makes it a profile was written anew. */
+const goneForMs = 1000;
+
+/** Sees to what homes leave behind that were deleted while we served them, or while no daemon was there. */
+export interface GoneHomes {
+  /** To be called at each turn. */
+  look(): void;
+}
+
+export function createGoneHomes(
+  parts: DaemonParts,
+  homes: () => ReadonlyMap<string, HomeRuntime>,
+  stopper: Pick<RunStopper, "stop">,
+  ends: Pick<EndedRuns, "forgetHome">,
+  wake: () => void,
+): GoneHomes {
+  const { system, ledger, children } = parts;
+  /** Since when a home is gone (monotonic ms). */
+  const since = new Map<string, number>();
+  const stopped = new Set<string>();
+  let served: ReadonlySet<string> = new Set(ledger.homesWithRetries());
+
+  function notice(): void {
+    const now = new Set(homes().keys());
+    const known = [...served, ...children.all().map((child) => child.home), ...since.keys()];
+    for (const name of new Set(known)) {
+      if (now.has(name)) since.delete(name);
+      else if (!since.has(name)) {
+        since.set(name, system.clock.monotonicMs());
+        system.clock.after(goneForMs, wake);
+      }
+    }
+    served = now;
+  }
+
+  function leave(name: string): void {
+    ends.forgetHome(name);
+    for (const { runId } of ledger.waitingRetries(name).values()) ledger.endRetry(runId, "home_gone");
+    for (const child of children.inHome(name)) {
+      if (parts.settings.onHomeRemoved !== "stop" || child.overAtMs !== null || stopped.has(child.runId)) continue;
+      stopped.add(child.runId);
+      system.log.warn("a run is stopped, for its home is gone", {
+        home: name,
+        job_id: child.jobId,
+        run_id: child.runId,
+      });
+      const text = "Stopped because its home was removed";
+      void stopper.stop(child, { reason: "stopped", text }, child.limits.stopGraceMs);
+    }
+    // Those of its runs that go on are seen to when they end.
+    if (children.inHome(name).length > 0) return;
+    since.delete(name);
+  }
+
+  return {
+    look() {
+      notice();
+      for (const [name, atMs] of since) if (system.clock.monotonicMs() - atMs >= goneForMs) leave(name);
+      for (const runId of stopped) if (children.get(runId) === null) stopped.delete(runId);
+    },
+  };
+}
