@@ -75,7 +75,7 @@ function formatRuns(parts: CommandParts, reader: Reader, found: readonly Run[]):
     formatWhen(run.startedAtMs ?? run.claimedAtMs, nowMs, zones.get(run.home) ?? hostZone),
     formatTook(run, nowMs),
     { text: formatEnd(run), colour: stateColours[run.state] },
-    errorText(run, (ms) => formatClock(ms, nowMs, zones.get(run.home) ?? hostZone)),
+    errorText(run, (ms) => formatWhen(ms, nowMs, zones.get(run.home) ?? hostZone)),
   ]);
   const columns = [
     { title: "RUN" },
