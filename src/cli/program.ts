@@ -212,8 +212,16 @@ export async function runProgram(outside: Outside): Promise<number> {
   program
     .command("doctor")
     .description("check the installation, and say how to mend what it finds")
+    .option("--chaos", "kill daemons on a copy for half a minute, and show that nothing is lost")
+    .option("--kills <n>", "with --chaos, how often (40)")
     .addOption(json())
-    .action(act(async (parts, options) => (await import("./commands/doctor.ts")).doctor(parts, options)));
+    .action(
+      act(async (parts, options) =>
+        options.chaos
+          ? (await import("./commands/doctor-chaos.ts")).doctorChaos(parts, options)
+          : (await import("./commands/doctor.ts")).doctor(parts, options),
+      ),
+    );
   const config = program.command("config").description("check, show, compare or find the configuration");
   config
     .command("check")

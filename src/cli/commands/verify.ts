@@ -5,7 +5,7 @@ import { type ExitCode, exitCodes } from "../exit-codes.ts";
 import { gatherEvidence } from "../gather-evidence.ts";
 import { formatJson, paint, printable } from "../print.ts";
 import { createProgress } from "../progress.ts";
-import { createReader } from "../reader.ts";
+import { createReader, type Reader } from "../reader.ts";
 import { jobLabel } from "./status.ts";
 
 /**
@@ -16,8 +16,16 @@ const againAfterMs = [300, 700, 1500];
 const listedMax = 20;
 
 export async function verify(parts: CommandParts, options: { readonly json?: boolean }): Promise<ExitCode> {
-  const { system, terminal } = parts;
-  const reader = createReader(parts);
+  const { terminal } = parts;
+  const laws = await checkLaws(parts, createReader(parts));
+  const ok = isClean(laws);
+  terminal.out(options.json ? formatJson({ ok, laws: lawsJson(laws) }) : formatVerify(parts, laws));
+  return ok ? exitCodes.done : exitCodes.failed;
+}
+
+/** What every law finds that still holds at a second look. */
+export async function checkLaws(parts: CommandParts, reader: Reader): Promise<readonly LawReport[]> {
+  const { system } = parts;
   const progress = createProgress(parts, "Checking runs");
   let laws = verifyLaws(gatherEvidence(parts, reader, progress.at));
   progress.end();
@@ -26,33 +34,28 @@ export async function verify(parts: CommandParts, options: { readonly json?: boo
     await new Promise<void>((resolve) => system.clock.after(delayMs, resolve));
     laws = persistingViolations(laws, verifyLaws(gatherEvidence(parts, reader)));
   }
-  const ok = isClean(laws);
-  terminal.out(options.json ? formatJson(verifyJson(ok, laws)) : formatVerify(parts, laws));
-  return ok ? exitCodes.done : exitCodes.failed;
+  return laws;
 }
 
-function isClean(laws: readonly LawReport[]): boolean {
+export function isClean(laws: readonly LawReport[]): boolean {
   return laws.every((law) => law.violations.length === 0);
 }
 
-function verifyJson(ok: boolean, laws: readonly LawReport[]): unknown {
-  return {
-    ok,
-    laws: laws.map(({ law, checked, violations }) => ({
-      law,
-      checked,
-      violations: violations.map(({ message, home, jobId, runId, atMs }) => ({
-        message,
-        home,
-        job_id: jobId,
-        run_id: runId,
-        at: isoTime(atMs),
-      })),
+export function lawsJson(laws: readonly LawReport[]): unknown {
+  return laws.map(({ law, checked, violations }) => ({
+    law,
+    checked,
+    violations: violations.map(({ message, home, jobId, runId, atMs }) => ({
+      message,
+      home,
+      job_id: jobId,
+      run_id: runId,
+      at: isoTime(atMs),
     })),
-  };
+  }));
 }
 
-function formatVerify({ terminal }: CommandParts, laws: readonly LawReport[]): string {
+export function formatVerify({ terminal }: CommandParts, laws: readonly LawReport[]): string {
   const lines = laws.flatMap(({ law, title, covers, violations }) => {
     const isKept = violations.length === 0;
     const mark = isKept ? paint(terminal, "green", "✓") : paint(terminal, "red", "✗");
