@@ -5,7 +5,7 @@ import { runJson } from "../../status/json.ts";
 import type { CommandParts } from "../command-parts.ts";
 import type { ExitCode } from "../exit-codes.ts";
 import { parseCount, parseTime, usage } from "../parse-time.ts";
-import { type Cell, type Colour, formatClock, formatLength, formatTable, formatWhen, printable } from "../print.ts";
+import { type Cell, type Colour, formatLength, formatTable, formatWhen, printable } from "../print.ts";
 import { createReader, type Reader } from "../reader.ts";
 import { type ShowOptions, show } from "../show.ts";
 import { jobLabel } from "./status.ts";
