@@ -1,4 +1,5 @@
 import type { JobKind } from "../core/job.ts";
+import { retryDelayMs } from "../core/retry.ts";
 import { nearest } from "./check-settings.ts";
 import { type JobSettings, jobSettings, promptTimeoutMsMin, type Settings } from "./effective-settings.ts";
 import type { JobKey } from "./job-rules.ts";
@@ -95,11 +96,12 @@ function conflictsOf(kind: JobKind, settings: JobSettings, periodMs: number | nu
       `within ${formatDuration(misfire.withinMs)} is shorter than others may hold the tick lock (${formatDuration(ordinaryHoldMs)}); a slot that is later is skipped, with a line`,
     );
   if (retry !== null && periodMs !== null) {
-    const waitsMs = retry.attemptsMax * retry.backoffMs;
+    const attempts = Array.from({ length: retry.attemptsMax }, (_, index) => index + 1);
+    const waitsMs = attempts.reduce((sum, attempt) => sum + retryDelayMs(retry, attempt, 0.5), 0);
     if (waitsMs >= periodMs)
       say(
         "retry",
-        `${retry.attemptsMax} × ${formatDuration(retry.backoffMs)} is not less than the time to the next slot (${formatDuration(periodMs)}); a retry that would run past it gives way to it`,
+        `${retry.attemptsMax} attempts take ${formatDuration(Math.round(waitsMs))} of waiting, which is not less than the time to the next slot (${formatDuration(periodMs)}); a retry that would run past it gives way to it`,
       );
   }
   return conflicts;

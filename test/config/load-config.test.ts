@@ -357,10 +357,3 @@ test("the generated files are as the table of settings makes them", () => {
     ).toBe(content);
   }
 });
-
-test("the example in docs/config.md is a valid config", () => {
-  const page = readFileSync(new URL("../../docs/config.md", import.meta.url), "utf8");
-  const examples = [...page.matchAll(/```yaml\n([\s\S]*?)```/g)].map((match) => match[1] ?? "");
-  expect(examples).toHaveLength(1);
-  for (const example of examples) expect(parseHostConfig(example, path).values.limits?.max_open_runs).toBe(8);
-});

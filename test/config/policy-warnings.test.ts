@@ -46,12 +46,18 @@ const cases: readonly (readonly [yaml: string, job: WarnedJob, warning: string])
   [
     "defaults: {retry: {max: 3, backoff: 20 s}}",
     script,
-    `defaults.retry (${path}:1): 3 × 20 s is not less than the time to the next slot (1 m); a retry that would run past it gives way to it (job "nightly")`,
+    `defaults.retry (${path}:1): 3 attempts take 1 m of waiting, which is not less than the time to the next slot (1 m); a retry that would run past it gives way to it (job "nightly")`,
   ],
 ];
 
 test("policyWarnings() says what cannot be met, where it is set, and what applies instead", () => {
   for (const [yaml, job, warning] of cases) expect(warningsOf(yaml, [job])).toEqual([warning]);
+});
+
+test("policyWarnings() adds up the waits of a retry that grow", () => {
+  const yaml = "defaults: {retry: {max: 3, backoff: {first: 10 s, factor: 2, max: 1 h}, jitter: 0}}";
+  expect(warningsOf(yaml, [script], 71_000)).toEqual([]);
+  expect(warningsOf(yaml, [script], 70_000)[0]).toContain("3 attempts take 1 m 10 s of waiting");
 });
 
 test("policyWarnings() says nothing of what can be met", () => {

@@ -82,6 +82,7 @@ test("every route answers as its description says, on the socket and on the port
     ["GET", "/metrics", 200],
     ["GET", "/openapi.json", 200],
     ["GET", "/v1/status", 200],
+    ["GET", "/v1/config", 200],
     ["GET", "/v1/homes", 200],
     ["GET", "/v1/jobs", 200],
     ["GET", "/v1/jobs?home=default&job=aaaaaaaaaaaa", 200],
