@@ -61,6 +61,8 @@ export interface Daemon {
   readonly requests: Pick<ManualRequests, "ask" | "look">;
   /** Claims nothing more; `drained` is called when no run is open. */
   drain(): void;
+  /** Claims and sends nothing more. True while a process of ours sends a result: whoever ends now cannot say what became of it. */
+  endSending(): boolean;
   /** Stops the loop at once. Runs go on. */
   halt(): void;
 }
@@ -392,6 +394,11 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       parts.draining = true;
       for (const home of outlook.homes().values()) discardGates(home);
       wakeSoon();
+    },
+    endSending() {
+      if (!deliveries.endSending()) return false;
+      parts.draining = true;
+      return true;
     },
     halt() {
       halted = true;

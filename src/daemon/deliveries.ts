@@ -43,6 +43,8 @@ export interface Deliveries {
   look(): void;
   /** False while something gets on by this daemon alone, unless that lasts too long. */
   isQuiet(): boolean;
+  /** Begins to send nothing more by itself. True while a process of ours is still sending. */
+  endSending(): boolean;
   halt(): void;
 }
 
@@ -62,7 +64,8 @@ export function createDeliveries(
         ? { ok: false, error: "The home is gone", isUnasked: true }
         : await ask(home, question, workerTimeoutMs);
     },
-    () => {
+    (runId) => {
+      looks.set(runId, 0);
       lookNow();
       wake();
     },
@@ -76,6 +79,7 @@ export function createDeliveries(
   let open: readonly Delivery[] = [];
   let isSwept = false;
   let halted = false;
+  let isEnding = false;
   let unquietSinceMonotonicMs: number | null = null;
 
   function waysOf(home: HomeRuntime): DeliveryWays {
@@ -105,7 +109,7 @@ export function createDeliveries(
 
   function workerOf({ settings }: HomeRuntime): DeliveryOutlook["worker"] {
     if (settings.hermes === null) return settings.isFindingHermes ? "busy" : "none";
-    return standAlone.running() < workersMax ? "ready" : "busy";
+    return !isEnding && standAlone.running() < workersMax ? "ready" : "busy";
   }
 
   function round(): void {
@@ -281,6 +285,10 @@ export function createDeliveries(
       if (!isMoving) return true;
       unquietSinceMonotonicMs ??= clock.monotonicMs();
       return clock.monotonicMs() - unquietSinceMonotonicMs >= quietWithinMs;
+    },
+    endSending() {
+      isEnding = true;
+      return standAlone.running() > 0;
     },
     halt() {
       // A process that sends goes on: to stop it in the middle would help nobody.

@@ -35,6 +35,7 @@ import { configReport } from "./config-report.ts";
 import { createControlActions } from "./control-actions.ts";
 import { createDaemon, type Daemon } from "./daemon.ts";
 import { type DaemonParts, hostSettingsOf } from "./daemon-parts.ts";
+import { endWhen } from "./end-when.ts";
 import { leaveNote, wasHandedOver } from "./hand-over.ts";
 import { createHermesFinder } from "./hermes-finder.ts";
 import { createHomeTable, type HomeTable } from "./home-table.ts";
@@ -296,7 +297,11 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
               JSON.stringify({ at_ms: system.clock.nowMs(), boot_id: system.processes.bootId(), version }),
             );
             system.log.info("handing over", { open_runs: children.all().length });
-            end(exits.done);
+            endWhen(
+              system.clock,
+              () => !daemon.endSending(),
+              () => end(exits.done),
+            );
             return;
           case "drain":
             drain();

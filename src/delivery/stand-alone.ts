@@ -28,8 +28,8 @@ export interface StandAlone {
   clear(delivery: Delivery): void;
 }
 
-/** `wake` is called when a process has ended. */
-export function createStandAlone(ask: AskWorker, wake: () => void): StandAlone {
+/** `ended` is called when a process has ended, with the run whose result it saw to. */
+export function createStandAlone(ask: AskWorker, ended: (runId: string) => void): StandAlone {
   const sent = new Map<string, SeenDelivery>();
   const composed = new Map<string, Notice | "failed" | null>();
   let running = 0;
@@ -43,7 +43,7 @@ export function createStandAlone(ask: AskWorker, wake: () => void): StandAlone {
     void ask(delivery, question).then((answer) => {
       running -= 1;
       end(answer);
-      wake();
+      ended(delivery.runId);
     });
   }
 

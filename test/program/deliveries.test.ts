@@ -1,4 +1,4 @@
-import { rmSync } from "node:fs";
+import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { StatusJson } from "../../src/status/snapshot.ts";
@@ -291,4 +291,20 @@ test.concurrent("a delivery that hangs keeps no job waiting", async ({ onTestFin
   expect(home.runs()).toHaveLength(2);
   rmSync(join(home.path, "hang"));
   await inTime(() => home.runs().every(({ delivery }) => delivery?.state === "delivered"));
+});
+
+test.concurrent("a planned end waits a moment for a process that sends, and does not wait for one that hangs", async ({
+  onTestFinished,
+}) => {
+  const home = prepare(onTestFinished);
+  const settings = { HERMES_SUPERVISOR_PYTHON: installHermes(home) };
+  home.file("hang", "");
+  const daemon = home.start(settings);
+  await inTime(() => readdirSync(join(home.path, "sent")).length === 1);
+  daemon.kill("SIGTERM");
+  expect(await daemon.exited).toEqual({ code: 0, signal: null });
+  home.start(settings);
+  await inTime(() => isOver(home));
+  expect([deliveryOf(home)?.state, sentAlone(home).length]).toEqual(["unknown", 1]);
+  rmSync(join(home.path, "hang"));
 });
