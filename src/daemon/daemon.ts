@@ -19,6 +19,7 @@ import { claimRenewalMs, renewClaims } from "./housekeeping.ts";
 import { launchRuns } from "./launch-run.ts";
 import { createLeftRuns } from "./left-runs.ts";
 import { createManualRequests, type ManualRequests } from "./manual-requests.ts";
+import { noteLockWait } from "./note-lock-wait.ts";
 import { createGatePreparer } from "./prepare-gates.ts";
 import { createExecutionsMirror, noteExecution } from "./record-executions.ts";
 import { adoptedChild } from "./recover.ts";
@@ -35,6 +36,8 @@ const claimsFirstMs = 10;
 /** How long after their start runs are recorded as running: most of a burst of fifty has begun by then. */
 const recordDelayMs = 25;
 const lockRetryMs = 100;
+/** Where somebody has held it for long already. */
+const lockPatientMs = 250;
 const lockSaidMs = 5000;
 /** What the daemon's loop needs of the world that is not in `DaemonParts`. */
 export interface DaemonOutlook {
@@ -246,8 +249,19 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
   /** Somebody else ticks this home. That is ordinary for a moment beside a gateway, and worth a line when it lasts. */
   function lockBusy(home: HomeRuntime): void {
     const now = system.clock.monotonicMs();
-    home.retryAtMonotonicMs = now + lockRetryMs;
-    home.lockBusy ??= { sinceMonotonicMs: now, sinceMs: system.clock.nowMs(), holderPid: null, said: false };
+    home.retryAtMonotonicMs = now + (home.lockBusy?.said === true ? lockPatientMs : lockRetryMs);
+    home.lockBusy ??= {
+      sinceMonotonicMs: now,
+      sinceMs: system.clock.nowMs(),
+      notedAtMonotonicMs: now,
+      holderPid: null,
+      said: false,
+    };
+    // Each lock of a gateway is let go of soon; only where it is not, a line helps anybody.
+    if (now - home.lockBusy.notedAtMonotonicMs >= lockSaidMs) {
+      home.lockBusy.notedAtMonotonicMs = now;
+      noteLockWait(parts, home);
+    }
     if (home.lockBusy.said || now - home.lockBusy.sinceMonotonicMs < lockSaidMs) return;
     home.lockBusy.said = true;
     home.lockBusy.holderPid = system.locks.holderPid(`${home.cronFolder}/.tick.lock`);

@@ -126,6 +126,8 @@ export interface HomeRuntime {
   lockBusy: {
     readonly sinceMonotonicMs: number;
     readonly sinceMs: number;
+    /** When it was last written down what waits for it (monotonic ms). */
+    notedAtMonotonicMs: number;
     holderPid: number | null;
     said: boolean;
   } | null;

@@ -211,12 +211,13 @@ export function createLeftRuns(
   return {
     recover(handedOver) {
       const open = parts.ledger.openRuns();
-      if (!handedOver) noteDeaths(parts, homes(), open);
       for (const run of open) recoverOne(run, handedOver, 0);
       removeUnusedGates(parts);
       for (const runId of system.processes.groups?.list() ?? []) {
         if (parts.children.get(runId) === null) system.processes.groups?.remove(runId);
       }
+      // On a full disk this fails, and the runs are to be decided all the same.
+      if (!handedOver) noteDeaths(parts, homes(), open);
     },
     clearClaims(home) {
       if (cleared.has(home)) return;

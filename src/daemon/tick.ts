@@ -281,7 +281,7 @@ function isPrompt(job: Job): boolean {
   return job.kind === "prompt";
 }
 
-function tickInput(
+export function tickInput(
   parts: DaemonParts,
   home: HomeRuntime,
   jobs: readonly Job[],

@@ -95,7 +95,14 @@ test("a tick lock counts once it is held for a second, by whoever holds it then"
   const kept = chronicle();
   kept.begin();
   clock.pass(100);
-  home.lockBusy = { sinceMonotonicMs: clock.monotonicMs(), sinceMs: 100, holderPid: null, said: false };
+  const sinceMonotonicMs = clock.monotonicMs();
+  home.lockBusy = {
+    sinceMonotonicMs,
+    sinceMs: 100,
+    notedAtMonotonicMs: sinceMonotonicMs,
+    holderPid: null,
+    said: false,
+  };
   kept.look(home);
   expect(ledger.spells("default", 0, forever)).toEqual([]);
   clock.pass(1000);

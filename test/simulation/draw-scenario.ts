@@ -65,7 +65,9 @@ function drawJob(draw: Draw, letter: string): PlannedJob {
   const schedule = drawSchedule(draw);
   const repeatTimes = schedule.kind === "once" ? 1 : draw.chance(0.15) ? draw.whole(1, 3) : null;
   const programs = Array.from({ length: draw.whole(1, 3) }, () => drawProgram(draw));
-  const job: PlannedJob = { id: letter.repeat(12), schedule, repeatTimes, programs };
+  const misfire = draw.one(["run_once", "run_once", "skip", { run_all: 3 }, { run_all: 2 }, { within: "90 s" }]);
+  const overlap = draw.one(["skip", "skip", "queue_one", "replace"] as const);
+  const job: PlannedJob = { id: letter.repeat(12), schedule, repeatTimes, programs, misfire, overlap };
   if (draw.chance(0.05)) return { ...job, isPrompt: true };
   return draw.chance(0.08) ? { ...job, detach: true } : job;
 }

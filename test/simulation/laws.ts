@@ -255,6 +255,7 @@ function checkFailed(world: World, run: Run, real: FakeRun, name: string): void 
     case "timeout":
     case "idle_timeout":
     case "stopped":
+    case "replaced":
       if (real.signals === 0 && real.started && (limitMs === null || !isJustBefore(limitMs, tookMs)))
         report("L4", `${name} was stopped (${run.reason}), but no signal reached it`);
       return;
@@ -316,7 +317,8 @@ function checkSlots(world: World, job: JobStory, runs: readonly Run[]): void {
   for (const [atMs, line] of lines) {
     const at = new Date(atMs).toISOString();
     if (job.planned.isPrompt === true && line.decision === "pending" && line.reason === "no_daemon") continue;
-    const mayWait = line.decision === "pending" && line.reason === "capacity" && isFull(world, job.home, runs);
+    const waitsForRoom = line.decision === "pending" && line.reason === "capacity";
+    const mayWait = waitsForRoom && (hasOpen || isFull(world, job.home, runs));
     // Who moved a job on without changing its rule may have run it, and the sign of that may still come.
     if (line.decision === "pending" && line.reason === "lock" && isRewritten(job)) continue;
     if (line.decision === "pending" && atMs < clock.nowMs() - onTheWayMs && !mayWait)

@@ -38,6 +38,9 @@ export interface PlannedJob {
   readonly isPrompt?: boolean;
   /** What its runs leave behind may live on. */
   readonly detach?: boolean;
+  /** What becomes of instants that were missed, and of those that come during a run, as the configuration writes it. */
+  readonly misfire?: string | Readonly<Record<string, string | number>>;
+  readonly overlap?: "skip" | "queue_one" | "replace";
   /** What its runs do, in turn. */
   readonly programs: readonly FakeProgram[];
 }

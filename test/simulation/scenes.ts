@@ -36,6 +36,24 @@ const failing: FakeProgram = { ...plain, durationMs: 200, end: { code: 3 } };
 /** Small scenes in which the daemon is stopped at every single operation. */
 export const scenes: Readonly<Record<string, Scenario>> = {
   "a job of every minute": scene(),
+  "instants that wait for a run's end": scene({
+    lengthMs: 200_000,
+    homes: [{ name: "default", parallelMax: 4, jobs: [job("a", { programs: [long], overlap: "queue_one" })] }],
+  }),
+  "runs that make way": scene({
+    lengthMs: 130_000,
+    homes: [
+      {
+        name: "default",
+        parallelMax: 4,
+        jobs: [job("a", { programs: [{ ...long, onTerm: "ignores" }], overlap: "replace" })],
+      },
+    ],
+  }),
+  "missed instants one after another": scene({
+    events: [{ atMs: 20_000, kind: "clock", byMs: 190_000 }],
+    homes: [{ name: "default", parallelMax: 4, jobs: [job("a", { misfire: { run_all: 2 } })] }],
+  }),
   "a one-shot": scene({
     homes: [
       {

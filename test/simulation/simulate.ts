@@ -1,6 +1,7 @@
 import { formatInstant } from "../../src/core/instant.ts";
 import { createZone } from "../../src/core/zone.ts";
 import { createRunLedger, type RunLedger } from "../../src/ledger/run-ledger.ts";
+import type { LedgerSlot } from "../../src/ledger/slots.ts";
 import type { Logger } from "../../src/system/logger.ts";
 import { createFakeClock, type FakeClock } from "../helpers/fake-clock.ts";
 import { createFakeFiles, type FakeFiles } from "../helpers/fake-files.ts";
@@ -97,6 +98,8 @@ export interface Simulated {
   readonly operations: number;
   readonly history: readonly string[];
   readonly runs: number;
+  /** The earliest scheduled first. */
+  readonly slots: readonly LedgerSlot[];
   /** How often the daemon woke in its busiest second. */
   readonly wakesMax: number;
 }
@@ -325,6 +328,7 @@ export async function simulate(scenario: Scenario, options: SimulationOptions = 
   };
   process.removeAllListeners("unhandledRejection");
   process.on("unhandledRejection", rejected);
+  let slots: readonly LedgerSlot[] = [];
   try {
     for (let steps = 1; ; steps++) {
       const nextMs = clock.nextMs();
@@ -337,6 +341,7 @@ export async function simulate(scenario: Scenario, options: SimulationOptions = 
       if (steps > 300_000) throw new Error("Cannot end the simulation: time stands still");
     }
     await new Promise(setImmediate);
+    slots = world.ledger.slots({ limit: 0 }).toReversed();
     if (daemon === null) world.report("start", "no daemon lives at the end");
     else checkEnd(world, daemon);
   } catch (error) {
@@ -348,7 +353,7 @@ export async function simulate(scenario: Scenario, options: SimulationOptions = 
     world.ledger.dispose();
     world.hermesLedgers.dispose();
   }
-  return { findings, operations: operationsInTime, history, runs: host.runs.size, wakesMax: wakesSeen };
+  return { findings, operations: operationsInTime, history, runs: host.runs.size, slots, wakesMax: wakesSeen };
 }
 
 export function pathOf(home: string): string {

@@ -97,7 +97,7 @@ export function createStory(scenario: Scenario, zone: Zone): Story {
           ...(scenario.timeoutMs === null ? {} : { timeout: `${scenario.timeoutMs / 1000} s` }),
           ...(scenario.idleTimeoutMs ? { idle_timeout: `${scenario.idleTimeoutMs / 1000} s` } : {}),
         },
-        jobs: Object.fromEntries(detachedJobs(scenario).map((id) => [id, { detach: true }])),
+        jobs: jobSettings(scenario),
       };
       files.create(`${stateFolder}/config.yaml`, `${JSON.stringify(settings)}\n`, 0o600);
       for (const home of scenario.homes) prepareHome(world, home);
@@ -273,10 +273,29 @@ export function createStory(scenario: Scenario, zone: Zone): Story {
   }
 }
 
-/** Settings name jobs by id, so that a job of another home with the same id is meant too. */
-export function detachedJobs({ homes, events }: Scenario): readonly string[] {
+/** By id, as the configuration names them: of jobs of several homes the last one's count. */
+function jobSettings(scenario: Scenario): Readonly<Record<string, unknown>> {
+  const detached = detachedJobs(scenario);
+  return Object.fromEntries(
+    plannedJobs(scenario).map(({ id, misfire, overlap }) => [
+      id,
+      {
+        ...(detached.includes(id) ? { detach: true } : {}),
+        ...(misfire === undefined ? {} : { misfire }),
+        ...(overlap === undefined ? {} : { overlap }),
+      },
+    ]),
+  );
+}
+
+function plannedJobs({ homes, events }: Scenario): readonly PlannedJob[] {
   const created = events.flatMap((event) => (event.kind === "create" ? [event.planned] : []));
-  return [...homes.flatMap(({ jobs }) => jobs), ...created].filter((job) => job.detach === true).map((job) => job.id);
+  return [...homes.flatMap(({ jobs }) => jobs), ...created];
+}
+
+/** Settings name jobs by id, so that a job of another home with the same id is meant too. */
+export function detachedJobs(scenario: Scenario): readonly string[] {
+  return plannedJobs(scenario).flatMap((job) => (job.detach === true ? [job.id] : []));
 }
 
 function write(world: World, home: string, act: (records: StoredRecord[]) => void): void {

@@ -1,0 +1,162 @@
+import { expect, test } from "vitest";
+import { days, misfires, overlaps, playDay } from "../helpers/policy-days.ts";
+
+/** By day and by what the job is told for missed and for overlapping instants: what becomes of each of them. */
+const table: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
+  "on time": {
+    any: ["10:00 run on_time 1"],
+  },
+  "late within its grace": {
+    "run_once + any": ["10:00 run late 1"],
+    "skip + any": ["10:00 run late 1"],
+    "run_all 2 + any": ["10:00 run late 1"],
+    "within 3 m + any": ["10:00 skip policy"],
+  },
+  "beyond its grace": {
+    "run_once + any": ["10:00 run catch_up 1", "10:05 coalesce missed 1", "10:10 coalesce missed 1"],
+    "skip + any": ["10:00 skip policy", "10:05 skip policy", "10:10 run late 1"],
+    "run_all 2 + any": ["10:00 run catch_up 1", "10:05 run catch_up 2", "10:10 coalesce missed 2"],
+    "within 3 m + any": ["10:00 skip policy", "10:05 skip policy", "10:10 run late 1"],
+  },
+  running: {
+    "any + skip": ["10:00 run on_time 1", "10:05 skip overlap", "10:10 run on_time 2"],
+    "any + queue_one": ["10:00 run on_time 1", "10:05 run late 2", "10:10 run on_time 3"],
+    "any + replace": ["10:00 run on_time 1", "10:05 run late 2", "10:10 run on_time 3", "stop 1"],
+  },
+  queued: {
+    "any + skip": ["10:00 run on_time 1", "10:05 skip overlap", "10:10 skip overlap", "10:15 run on_time 2"],
+    "run_once + queue_one": [
+      "10:00 run on_time 1",
+      "10:05 run catch_up 2",
+      "10:10 coalesce queue_full 2",
+      "10:15 run on_time 3",
+    ],
+    "run_once + replace": [
+      "10:00 run on_time 1",
+      "10:05 run catch_up 2",
+      "10:10 coalesce queue_full 2",
+      "10:15 run on_time 3",
+      "stop 1",
+    ],
+    "skip + queue_one": ["10:00 run on_time 1", "10:05 skip policy", "10:10 run late 2", "10:15 run on_time 3"],
+    "skip + replace": ["10:00 run on_time 1", "10:05 skip policy", "10:10 run late 2", "10:15 run on_time 3", "stop 1"],
+    "run_all 2 + queue_one": [
+      "10:00 run on_time 1",
+      "10:05 run catch_up 2",
+      "10:10 coalesce queue_full 2",
+      "10:15 run on_time 3",
+    ],
+    "run_all 2 + replace": [
+      "10:00 run on_time 1",
+      "10:05 run catch_up 2",
+      "10:10 coalesce queue_full 2",
+      "10:15 run on_time 3",
+      "stop 1",
+    ],
+    "within 3 m + queue_one": ["10:00 run on_time 1", "10:05 skip policy", "10:10 run late 2", "10:15 run on_time 3"],
+    "within 3 m + replace": [
+      "10:00 run on_time 1",
+      "10:05 skip policy",
+      "10:10 run late 2",
+      "10:15 run on_time 3",
+      "stop 1",
+    ],
+  },
+  "a restart in between": {
+    "any + skip": ["10:00 run on_time 1", "10:05 skip overlap", "10:10 skip overlap"],
+    "run_once + queue_one": ["10:00 run on_time 1", "10:05 run catch_up 2", "10:10 coalesce queue_full 2"],
+    "run_once + replace": ["10:00 run on_time 1", "10:05 run catch_up 2", "10:10 coalesce queue_full 2", "stop 1"],
+    "skip + queue_one": ["10:00 run on_time 1", "10:05 skip policy", "10:10 run late 2"],
+    "skip + replace": ["10:00 run on_time 1", "10:05 skip policy", "10:10 run late 2", "stop 1"],
+    "run_all 2 + queue_one": ["10:00 run on_time 1", "10:05 run catch_up 2", "10:10 coalesce queue_full 2"],
+    "run_all 2 + replace": ["10:00 run on_time 1", "10:05 run catch_up 2", "10:10 coalesce queue_full 2", "stop 1"],
+    "within 3 m + queue_one": ["10:00 run on_time 1", "10:05 skip policy", "10:10 run late 2"],
+    "within 3 m + replace": ["10:00 run on_time 1", "10:05 skip policy", "10:10 run late 2", "stop 1"],
+  },
+  "a clock that goes forward": {
+    "run_once + any": [
+      "10:00 run on_time 1",
+      "10:05 run catch_up 2",
+      "10:10 coalesce missed 2",
+      "10:15 coalesce missed 2",
+      "10:20 coalesce missed 2",
+      "10:25 coalesce missed 2",
+      "10:30 coalesce missed 2",
+    ],
+    "skip + any": [
+      "10:00 run on_time 1",
+      "10:05 skip policy",
+      "10:10 skip policy",
+      "10:15 skip policy",
+      "10:20 skip policy",
+      "10:25 skip policy",
+      "10:30 run late 2",
+    ],
+    "run_all 2 + any": [
+      "10:00 run on_time 1",
+      "10:05 run catch_up 2",
+      "10:10 run catch_up 3",
+      "10:15 coalesce missed 3",
+      "10:20 coalesce missed 3",
+      "10:25 coalesce missed 3",
+      "10:30 coalesce missed 3",
+    ],
+    "within 3 m + any": [
+      "10:00 run on_time 1",
+      "10:05 skip policy",
+      "10:10 skip policy",
+      "10:15 skip policy",
+      "10:20 skip policy",
+      "10:25 skip policy",
+      "10:30 run late 2",
+    ],
+  },
+  "a clock that goes back": {
+    "any + skip": ["10:00 run on_time 1", "10:05 skip overlap", "10:10 run on_time 2"],
+    "any + queue_one": ["10:00 run on_time 1", "10:05 run on_time 2", "10:10 run on_time 3"],
+    "any + replace": ["10:00 run on_time 1", "10:05 run on_time 2", "10:10 run on_time 3", "stop 1"],
+  },
+  "clocks are set forward in spring": {
+    "run_once + any": ["00:30 run catch_up 1", "01:30 coalesce missed 1", "02:30 coalesce missed 1"],
+    "skip + any": ["00:30 skip policy", "01:30 skip policy", "02:30 run late 1"],
+    "run_all 2 + any": ["00:30 run catch_up 1", "01:30 run catch_up 2", "02:30 coalesce missed 2"],
+    "within 3 m + any": ["00:30 skip policy", "01:30 skip policy", "02:30 skip policy"],
+  },
+  "clocks are set back in autumn": {
+    "run_once + any": ["00:30 run catch_up 1", "02:30 coalesce missed 1"],
+    "skip + any": ["00:30 skip policy", "02:30 run late 1"],
+    "run_all 2 + any": ["00:30 run catch_up 1", "02:30 run late 2"],
+    "within 3 m + any": ["00:30 skip policy", "02:30 skip policy"],
+  },
+  "somebody holds the tick lock": {
+    "run_once + any": ["10:00 run catch_up 1", "10:05 coalesce missed 1", "10:10 coalesce missed 1"],
+    "skip + any": ["10:00 skip policy", "10:05 skip policy", "10:10 run late 1"],
+    "run_all 2 + any": ["10:00 run catch_up 1", "10:05 pending capacity", "10:10 pending capacity"],
+    "within 3 m + any": ["10:00 skip policy", "10:05 skip policy", "10:10 run late 1"],
+  },
+  "ESTOP lies there": {
+    "run_once + any": ["10:00 run catch_up 1", "10:05 coalesce missed 1"],
+    "skip + any": ["10:00 skip policy", "10:05 run late 1"],
+    "run_all 2 + any": ["10:00 run catch_up 1", "10:05 pending capacity"],
+    "within 3 m + any": ["10:00 skip policy", "10:05 run late 1"],
+  },
+};
+
+function expected(day: string, misfire: string, overlap: string): readonly string[] | undefined {
+  const rows = table[day] ?? {};
+  return rows[`${misfire} + ${overlap}`] ?? rows[`${misfire} + any`] ?? rows[`any + ${overlap}`] ?? rows["any"];
+}
+
+for (const [name, day] of Object.entries(days)) {
+  test(`planTick() gives every instant what its policy says: ${name}`, () => {
+    const policies = Object.entries(misfires).flatMap(([misfire, rule]) =>
+      overlaps.map((overlap) => ({ misfire, overlap, policy: { misfire: rule, overlap } })),
+    );
+    const played = policies.map(({ misfire, overlap, policy }) => [`${misfire} + ${overlap}`, playDay(day, policy)]);
+    const wanted = policies.map(({ misfire, overlap }) => [
+      `${misfire} + ${overlap}`,
+      expected(name, misfire, overlap),
+    ]);
+    expect(Object.fromEntries(played)).toEqual(Object.fromEntries(wanted));
+  });
+}

@@ -1,0 +1,62 @@
+import { expect, test } from "vitest";
+import type { LedgerSlot } from "../../src/ledger/slots.ts";
+import type { FakeProgram } from "../helpers/fake-processes.ts";
+import { job, scene } from "./scenes.ts";
+import { simulate } from "./simulate.ts";
+
+const minute = 60_000;
+const quick: FakeProgram = { durationMs: 400, end: { code: 0 }, onTerm: "dies", helper: null };
+
+function tell(slots: readonly LedgerSlot[], jobId: string): readonly string[] {
+  return slots
+    .filter((slot) => slot.jobId === jobId)
+    .map(({ scheduledAtMs, decision, reason }) =>
+      [new Date(scheduledAtMs).toISOString().slice(11, 16), decision, reason].join(" "),
+    );
+}
+
+test("a tick lock that somebody holds for 68 minutes costs no slot its line, and one late run comes at once", async () => {
+  const every5 = job("a", { schedule: { kind: "cron", expression: "*/5 * * * *" }, programs: [quick] });
+  const { findings, slots } = await simulate(
+    scene({
+      homes: [{ name: "default", parallelMax: 4, jobs: [every5] }],
+      events: [{ atMs: 6 * minute, home: "default", kind: "lock", lock: "tick", forMs: 68 * minute }],
+      lengthMs: 75 * minute,
+    }),
+  );
+  expect(findings).toEqual([]);
+  expect(tell(slots, every5.id)).toEqual([
+    "10:05 run on_time",
+    "10:10 run catch_up",
+    ...["10:15", "10:20", "10:25", "10:30", "10:35", "10:40", "10:45", "10:50", "10:55"].map(
+      (at) => `${at} coalesce missed`,
+    ),
+    ...["11:00", "11:05", "11:10"].map((at) => `${at} coalesce missed`),
+    "11:15 run on_time",
+  ]);
+  const late = slots.find(({ reason }) => reason === "catch_up");
+  const freeAtMs = scene().startMs + 74 * minute;
+  expect((late?.decidedAtMs ?? 0) - freeAtMs).toBeLessThan(1000);
+});
+
+test("after a sleep of nine hours each job runs once, late, the longest due first, and every instant has its line", async () => {
+  const expressions = ["*/30 * * * *", "0 * * * *", "*/10 * * * *", "15 * * * *", "45 * * * *", "5 * * * *"];
+  const jobs = expressions.map((expression, index) =>
+    job("abcdef"[index] ?? "", { schedule: { kind: "cron", expression }, programs: [quick] }),
+  );
+  const { findings, slots } = await simulate(
+    scene({
+      homes: [{ name: "default", parallelMax: 2, jobs }],
+      events: [{ atMs: 10_000, kind: "clock", byMs: 9 * 60 * minute }],
+      lengthMs: 60_000,
+    }),
+  );
+  expect(findings).toEqual([]);
+  const runs = slots.filter(({ decision }) => decision === "run");
+  const late = runs.filter(({ reason }) => reason === "catch_up");
+  expect(late.map(({ jobId }) => jobId[0]).sort()).toEqual(["a", "b", "c", "d", "e", "f"]);
+  const inOrder = late.toSorted((a, b) => a.decidedAtMs - b.decidedAtMs);
+  const dueOrder = inOrder.map(({ scheduledAtMs }) => scheduledAtMs);
+  expect(dueOrder).toEqual(dueOrder.toSorted((a, b) => a - b));
+  expect(slots.filter(({ decision }) => decision === "pending")).toEqual([]);
+});
