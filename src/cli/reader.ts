@@ -4,6 +4,7 @@ import { configFile, type HomeSource, type Loaded, loadHomeConfig, loadHostConfi
 import { readOverrides } from "../config/overrides.ts";
 import type { ConfigLayer } from "../config/parse-config.ts";
 import type { ConfigError } from "../config/yaml-text.ts";
+import { restartsWithinMs } from "../core/alerts.ts";
 import { formatInstant } from "../core/instant.ts";
 import type { Job } from "../core/job.ts";
 import { heldJobs } from "../core/job-health.ts";
@@ -26,13 +27,8 @@ import {
 import { type FoundHome, findHomes, readHolds } from "../homes/find-homes.ts";
 import { type HermesSettings, resolveHermesSettings } from "../homes/home-config.ts";
 import { createRunLedger, type RunLedger } from "../ledger/run-ledger.ts";
-import {
-  type ConfigFileView,
-  type DaemonView,
-  type HomeView,
-  type StatusJson,
-  statusSnapshot,
-} from "../status/snapshot.ts";
+import { type StatusJson, statusSnapshot } from "../status/snapshot.ts";
+import type { ConfigFileView, DaemonView, HomeView } from "../status/view.ts";
 import { createJobStore, type JobStore } from "../store/job-store.ts";
 import { packageRoot } from "../system/package-root.ts";
 import type { CommandParts } from "./command-parts.ts";
@@ -87,7 +83,7 @@ interface OpenHome {
 }
 
 const dayMs = 86_400_000;
-const failedRunsMax = 200;
+const orphanedRunsMax = 1000;
 const missedSlotsMax = 1000;
 
 export interface ReaderOptions {
@@ -252,6 +248,7 @@ export function createReader(parts: CommandParts, { overrides, instead }: Reader
           jobs: home.jobs,
           strays: home.strays,
           diskShortage: home.diskShortage,
+          zone: home.zone,
           runsMax: Math.min(home.hermes.maxParallelJobs ?? Number.POSITIVE_INFINITY, home.settings.maxOpenRuns),
           bounds: boundsOf(
             home.name,
@@ -283,10 +280,10 @@ export function createReader(parts: CommandParts, { overrides, instead }: Reader
           homes.find(({ name }) => name === run.home)?.tagsOf({ id: run.jobId, name: run.jobName, kind: run.kind }) ??
           [],
         hostBounds: boundsOf(null, inForce.maxOpenRuns, inForce.groupLimits),
-        failedRuns: runs.runs({ state: "failed", sinceMs: nowMs - dayMs, limit: failedRunsMax }),
-        missedSlots: runs
-          .slots({ sinceMs: nowMs - dayMs, limit: missedSlotsMax })
-          .filter((slot) => slot.decision === "miss"),
+        orphanedRuns: runs.orphanedRuns(nowMs - dayMs, orphanedRunsMax),
+        missedSlots: runs.missedSlots(nowMs - dayMs, missedSlotsMax),
+        lives: runs.lives(nowMs - restartsWithinMs),
+        portFault: null,
         deliveries: runs.latestDeliveries(nowMs - dayMs),
         hostConfig: fileNow(hostConfigPath, readHost()),
       });

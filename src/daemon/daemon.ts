@@ -50,6 +50,8 @@ export interface DaemonOutlook {
   ownsState(): boolean;
   /** Called when it is not, and the daemon is to end. */
   stateLost(): void;
+  /** Called when the loop has gone round. */
+  turned(): void;
   /** For what only an installed Hermes can answer. */
   readonly ask: AskOfHome;
 }
@@ -135,6 +137,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     executions.record();
     const preparing = gates.prepare();
     arm(preparing.more || closing, preparing.wakeAtMs);
+    outlook.turned();
     if (
       parts.draining &&
       !drainReported &&

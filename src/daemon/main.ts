@@ -9,12 +9,9 @@ import { readOverrides, settingVariables } from "../config/overrides.ts";
 import { InvariantError } from "../core/invariant-error.ts";
 import { diskShortage } from "../homes/disk-room.ts";
 import { type FoundHomes, findHomes } from "../homes/find-homes.ts";
-import { type LedgerChange, observeLedger } from "../ledger/observed-ledger.ts";
+import { observeLedger } from "../ledger/observed-ledger.ts";
 import { createRunLedger } from "../ledger/run-ledger.ts";
 import { type ControlServer, createControlServer } from "../status/control-server.ts";
-import { createEventLog } from "../status/event-log.ts";
-import { createMetrics } from "../status/metrics.ts";
-import { statusSnapshot } from "../status/snapshot.ts";
 import type { Timer } from "../system/clock.ts";
 import { createFaults } from "../system/faults.ts";
 import type { FileIdentity } from "../system/files.ts";
@@ -40,8 +37,7 @@ import { leaveNote, wasHandedOver } from "./hand-over.ts";
 import { createHermesFinder } from "./hermes-finder.ts";
 import { createHomeTable, type HomeTable } from "./home-table.ts";
 import { createHostConfig } from "./host-config.ts";
-import { createChangeReports } from "./report-changes.ts";
-import { createStatusView } from "./status-view.ts";
+import { createReporting, type Reporting } from "./reporting.ts";
 import { watchSources } from "./watch-sources.ts";
 
 export interface DaemonOptions {
@@ -111,9 +107,8 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
   for (const text of overrides.errors) process.stderr.write(`${text}\n`);
   if (error !== null) process.stderr.write(`${error.message}\n${error.snippet === null ? "" : `${error.snippet}\n`}`);
   if (error !== null || overrides.errors.length > 0) return exits.configInvalid;
-  let reportChanges = (_changes: readonly LedgerChange[]): void => undefined;
   const ledgerPath = `${stateFolder}/supervisor.db`;
-  const ledger = observeLedger(createRunLedger(system, ledgerPath), (changes) => reportChanges(changes));
+  const ledger = observeLedger(createRunLedger(system, ledgerPath), (changes) => reporting?.changed(changes));
   const children = createChildTable();
   const startedAtMs = system.clock.nowMs();
   const version = readVersion();
@@ -131,8 +126,8 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
     draining: false,
     fault: createFaults(options.environment["HERMES_SUPERVISOR_FAULT"]),
     measure: {
-      lockHeldMs: (home, ms) => metrics.lockHeld(home, ms),
-      lockWaitedMs: (home, ms) => metrics.lockWaited(home, ms),
+      lockHeldMs: (home, ms) => reporting?.metrics.lockHeld(home, ms),
+      lockWaitedMs: (home, ms) => reporting?.metrics.lockWaited(home, ms),
     },
   };
   let hermesChanged = (): void => undefined;
@@ -165,24 +160,6 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
     ledger,
   );
 
-  const view = createStatusView(parts, table, () => ({
-    version,
-    startedAtMs,
-    hostConfig: configFile(hostPath, host.loaded()),
-  }));
-  const metrics = createMetrics(version, startedAtMs, () => {
-    const seen = view();
-    return {
-      nowMs: seen.nowMs,
-      status: statusSnapshot(seen),
-      ledgerBytes: sizeOf(system, ledgerPath) + sizeOf(system, `${ledgerPath}-wal`),
-      diskFreeBytes: freeBytes(system, stateFolder),
-      waitingNotices: 0,
-    };
-  });
-  const events = createEventLog(system.clock, Math.floor(startedAtMs).toString(36));
-  reportChanges = createChangeReports(system.clock, events, metrics);
-
   let port: ApiPort | null = null;
   const apiSettings = (): ApiSettings | null => {
     const { apiListen, apiTokenFile } = host.settings();
@@ -191,11 +168,13 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
       : { listen: apiListen, tokenPath: resolvePath(stateFolder, apiTokenFile ?? "api.token") };
   };
 
+  let reporting: Reporting | null = null as Reporting | null;
   const refresh = (): void => {
     host.reload();
     parts.settings = hostSettings();
     table.refresh();
     port?.set(apiSettings());
+    reporting?.refreshed();
   };
   refresh();
 
@@ -234,12 +213,13 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
       pulseTimer?.cancel();
       if (!parts.draining) notice.stopping();
       finder.halt();
+      const told = reporting?.halt();
       daemon.halt();
       server?.close();
       port?.close();
       leaveNote(parts, "daemon", null);
       for (const [signal, act] of Object.entries(signals)) process.off(signal, act);
-      void (watcher?.close() ?? Promise.resolve()).then(() => {
+      void Promise.all([watcher?.close(), told]).then(() => {
         ledger.dispose();
         resolve(status);
       });
@@ -247,6 +227,7 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
     const daemon: Daemon = createDaemon(parts, {
       homes: table.homes,
       refresh,
+      turned: () => reporting?.turned(),
       ask: async ({ settings }, question, timeoutMs) =>
         settings.hermes === null
           ? { ok: false, error: settings.hermesFault ?? "No Hermes was found", isUnasked: true }
@@ -339,11 +320,23 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
           reaping: system.processes.reaping,
         }),
       );
-      const actions = createControlActions(parts, table, daemon, view, {
-        metrics: metrics.print,
+      const told = createReporting(parts, table, {
+        version,
+        startedAtMs,
+        rootHome,
+        ledgerPath,
+        nodePath: process.execPath,
+        variables: options.environment,
+        settings: host.settings,
+        hostConfig: () => configFile(hostPath, host.loaded()),
+        portFault: () => port?.fault() ?? null,
+      });
+      reporting = told;
+      const actions = createControlActions(parts, table, daemon, told.view, {
+        metrics: told.metrics.print,
         config: () =>
           configReport(host, table, { set: options.set ?? [], variables: settingVariables(options.environment) }),
-        follow: events.follow,
+        follow: told.events.follow,
       });
       server = createControlServer(actions);
       port = createApiPort(system, actions);
@@ -377,19 +370,6 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
       end(exits.failed);
     });
   });
-}
-
-function sizeOf(system: System, path: string): number {
-  return system.files.stat(path)?.sizeBytes ?? 0;
-}
-
-function freeBytes(system: System, folder: string): number | null {
-  try {
-    return system.files.freeBytes(folder);
-  } catch {
-    // Not every file system tells.
-    return null;
-  }
 }
 
 function hashKey(

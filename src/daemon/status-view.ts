@@ -1,7 +1,8 @@
 import type { ConfigFile } from "../config/load-config.ts";
+import { restartsWithinMs } from "../core/alerts.ts";
 import type { Job } from "../core/job.ts";
 import { heldJobs } from "../core/job-health.ts";
-import type { HomeView, StatusView } from "../status/snapshot.ts";
+import type { HomeView, StatusView } from "../status/view.ts";
 import type { StoreSnapshot } from "../store/job-store.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
@@ -13,10 +14,12 @@ export interface DaemonFacts {
   readonly version: string;
   readonly startedAtMs: number;
   readonly hostConfig: ConfigFile;
+  readonly portFault: string | null;
 }
 
 /** How far back failures and missed slots are looked for. */
 const recentMs = 86_400_000;
+const rowsMax = 1000;
 
 /** What the daemon knows of itself and its homes at this moment, for whoever asks and for the alerts. */
 export function createStatusView(parts: DaemonParts, table: HomeTable, facts: () => DaemonFacts): () => StatusView {
@@ -35,6 +38,7 @@ export function createStatusView(parts: DaemonParts, table: HomeTable, facts: ()
       jobs,
       strays,
       diskShortage: home.diskShortage(),
+      zone: home.settings.zone,
       waiting: home.waiting,
       runsMax: Math.min(home.settings.parallelJobsMax, parts.settings.openRunsMax),
       bounds: home.settings.bounds,
@@ -55,8 +59,8 @@ export function createStatusView(parts: DaemonParts, table: HomeTable, facts: ()
 
   return () => {
     const nowMs = system.clock.nowMs();
-    const { version, startedAtMs, hostConfig } = facts();
-    const since = { sinceMs: nowMs - recentMs, limit: 500 };
+    const { version, startedAtMs, hostConfig, portFault } = facts();
+    const sinceMs = nowMs - recentMs;
     return {
       nowMs,
       daemon: { running: true, pid: system.processes.ownPid, version, startedAtMs, ready: true },
@@ -64,9 +68,11 @@ export function createStatusView(parts: DaemonParts, table: HomeTable, facts: ()
       openRuns: ledger.openRuns(),
       tagsOfRun: ({ id }) => parts.children.get(id)?.limits.tags ?? [],
       hostBounds: hostBounds(parts),
-      failedRuns: ledger.runs({ state: "failed", ...since }),
-      missedSlots: ledger.slots(since).filter((slot) => slot.decision === "miss"),
-      deliveries: ledger.latestDeliveries(since.sinceMs),
+      orphanedRuns: ledger.orphanedRuns(sinceMs, rowsMax),
+      missedSlots: ledger.missedSlots(sinceMs, rowsMax),
+      deliveries: ledger.latestDeliveries(sinceMs),
+      lives: ledger.lives(nowMs - restartsWithinMs),
+      portFault,
       hostConfig,
     };
   };

@@ -4,6 +4,7 @@ import { InvariantError } from "../core/invariant-error.ts";
 import type { Run, RunReason } from "../core/run.ts";
 import { nextRunState, type RunEvent, type RunState } from "../core/run-states.ts";
 import type { System } from "../system/system.ts";
+import { type AlertLedger, createAlertLedger, noAlerts } from "./alerts.ts";
 import { type AttemptLedger, createAttemptLedger, noAttempts, toRunRetry } from "./attempts.ts";
 import { createDeliveryLedger, type DeliveryLedger, noDeliveries } from "./deliveries.ts";
 import { createHistoryLedger, type HistoryLedger, noHistory } from "./home-history.ts";
@@ -72,7 +73,13 @@ const unsettledKey = (runId: string): string => `unsettled ${runId}`;
 const logPagesMax = 1000;
 
 /** The history of runs, slots, deliveries and requests. Each call outside `transaction` is a transaction of its own. */
-export interface RunLedger extends SlotLedger, DeliveryLedger, HistoryLedger, RetentionLedger, AttemptLedger {
+export interface RunLedger
+  extends SlotLedger,
+    DeliveryLedger,
+    HistoryLedger,
+    RetentionLedger,
+    AttemptLedger,
+    AlertLedger {
   /** Makes everything that `act` writes durable at once, or nothing of it when `act` throws. May be nested. */
   transaction<Result>(act: () => Result): Result;
   /** As `transaction`, in two steps. In between belongs nothing that writes here. */
@@ -111,6 +118,8 @@ export interface RunLedger extends SlotLedger, DeliveryLedger, HistoryLedger, Re
     afterSeq: number,
     untilSeq: number,
   ): { readonly seq: number; readonly runs: readonly Run[] };
+  /** Runs that nobody saw the end of, claimed at this instant or later, the newest first. */
+  orphanedRuns(sinceMs: number, limit: number): readonly Run[];
   /** At most `limit` runs whose id begins with `beginning`. */
   runsBeginning(beginning: string, limit: number): readonly Run[];
   addRequest(request: Omit<LedgerRequest, "id" | "closedAtMs">): number;
@@ -185,6 +194,7 @@ export function createRunLedger(
   const slots = createSlotLedger(database, version >= 3);
   const hasDeliveries = version >= 2;
   const deliveries = hasDeliveries ? createDeliveryLedger(database) : noDeliveries();
+  const alerts = version >= 3 ? createAlertLedger(database) : noAlerts();
   const history = version >= 3 ? createHistoryLedger(database) : noHistory();
   const attempts = version >= 3 ? createAttemptLedger(database) : noAttempts();
   const withDelivery = hasDeliveries
@@ -410,6 +420,10 @@ export function createRunLedger(
       )
         .all(toMicroseconds(atMs - openLookBackMs), toMicroseconds(atMs), toMicroseconds(atMs))
         .map(toRun),
+    orphanedRuns: (sinceMs, limit) =>
+      select("SELECT * FROM run WHERE reason = 'orphaned' AND claimed_us >= ? ORDER BY claimed_us DESC LIMIT ?")
+        .all(toMicroseconds(sinceMs), limit)
+        .map(toRun),
     runsBeginning(beginning, limit) {
       // Compared as a range, which the index serves; LIKE would take `_` and `%` of the text for wildcards.
       const statement = select(`${selectRun} WHERE run.id >= ? AND run.id < ? ORDER BY run.id LIMIT ?`);
@@ -418,6 +432,7 @@ export function createRunLedger(
     ...slots,
     ...deliveries,
     ...attempts,
+    ...alerts,
     ...history,
     ...createRetentionLedger(database),
     moveDelivery: (runId, event, change) => transaction(() => deliveries.moveDelivery(runId, event, change)),

@@ -161,11 +161,35 @@ CREATE TABLE job_health (
 ) STRICT, WITHOUT ROWID;
 `;
 
+// Whom a notice is for is named by a digest: an address can hold a password.
+const alertTables = `
+CREATE TABLE alert (
+  key TEXT PRIMARY KEY,
+  kind TEXT NOT NULL,
+  home TEXT,
+  job_id TEXT,
+  detail TEXT NOT NULL,
+  message TEXT NOT NULL,
+  since_us INTEGER,
+  raised_us INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE notice (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  notifier TEXT NOT NULL,
+  content TEXT NOT NULL,
+  queued_us INTEGER NOT NULL,
+  attempts INTEGER NOT NULL,
+  retry_us INTEGER NOT NULL
+) STRICT;
+CREATE INDEX slot_missed ON slot (scheduled_us) WHERE decision = 'miss';
+CREATE INDEX run_orphaned ON run (claimed_us) WHERE reason = 'orphaned';
+`;
+
 /** By the layout that they start from. Each goes on from the one before. */
 const migrations: Readonly<Record<number, string>> = {
   0: layout,
   1: `DROP INDEX IF EXISTS slot_by_job; ${deliveryTable}`,
-  2: `${historyTables} ${attemptTables}`,
+  2: `${historyTables} ${attemptTables} ${alertTables}`,
 };
 
 /** Makes the tables in an empty ledger, or those that an older one lacks. Throws a `LedgerError` for a layout that this program does not know. */

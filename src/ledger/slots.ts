@@ -29,6 +29,8 @@ export interface SlotLedger {
   writeSlots(home: string, lines: readonly SlotLine[]): readonly SlotLine[];
   /** The latest scheduled first. */
   slots(query: SlotQuery): readonly LedgerSlot[];
+  /** Those that were missed, scheduled at this instant or later, the latest first. */
+  missedSlots(sinceMs: number, limit: number): readonly LedgerSlot[];
   /** Makes `pending` again what names a run that never ran. Answers the instants, the earliest first. */
   reopenSlots(home: string, jobId: string, runId: string): readonly number[];
   /**
@@ -108,7 +110,10 @@ export function createSlotLedger(database: DatabaseSync, keepsWaits: boolean): S
     `SELECT 1 FROM slot LEFT JOIN run ON run.id = slot.run_id WHERE slot.home = ? AND slot.job_id = ? AND slot.scheduled_us = ?
       AND (slot.decision = 'skip' OR (slot.decision = 'run' AND run.state IS NOT 'void'))`,
   );
-  for (const statement of [readPending, reopen]) statement.setReadBigInts(true);
+  const readMissed = database.prepare(
+    "SELECT * FROM slot WHERE decision = 'miss' AND scheduled_us >= ? ORDER BY scheduled_us DESC LIMIT ?",
+  );
+  for (const statement of [readPending, readMissed, reopen]) statement.setReadBigInts(true);
   const readCursors = database.prepare("SELECT * FROM slot_cursor WHERE home = ?");
   const writeCursor = database.prepare("INSERT OR REPLACE INTO slot_cursor VALUES (?, ?, ?)");
   const deleteCursor = database.prepare("DELETE FROM slot_cursor WHERE home = ? AND job_id = ?");
@@ -142,6 +147,7 @@ export function createSlotLedger(database: DatabaseSync, keepsWaits: boolean): S
       select.setReadBigInts(true);
       return select.all(...values, query.limit === 0 ? -1 : query.limit).map(toSlot);
     },
+    missedSlots: (sinceMs, limit) => readMissed.all(toMicroseconds(sinceMs), limit).map(toSlot),
     reopenSlots: (home, jobId, runId) =>
       reopen
         .all(home, jobId, runId)

@@ -28,7 +28,9 @@ export interface BoundedRequest {
   readonly arguments: readonly string[];
   readonly cwd: string;
   readonly environment: Readonly<Record<string, string>>;
-  /** Standard output and error, appended. It has no input. */
+  /** Standard input; without it there is none. */
+  readonly inputPath?: string;
+  /** Standard output and error, appended. */
   readonly outputPath: string;
   readonly timeoutMs: number;
   /** Files that end it when one of them grows beyond `bytesMax`. */

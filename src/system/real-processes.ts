@@ -170,9 +170,11 @@ const boundLookMs = 250;
 
 async function runBounded(request: BoundedRequest): Promise<BoundedEnd> {
   const output = openSync(request.outputPath, "a", 0o600);
+  let input: number | null = null;
   let killed: BoundedEnd["killed"] = null;
   try {
-    const stdio = ["ignore", output, output] as const;
+    input = request.inputPath === undefined ? null : openSync(request.inputPath, "r");
+    const stdio = [input ?? "ignore", output, output] as const;
     const child = startOwn(request.file, request.arguments, { cwd: request.cwd, env: request.environment, stdio });
     const { pid } = child;
     if (pid === undefined) {
@@ -202,6 +204,7 @@ async function runBounded(request: BoundedRequest): Promise<BoundedEnd> {
     return { exitCode: result.exitCode ?? null, signal: result.signal ?? null, killed };
   } finally {
     closeSync(output);
+    if (input !== null) closeSync(input);
   }
 }
 

@@ -107,12 +107,14 @@ export function startDaemon(
     drained: () => undefined,
     ownsState: () => true,
     stateLost: () => undefined,
+    turned: () => undefined,
     ask: () => Promise.resolve({ ok: false, error: "There is no Hermes", isUnasked: true }),
   });
   const view = createStatusView(parts, table, () => ({
     version: "0",
     startedAtMs: 0,
     hostConfig: configFile(hostPath, host.loaded()),
+    portFault: null,
   }));
   const control = createControlActions(parts, table, daemon, view, {
     metrics: () => Promise.resolve({ status: 200, type: "text/plain", text: "" }),

@@ -1,0 +1,150 @@
+import type { AlertKind } from "../core/alert-kinds.ts";
+import { type Condition, findRestarts } from "../core/alerts.ts";
+import type { Delivery } from "../core/delivery.ts";
+import { lateGraceMs } from "../core/grace.ts";
+import { hasPauseMark, type Job } from "../core/job.ts";
+import { pauseMark } from "../core/job-health.ts";
+import { isoTime } from "./json.ts";
+import type { HomeView, StatusView } from "./view.ts";
+
+/** A tick lock that somebody else has held for so long stops this home. */
+const lockStuckMs = 60_000;
+/** No job has a shorter grace. */
+const graceMinMs = 120_000;
+/** A missed slot is old news an hour later if the job has done its work since, else after a day, which is as far as the view goes. */
+const missedForMs = 3_600_000;
+
+/** Everything that somebody should look after now. What is told of it, and how often, is for `planAlerts`. */
+export function findConditions(view: StatusView): readonly Condition[] {
+  const conditions: Condition[] = [];
+  const add = (
+    kind: AlertKind,
+    home: string | null,
+    jobId: string | null,
+    message: string,
+    sinceMs: number | null,
+    detail = "",
+  ): void => void conditions.push({ kind, home, jobId, detail, message, sinceMs });
+  const restarts = findRestarts(view.lives, view.nowMs);
+  if (restarts !== null) conditions.push(restarts);
+  if (view.portFault !== null) add("config_invalid", null, null, view.portFault, null, "api");
+  const host = view.hostConfig;
+  if (host.error !== null) add("config_invalid", null, null, host.error, host.errorSinceMs);
+  const orphaned = new Map(view.orphanedRuns.toReversed().map((run) => [`${run.home}/${run.jobId}`, run]));
+  const open = new Set(view.openRuns.map((run) => `${run.home}/${run.jobId}`));
+  for (const shortage of new Set(view.homes.map((home) => home.diskShortage))) {
+    if (shortage === null) continue;
+    // One disk may be that of many homes, or of the history of all.
+    const homes = view.homes.filter((home) => home.diskShortage === shortage);
+    // How many bytes there are changes from look to look.
+    add(
+      "disk_low",
+      homes.length === 1 ? (homes[0]?.name ?? null) : null,
+      null,
+      shortage,
+      null,
+      /"[^"]*"/u.exec(shortage)?.[0],
+    );
+  }
+  for (const home of view.homes) {
+    if (home.configError !== null)
+      add("config_invalid", home.name, null, home.configError, home.configFile.errorSinceMs);
+    for (const warning of home.configWarnings) add("config_invalid", home.name, null, warning, null, warning);
+    if (home.state === "degraded") add("home_degraded", home.name, null, home.reason ?? "Degraded", null);
+    if (home.state === "unsupported") add("home_unsupported", home.name, null, home.reason ?? "Unsupported", null);
+    const { held, holderPid, sinceMs } = home.tickLock;
+    if (held && sinceMs !== null && view.nowMs - sinceMs >= lockStuckMs) {
+      const message = `The tick lock has been held by ${holderPid === null ? "another process" : `process ${holderPid}`} for ${Math.floor((view.nowMs - sinceMs) / 1000)} s`;
+      add("lock_stuck", home.name, null, message, sinceMs);
+    }
+    for (const { jobId, sinceMs: heldMs, untilMs, why } of home.held) {
+      const name = home.jobs.find(({ id }) => id === jobId)?.name ?? jobId;
+      const message = `Job "${name}" is held back until ${isoTime(untilMs)}: ${why}; edit it, or run it by hand once it works`;
+      add("crash_loop", home.name, jobId, message, heldMs);
+    }
+    for (const stray of home.strays) add("job_invalid", home.name, null, stray, null, stray);
+    for (const job of home.jobs) {
+      const key = `${home.name}/${job.id}`;
+      // Until it is written anew, which the next tick does.
+      const fault = job.fault ?? (job.enabled ? (job.nextRunFault ?? null) : null);
+      if (fault !== null) add("job_invalid", home.name, job.id, fault, null);
+      if (job.pausedReason?.startsWith(pauseMark) === true && hasPauseMark(job)) {
+        const message = `Job "${job.name}" was paused after ${job.pausedReason.slice(pauseMark.length).trim()}`;
+        add("job_paused", home.name, job.id, message, job.lastRunAt?.ms ?? null);
+      }
+      if (job.lastStatus === "error") {
+        const orphan = orphaned.get(key);
+        const lastMs = job.lastRunAt?.ms ?? null;
+        const kind = orphan !== undefined && (lastMs === null || lastMs <= (orphan.endedAtMs ?? 0) + 1000);
+        const message = `Job "${job.name}" failed: ${job.lastError ?? "no reason was recorded"}`;
+        add(kind ? "run_orphaned" : "run_failed", home.name, job.id, message, lastMs);
+      }
+      if (!open.has(key)) {
+        const message = overdueText(home, job, view.nowMs);
+        if (message !== null) add("job_overdue", home.name, job.id, message, job.nextRunAt?.ms ?? null);
+      }
+    }
+  }
+  addMissed(view, add);
+  for (const delivery of view.deliveries) {
+    const message = undeliveredText(view, delivery);
+    if (message !== null) add("delivery_failed", delivery.home, delivery.jobId, message, delivery.queuedAtMs);
+  }
+  return conditions;
+}
+
+/** One condition for each job, however many of its slots were missed. */
+function addMissed(
+  { homes, missedSlots, nowMs }: StatusView,
+  add: (kind: AlertKind, home: string, jobId: string, message: string, sinceMs: number) => void,
+): void {
+  const byJob = new Map<string, { home: string; jobId: string; count: number; lastMs: number }>();
+  for (const { home, jobId, scheduledAtMs } of missedSlots) {
+    const known = byJob.get(JSON.stringify([home, jobId])) ?? { home, jobId, count: 0, lastMs: scheduledAtMs };
+    known.count += 1;
+    known.lastMs = Math.max(known.lastMs, scheduledAtMs);
+    byJob.set(JSON.stringify([home, jobId]), known);
+  }
+  for (const { home, jobId, count, lastMs } of byJob.values()) {
+    const job = homes.find(({ name }) => name === home)?.jobs.find(({ id }) => id === jobId);
+    const ranSince = job?.lastStatus === "ok" && (job.lastRunAt?.ms ?? 0) > lastMs;
+    if (ranSince && nowMs - lastMs > missedForMs) continue;
+    const what = `The slot of ${isoTime(lastMs)} was missed`;
+    add("slot_missed", home, jobId, count === 1 ? what : `${what}, and ${count - 1} before it`, lastMs);
+  }
+}
+
+/** Null for a job that is not due, or not later than its grace: one period of its schedule, from two minutes to two hours. */
+function overdueText(home: HomeView, job: Job, nowMs: number): string | null {
+  const dueMs = job.nextRunAt?.ms ?? null;
+  if (!job.enabled || job.fault !== null || dueMs === null || nowMs - dueMs <= graceMinMs) return null;
+  const graceMs = job.schedule === null ? graceMinMs : lateGraceMs(job.schedule, home.zone, dueMs);
+  if (nowMs - dueMs <= graceMs) return null;
+  const why =
+    home.state === "active" ? "" : `: its home is ${home.state}${home.reason === null ? "" : ` (${home.reason})`}`;
+  return `Job "${job.name}" was due ${lateText(nowMs - dueMs)} ago and has not run${why}`;
+}
+
+/** Null for what was delivered, and for what is on its way and has no reason to wait. */
+function undeliveredText({ homes }: StatusView, { state, home, jobId, target, error }: Delivery): string | null {
+  const job = homes.find(({ name }) => name === home)?.jobs.find(({ id }) => id === jobId);
+  const result = `the result of job "${job?.name ?? jobId}"`;
+  switch (state) {
+    case "failed":
+      return `T${result.slice(1)} was not delivered to ${target}: ${error ?? "no reason was recorded"}`;
+    case "unknown":
+      return `It is not known whether ${result} reached ${target}: ${error ?? "no reason was recorded"}`;
+    case "pending":
+    case "sending":
+      return error === null ? null : `T${result.slice(1)} is not delivered to ${target} yet: ${error}`;
+    case "delivered":
+    case "suppressed":
+      return null;
+  }
+}
+
+function lateText(lateMs: number): string {
+  const minutes = Math.round(lateMs / 60_000);
+  if (minutes < 90) return `${minutes} min`;
+  return minutes < 2160 ? `${Math.round(minutes / 60)} h` : `${Math.round(minutes / 1440)} d`;
+}
