@@ -84,6 +84,7 @@ test("every route answers as its description says, on the socket and on the port
     ["GET", "/v1/status", 200],
     ["GET", "/v1/config", 200],
     ["GET", "/v1/homes", 200],
+    ["GET", "/v1/config", 200],
     ["GET", "/v1/jobs", 200],
     ["GET", "/v1/jobs?home=default&job=aaaaaaaaaaaa", 200],
     ["GET", "/v1/runs?state=completed&limit=1", 200],
