@@ -362,6 +362,11 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
         homes: table.homes().size,
         pid: system.processes.ownPid,
       });
+      if (system.processes.ownPid === 1 && parts.settings.onSigterm === "hand_over") {
+        system.log.warn(
+          "as process 1 this takes its runs with it when it ends; set shutdown.on_sigterm to drain or stop, so that they are not taken for lost",
+        );
+      }
       notice.ready(servingText());
       options.onReady?.();
       if (options.once) daemon.drain();
