@@ -101,23 +101,13 @@ function ofArgument(argument: Argument, typed: string, names: CompletionNames): 
       argument.argChoices.map((value) => ({ value, about: "" })),
     );
   }
-  switch (argument.name()) {
-    case "job":
-      return fitting(typed, jobCandidates(typed, names));
-    case "run|job":
-      return fitting(typed, [...jobCandidates(typed, names), ...(typed === "" ? [] : names.runsBeginning(typed))]);
-    case "home":
-      return fitting(
-        typed,
-        names.homes().map((value) => ({ value, about: "" })),
-      );
-    case "file":
-    case "path":
-    case "dir":
-      return { kind: "files" };
-    default:
-      return none;
-  }
+  const kinds = argument.name().split("|");
+  if (kinds.some((kind) => ["file", "path", "dir"].includes(kind))) return { kind: "files" };
+  return fitting(typed, [
+    ...(kinds.includes("home") ? names.homes().map((value) => ({ value, about: "a home" })) : []),
+    ...(kinds.includes("job") ? jobCandidates(typed, names) : []),
+    ...(kinds.includes("run") && typed !== "" ? names.runsBeginning(typed) : []),
+  ]);
 }
 
 /** A job's name where it is one word for one job; else its id, which always is. */

@@ -3,6 +3,7 @@ import { chooseSubject } from "../core/choose-subject.ts";
 import type { EnvironmentChange, ExplainEvidence, Subject } from "../core/explain-evidence.ts";
 import type { DaemonLife } from "../core/home-history.ts";
 import type { Job } from "../core/job.ts";
+import { heldJobs } from "../core/job-health.ts";
 import type { Run } from "../core/run.ts";
 import { changedVariables } from "../homes/environment.ts";
 import { runFolder } from "../output/run-folder.ts";
@@ -64,6 +65,10 @@ export async function gatherExplanation(
       ...ledger.spells(job.home, instantMs, decidedMs),
       ...ledger.spells(job.home, nowMs, nowMs).filter((spell) => spell.endedMs === null && spell.beganMs > decidedMs),
     ].slice(0, nearMax),
+    held:
+      settings === null || job.job === null
+        ? null
+        : (heldJobs([job.job], ledger.health(job.home), () => settings.crashLoop, nowMs)[0] ?? null),
     waiting: subject.kind === "due" ? await waitingOf(parts, reader, job) : null,
     lockHolder: home === null ? null : lockHolder(parts, home),
     openRuns: openRuns(reader, subject, instantMs),

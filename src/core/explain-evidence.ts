@@ -1,5 +1,6 @@
 import type { DaemonLife, HomeSpell } from "./home-history.ts";
 import type { Job } from "./job.ts";
+import type { HeldJob } from "./job-health.ts";
 import type { Misfire, Overlap } from "./job-policy.ts";
 import type { Bound } from "./room.ts";
 import type { Run } from "./run.ts";
@@ -62,6 +63,8 @@ export interface ExplainEvidence {
     /** Ids of the runs that have the places of that bound. */
     readonly heldBy: readonly string[];
   } | null;
+  /** Until when its job is held back for failing at once, and why; null where it is not. */
+  readonly held: HeldJob | null;
   /** Who holds the home's tick lock now; null when nobody does. */
   readonly lockHolder: string | null;
   /** Runs of the host that were open at the subject's instant, this job's own among them. */

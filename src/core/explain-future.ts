@@ -61,8 +61,14 @@ export function tellFuture(evidence: ExplainEvidence, atMs: number | null): Told
   const when = atMs === null ? "" : ` at ${moment(evidence, atMs)}`;
   if (stand !== null)
     return { cause: stand.cause, answer: `${who(evidence)} will not run${when}: ${stand.text}.`, facts: [] };
+  const { held } = evidence;
+  if (held !== null && atMs !== null && atMs < held.untilMs) {
+    const text = `it is held back until ${moment(evidence, held.untilMs)}, as ${clause(held.why)}`;
+    return { cause: "crash_loop", answer: `${who(evidence)} will not run${when}: ${text}.`, facts: [] };
+  }
+  const fromMs = Math.max(nowMs, held?.untilMs ?? nowMs);
   const afterMs =
-    atMs === null || job.schedule === null ? nowMs : Math.max(nowMs, askAfterOrNow(job.schedule, atMs, zone));
+    atMs === null || job.schedule === null ? fromMs : Math.max(fromMs, askAfterOrNow(job.schedule, atMs, zone));
   const coming = comingOccurrences(job, afterMs, 1, zone);
   if (typeof coming === "string")
     return { cause: "never", answer: `${who(evidence)} will not run${when}: ${clause(coming)}.`, facts: [] };

@@ -44,9 +44,13 @@ export function who({ jobName }: Pick<ExplainEvidence, "jobName">): string {
   return `Job ${quoted(jobName)}`;
 }
 
-/** The first line, without the full stop that the sentence around it brings, and no longer than a sentence may be. */
+/** The first two lines as one, without the full stop that the sentence around it brings, and no longer than a sentence may be. */
 export function clause(text: string, max = 240): string {
-  const line = (text.trim().split("\n", 1)[0] ?? "").replace(/[.:\s]+$/, "");
+  const lines = text
+    .split("\n")
+    .map((line) => line.trim().replace(/[.:\s]+$/, ""))
+    .filter((line) => line !== "");
+  const line = lines.slice(0, 2).join(": ");
   const characters = [...line];
   return characters.length > max ? `${characters.slice(0, max - 1).join("")}…` : line;
 }

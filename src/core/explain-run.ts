@@ -2,6 +2,7 @@ import { clockChangeAt } from "./clock-change.ts";
 import type { ExplainEvidence, ToldSlot } from "./explain-evidence.ts";
 import { type Cause, clause, moment, obstaclesBetween, quoted, withoutDaemon } from "./explain-obstacle.ts";
 import { isOpenRun, type Run, type RunReason } from "./run.ts";
+import { retryText } from "./run-retry.ts";
 import { formatLength } from "./time-text.ts";
 
 /** The first sentence, and facts behind it with their times. */
@@ -47,6 +48,8 @@ export function tellRun(evidence: ExplainEvidence, run: Run, slot: ToldSlot | nu
       text: `Its result is ${state} for ${clause(target, 60)}: ${clause(error)}.`,
     });
   }
+  const retry = retryText(run.retry, (ms) => moment(evidence, ms));
+  if (retry !== "") facts.push({ atMs: run.endedAtMs ?? nowMs, text: `${capital(retry)}.` });
   facts.push(...changeFacts(evidence, run));
   return { cause: end.cause ?? start.cause, answer: `${start.text}${end.text}.`, facts };
 }

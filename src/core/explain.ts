@@ -1,3 +1,4 @@
+import { askAfter } from "./clock-change.ts";
 import { comingOccurrences } from "./coming-occurrences.ts";
 import { tellDue } from "./explain-due.ts";
 import type { ExplainEvidence } from "./explain-evidence.ts";
@@ -6,7 +7,10 @@ import { clause, moment, openSpell, quoted, withoutDaemon } from "./explain-obst
 import { capital, type Told, tellRun } from "./explain-run.ts";
 import { tellSlot } from "./explain-slot.ts";
 import { standstillText, tellStandstill } from "./explain-standstill.ts";
+import { nextOccurrence } from "./next-occurrence.ts";
+import type { Schedule } from "./schedule.ts";
 import { formatDistance } from "./time-text.ts";
+import type { Zone } from "./zone.ts";
 
 export interface Explanation {
   /** One word for what the first sentence says. */
@@ -20,7 +24,7 @@ const factsMax = 5;
 /** Why a job did or did not run, in sentences made of nothing but the evidence. */
 export function explain(evidence: ExplainEvidence): Explanation {
   const { cause, answer, facts } = tell(evidence);
-  const ordered = [...facts, ...configFacts(evidence)]
+  const ordered = [...facts, ...heldFacts(evidence), ...configFacts(evidence)]
     .toSorted((a, b) => (b.atMs ?? 0) - (a.atMs ?? 0))
     .slice(0, factsMax);
   return {
@@ -58,6 +62,13 @@ function configFacts(evidence: ExplainEvidence): Told["facts"] {
   }));
 }
 
+function heldFacts(evidence: ExplainEvidence): Told["facts"] {
+  const { held, nowMs } = evidence;
+  if (held === null) return [];
+  const text = `It is held back until ${moment(evidence, held.untilMs)}: ${clause(held.why)}.`;
+  return [{ atMs: held.sinceMs ?? nowMs, text }];
+}
+
 function scheduleText(evidence: ExplainEvidence): string {
   const { job, subject, zone, home } = evidence;
   if (job === null) return `It is not in jobs.json of home ${quoted(home.name)} any more.`;
@@ -70,7 +81,21 @@ function scheduleText(evidence: ExplainEvidence): string {
         : subject.kind === "run"
           ? subject.run.scheduledAtMs
           : null;
-  return dueMs === null ? `${rule}.` : `${rule}, which named ${moment(evidence, dueMs)}.`;
+  if (dueMs === null) return `${rule}.`;
+  if (isNamed(job.schedule, dueMs, zone)) return `${rule}, which named ${moment(evidence, dueMs)}.`;
+  return `${rule} now, which does not name ${moment(evidence, dueMs)}: the record had it as its next run then.`;
+}
+
+/** An interval names whatever it is counted from. */
+function isNamed(schedule: Schedule | null, atMs: number, zone: Zone): boolean {
+  if (schedule?.kind !== "cron") return true;
+  try {
+    const namedMs = nextOccurrence(schedule, Math.min(atMs - 1, askAfter(schedule, atMs, zone)), zone);
+    return namedMs !== null && Math.abs(namedMs - atMs) < 1000;
+  } catch (error) {
+    if (error instanceof SyntaxError) return false;
+    throw error;
+  }
 }
 
 function outlookText(evidence: ExplainEvidence): string {
@@ -80,7 +105,7 @@ function outlookText(evidence: ExplainEvidence): string {
   const stand = standstillText(evidence, job);
   if (stand !== null)
     return subject.kind === "standstill" ? lifeText(evidence) : `It will not run again as things are: ${stand.text}.`;
-  const coming = comingOccurrences(job, nowMs, 1, zone);
+  const coming = comingOccurrences(job, Math.max(nowMs, evidence.held?.untilMs ?? nowMs), 1, zone);
   const nextMs = typeof coming === "string" ? null : (coming[0] ?? null);
   if (nextMs === null)
     return `It will not run again: ${clause(typeof coming === "string" ? coming : "nothing is coming")}.`;

@@ -1,5 +1,5 @@
 import type { Run } from "../../core/run.ts";
-import type { RetryEnd } from "../../core/run-retry.ts";
+import { retryText } from "../../core/run-retry.ts";
 import type { RunState } from "../../core/run-states.ts";
 import { runJson } from "../../status/json.ts";
 import type { CommandParts } from "../command-parts.ts";
@@ -95,28 +95,7 @@ function errorText(run: Run, clock: (ms: number) => string): string {
   const own = isToldBeside
     ? text.replace(/^Script (?:exited with code -?\d+|was ended by [A-Z0-9]+)(?::? |$)/, "")
     : text;
-  return [own, retryText(run, clock), undeliveredText(run)].filter((part) => part !== "").join("; ");
-}
-
-const retryEndTexts: Readonly<Record<RetryEnd, string>> = {
-  used_up: "no attempt is left",
-  next_slot: "not tried again: the next slot comes first",
-  hermes_retries: "Hermes tries it again",
-  paused: "not tried again: the job was paused",
-  completed: "not tried again: the job is completed",
-  edited: "not tried again: the job was edited",
-  job_gone: "not tried again: the job is gone",
-  home_gone: "not tried again: the home is gone",
-  ran_since: "not tried again: the job has run since",
-  superseded: "not tried again: the record is another run's",
-  policy: "not tried again: the settings changed",
-};
-
-function retryText({ retry }: Run, clock: (ms: number) => string): string {
-  if (retry === undefined) return "";
-  if (retry.reason !== null) return retryEndTexts[retry.reason];
-  if (retry.state === "started") return `tried again as ${retry.runId}`;
-  return retry.dueAtMs === null ? "" : `attempt ${retry.attempt} at ${clock(retry.dueAtMs)}`;
+  return [own, retryText(run.retry, clock), undeliveredText(run)].filter((part) => part !== "").join("; ");
 }
 
 function undeliveredText({ delivery }: Run): string {
