@@ -4,7 +4,7 @@ import { snapshotEnvironment } from "../homes/environment.ts";
 import type { LedgerChange } from "../ledger/observed-ledger.ts";
 import { createEventLog, type EventLog } from "../status/event-log.ts";
 import { createMetrics, type Metrics } from "../status/metrics.ts";
-import { statusSnapshot } from "../status/snapshot.ts";
+import { configJson, statusSnapshot } from "../status/snapshot.ts";
 import type { StatusView } from "../status/view.ts";
 import { packageRoot } from "../system/package-root.ts";
 import type { System } from "../system/system.ts";
@@ -87,12 +87,13 @@ export function createReporting(parts: DaemonParts, table: HomeTable, facts: Rep
   );
   const configs = new Map<string | null, string>();
 
-  function noteConfig(home: string | null, { contentHash, generation, error }: ConfigFile): void {
+  function noteConfig(home: string | null, file: ConfigFile): void {
+    const { contentHash, generation, error } = file;
     const stamp = JSON.stringify([contentHash, generation, error]);
     const before = configs.get(home);
     configs.set(home, stamp);
     if (before === undefined || before === stamp) return;
-    events.add("config", { home, state: error === null ? "ok" : "invalid", error });
+    events.add("config", { home, ...configJson(file, error) });
   }
 
   function noteConfigs(): void {

@@ -234,10 +234,6 @@ export const eventShapes = {
   run,
   slot,
   alert: z.strictObject({ event: z.enum(["raised", "cleared"]), alert }),
-  config: z.strictObject({
-    home: z.string().nullable(),
-    state: z.enum(["ok", "invalid"]),
-    error: z.string().nullable(),
-  }),
+  config: z.strictObject({ home: z.string().nullable(), ...config.shape }),
   gap: z.strictObject({ message: z.string() }),
 } as const;
