@@ -34,16 +34,27 @@ export function policyWarnings(
 ): readonly string[] {
   const sources = new Map(inForce.shown.map(({ key, source }) => [key, source]));
   const found = new Map<string, string[]>();
+  // Most jobs have no entry of their own, and then what counts is the same for all of a kind.
+  const shared = new Map<string, readonly Conflict[]>();
+  const settingsOfKind = new Map<JobKind, JobSettings>();
   for (const job of jobs) {
-    const settings = jobSettings(inForce, hermes.scriptTimeoutMs, job);
+    const isOwn = inForce.jobs.has(job.id) || inForce.jobs.has(job.name);
+    const known = isOwn ? undefined : settingsOfKind.get(job.kind);
+    const settings = known ?? jobSettings(inForce, hermes.scriptTimeoutMs, job);
+    if (!isOwn) settingsOfKind.set(job.kind, settings);
     const period = settings.retry === null ? null : periodMs(job);
-    for (const { setting, problem } of conflictsOf(job.kind, settings, period)) {
+    const sharedKey = `${job.kind} ${period}`;
+    const conflicts = (isOwn ? undefined : shared.get(sharedKey)) ?? conflictsOf(job.kind, settings, period);
+    if (!isOwn) shared.set(sharedKey, conflicts);
+    for (const { setting, problem } of conflicts) {
       const key = [`jobs.${job.id}`, `jobs.${job.name}`, "defaults"].find((entry) =>
         isSet(sources, `${entry}.${setting}`),
       );
       const at = key === undefined ? setting : `${key}.${setting} (${sources.get(`${key}.${setting}`)})`;
       const text = `${at}: ${problem}`;
-      found.set(text, [...(found.get(text) ?? []), job.name]);
+      const names = found.get(text) ?? [];
+      names.push(job.name);
+      found.set(text, names);
     }
   }
   const texts = [...found].map(([text, names]) => `${text} (${namesText(names)})`);

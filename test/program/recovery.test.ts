@@ -189,6 +189,17 @@ test("case 5: with recovery.orphans: adopt a living run goes on after a crash", 
   expect(await settled(home)).toMatchObject([{ id: run.id, reason: "exit", exit_code: 5, adopted: true }]);
 });
 
+test("case 5: a home's own recovery.orphans counts for its runs", async () => {
+  const { home, daemon, pid, run } = await startOne("recovery: {orphans: fail}\n");
+  home.file("config.yaml", "supervisor: {recovery: {orphans: adopt}}\n");
+  await end(daemon, "SIGKILL");
+  home.start();
+  await until(() => home.runs()[0]?.adopted);
+  expect(isAlive(pid)).toBe(true);
+  home.file("go", "");
+  expect(await settled(home)).toMatchObject([{ id: run.id, reason: "exit", exit_code: 5, adopted: true }]);
+});
+
 const causeCases = [
   { cause: "orphaned", end: "SIGTERM", byItself: true },
   { cause: "timeout", end: "SIGKILL", byItself: true },
