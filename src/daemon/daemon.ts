@@ -215,7 +215,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     return home.dirty || (home.wakeAtMs !== null && home.wakeAtMs <= nowMs);
   }
 
-  /** Null when somebody else was ticking the home. */
+  /** Null when somebody else was ticking the home, and nothing could be started beside that. */
   function tickHome(home: HomeRuntime): readonly DurableClaim[] | null {
     home.dirty = false;
     home.retryAtMonotonicMs = null;
@@ -230,7 +230,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     }
     if (report.kind === "locked") {
       lockBusy(home);
-      return null;
+      return report.claims.length === 0 ? null : report.claims;
     }
     for (const { runId } of report.stops) replaceRun(runId);
     if (report.kind === "idle") return [];

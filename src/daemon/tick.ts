@@ -37,7 +37,7 @@ export type TickReport =
   /** Nothing to do until `home.wakeAtMs`. */
   | { readonly kind: "idle"; readonly stops: readonly PlannedStop[] }
   /** Somebody else holds the tick lock. */
-  | { readonly kind: "locked" }
+  | { readonly kind: "locked"; readonly claims: readonly DurableClaim[] }
   | {
       readonly kind: "claimed";
       readonly claims: readonly DurableClaim[];
@@ -112,8 +112,9 @@ function tickLocked(parts: DaemonParts, home: HomeRuntime, look: Look, staged: S
   parts.fault("before-lock");
   const lock = parts.system.locks.tryLock(`${home.cronFolder}/.tick.lock`);
   if (lock === null) {
-    home.waiting = look.plan.waiting + look.plan.claims.length;
-    return { kind: "locked" };
+    const claims = claimRequested(parts, home, look, staged);
+    home.waiting = look.plan.waiting + look.plan.claims.length - claims.length;
+    return { kind: "locked", claims };
   }
   const lockedAtMs = parts.system.clock.monotonicMs();
   let done: Done | null;
@@ -127,8 +128,33 @@ function tickLocked(parts: DaemonParts, home: HomeRuntime, look: Look, staged: S
   const lockHeldMs = parts.system.clock.monotonicMs() - lockedAtMs;
   parts.measure.lockHeldMs(home.name, lockHeldMs);
   parts.fault("after-release");
-  if (done === null) return { kind: "locked" };
+  if (done === null) return { kind: "locked", claims: [] };
   return { kind: "claimed", ...done, lockHeldMs };
+}
+
+/**
+ * Runs that people asked Hermes for, while somebody else holds the tick lock. As `hermes cron run`, they need the job's fence and the
+ * jobs lock alone: whoever ticks takes a job only by a claim under both, and finds ours.
+ */
+function claimRequested(
+  parts: DaemonParts,
+  home: HomeRuntime,
+  look: Look,
+  staged: StagedClaims | null,
+): readonly DurableClaim[] {
+  if (!look.plan.claims.some((claim) => claim.trigger === "manual")) return [];
+  staged?.ledger.rollback();
+  const input = requestedOnly(look.input);
+  const done = claimDue(parts, home, { snapshot: look.snapshot, input, plan: planTick(input) }, null, requestedOnly);
+  return done?.claims ?? [];
+}
+
+/** The jobs of which somebody asked for a run, and no others. */
+function requestedOnly(input: TickInput): TickInput {
+  const jobs = input.jobs.filter((job) => job.manualRunAt !== null && job.manualRunAt === job.nextRunAt?.text);
+  const ids = new Set(jobs.map((job) => job.id));
+  const cursors = new Map([...input.cursors].filter(([id]) => ids.has(id)));
+  return { ...input, jobs, cursors, retries: new Map() };
 }
 
 /** What a tick wrote and what follows from it. */
@@ -159,6 +185,7 @@ export function countDue(parts: DaemonParts, home: HomeRuntime): number {
     const owedMs = home.cursors.get(id)?.owed?.fromMs ?? Number.POSITIVE_INFINITY;
     if (enabled && Math.min(owedMs, nextRunAt?.ms ?? Number.POSITIVE_INFINITY) <= nowMs) count += 1;
   }
+  for (const { dueAtMs } of home.retries.values()) if (dueAtMs <= nowMs) count += 1;
   return count;
 }
 
@@ -175,7 +202,13 @@ function lookAt(parts: DaemonParts, home: HomeRuntime, snapshot: StoreSnapshot):
 }
 
 /** Null when the jobs lock was busy for longer than a claim waits: nothing was written, and the next try is soon. */
-function claimDue(parts: DaemonParts, home: HomeRuntime, look: Look, staged: StagedClaims | null): Done | null {
+function claimDue(
+  parts: DaemonParts,
+  home: HomeRuntime,
+  look: Look,
+  staged: StagedClaims | null,
+  narrow: (input: TickInput) => TickInput = (input) => input,
+): Done | null {
   const wanted = look.plan.claims.map((claim) => claim.jobId);
   const fences = takeFireFences(parts.system, home.cronFolder, wanted);
   let made: TickPlan | null = null;
@@ -185,7 +218,7 @@ function claimDue(parts: DaemonParts, home: HomeRuntime, look: Look, staged: Sta
       (snapshot) => {
         // The jobs lock is held from here on: this plan is made of what nobody else can change any more.
         parts.fault("before-plan");
-        const plan = planUnderLock(parts, home, look, staged, snapshot, fences);
+        const plan = planUnderLock(parts, home, look, staged, snapshot, fences, narrow);
         const ready = plan === look.plan ? staged : null;
         claimed = ready?.claims ?? durableClaims(home, plan, snapshot.jobs);
         commitLedger(parts, ready?.ledger ?? parts.ledger.stage(() => writeRows(parts, home, plan, claimed)));
@@ -217,15 +250,17 @@ function planUnderLock(
   staged: StagedClaims | null,
   snapshot: StoreSnapshot,
   fences: FireFences,
+  narrow: (input: TickInput) => TickInput,
 ): TickPlan {
   if (snapshot === look.snapshot && fences.busy.size === 0 && home.hold() === look.input.hold) return look.plan;
   // A plan asks the ledger what was served: rows of ours that never come into force must not answer.
   staged?.ledger.rollback();
   const found = tickInput(parts, home, snapshot.jobs);
-  const input = { ...found, busyJobs: new Set([...found.busyJobs, ...fences.busy]) };
+  const busy = [...found.busyJobs, ...fences.busy];
+  const input = narrow({ ...found, busyJobs: new Set(busy) });
   const plan = planTick(input);
   const unfenced = plan.claims.map((claim) => claim.jobId).filter((jobId) => !fences.held.has(jobId));
-  return unfenced.length === 0 ? plan : planTick({ ...input, busyJobs: new Set([...input.busyJobs, ...unfenced]) });
+  return unfenced.length === 0 ? plan : planTick({ ...input, busyJobs: new Set([...busy, ...unfenced]) });
 }
 
 function writeRows(parts: DaemonParts, home: HomeRuntime, plan: TickPlan, claimed: readonly DurableClaim[]): void {

@@ -4,7 +4,10 @@ import { request } from "node:http";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
+import { createLocks } from "../../src/system/flock.ts";
 import {
+  isoIn,
+  type JobRecord,
   makeSupervisedHome,
   type SupervisedHome,
   scriptJob,
@@ -58,7 +61,7 @@ function get(home: SupervisedHome, path: string): Promise<unknown> {
   });
 }
 
-const waits = "Waiting: every run that may be open at once is open. The request stays if you leave\n";
+const waits = 'Waiting: the one place of home "default" is taken. The request stays if you leave\n';
 
 test("a request that finds no room outlives its caller and the daemon, and is served once", async () => {
   const home = makeBusyHome();
@@ -126,4 +129,42 @@ test("GET /v1/next answers what `next --json` prints", async () => {
   expect(await get(home, `/v1/next?at=${at}&job=bbbbbbbbbbbb`)).toEqual(
     home.ask("next", "bbbbbbbbbbbb", "--at", at).json,
   );
+});
+
+/** Asks for a run as Hermes 0.22 does from its dashboard. */
+function askThroughHermes(home: SupervisedHome, id: string): string {
+  const now = isoIn(-1);
+  home.writeJobs(
+    home
+      .readJobs()
+      .map((job) =>
+        job["id"] === id ? { ...job, next_run_at: now, manual_run_at: now } : job,
+      ) as unknown as JobRecord[],
+  );
+  return now;
+}
+
+test("Hermes' own request runs once while another process holds the tick lock, and leaves schedule, count and slots", async () => {
+  const home = makeSupervisedHome();
+  home.script("short.sh", "echo short\n");
+  const next = new Date(Math.ceil(Date.now() / 3_600_000 + 1) * 3_600_000).toISOString().replace(".000Z", "+00:00");
+  const fields = { next_run_at: next, repeat: { times: 2, completed: 0 }, failure_streak: 0 };
+  home.writeJobs([
+    scriptJob("aaaaaaaaaaaa", "0 * * * *", "short.sh", fields),
+    scriptJob("bbbbbbbbbbbb", 60, "short.sh"),
+  ]);
+  home.start();
+  await until(() => home.job("bbbbbbbbbbbb")["next_run_at"] !== null);
+  const lock = createLocks().tryLock(join(home.path, "cron/.tick.lock"));
+  onTestFinished(() => lock?.release());
+  askThroughHermes(home, "aaaaaaaaaaaa");
+  await until(() => home.job("aaaaaaaaaaaa")["last_status"] === "ok");
+  const record = home.job("aaaaaaaaaaaa");
+  expect(record).toMatchObject({ next_run_at: next, repeat: { times: 2, completed: 0 }, fire_claim: null });
+  expect(record).not.toHaveProperty("manual_run_at");
+  expect(home.runs().map(({ trigger, scheduled_at, state }) => [trigger, scheduled_at, state])).toEqual([
+    ["manual", null, "completed"],
+  ]);
+  lock?.release();
+  expect(home.slots().filter(({ job_id }) => job_id === "aaaaaaaaaaaa")).toEqual([]);
 });
