@@ -66,10 +66,11 @@ async function watch(parts: CommandParts, text: Shown["text"]): Promise<void> {
   terminal.out(last);
 }
 
+// Each line is cleared before it is written: behind a line that is as wide as the screen that would take its last character.
 function paintedScreen(terminal: CommandParts["terminal"], text: string): string {
   const lines = text.replace(/\n$/, "").split("\n");
   const room = Math.max(1, (terminal.rows ?? 24) - 1);
   const shown = lines.length <= room ? lines : [...lines.slice(0, room - 1), `… ${lines.length - room + 1} more lines`];
   const footer = paint(terminal, "dim", "Ctrl-C ends it");
-  return `${beginPaint}${[...shown, footer].map((line) => `${line}\x1b[K`).join("\r\n")}${endPaint}`;
+  return `${beginPaint}${[...shown, footer].map((line) => `\x1b[K${line}`).join("\r\n")}${endPaint}`;
 }

@@ -51,7 +51,7 @@ test("--watch paints over what is there and gives the terminal back", async () =
   interrupt();
   expect(await over).toBe(0);
   const paint = (...lines: readonly string[]): string =>
-    `\x1b[?2026h\x1b[H${lines.map((line) => `${line}\x1b[K`).join("\r\n")}\x1b[J\x1b[?2026l`;
+    `\x1b[?2026h\x1b[H${lines.map((line) => `\x1b[K${line}`).join("\r\n")}\x1b[J\x1b[?2026l`;
   expect(painted).toEqual([
     "\x1b[?1049h\x1b[?25l\x1b[?7l",
     paint("look 1 line 0", "look 1 line 1", "Ctrl-C ends it"),
