@@ -1,6 +1,8 @@
 import type { RunState } from "../core/run-states.ts";
 import { hasOutput, placeOfTail } from "../output/read-output.ts";
+import { findConditions } from "../status/conditions.ts";
 import { type Answer, type ControlActions, problem, type Reply, type TextAnswer } from "../status/control-actions.ts";
+import { healthOf } from "../status/health.ts";
 import { jobJson, runJson, slotJson } from "../status/json.ts";
 import { nextCount, nextSnapshot } from "../status/next.ts";
 import { type ConfigReport, statusSnapshot } from "../status/snapshot.ts";
@@ -107,11 +109,8 @@ export function createControlActions(
 
   return {
     health() {
-      const status = statusSnapshot(statusView());
-      const reasons = status.alerts
-        .filter((alert) => ["job_overdue", "home_degraded", "lock_stuck"].includes(alert.kind))
-        .map((alert) => alert.message);
-      return { status: reasons.length === 0 ? 200 : 503, body: { ok: reasons.length === 0, reasons } };
+      const health = healthOf(findConditions(statusView()));
+      return { status: health.ok ? 200 : 503, body: health };
     },
     metrics: reports.metrics,
     description: () => ({

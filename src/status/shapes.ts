@@ -5,6 +5,7 @@ import { jobKinds } from "../core/job.ts";
 import { runReasons } from "../core/run.ts";
 import { runStates } from "../core/run-states.ts";
 import { slotReasons } from "../core/slot.ts";
+import type { HealthJson } from "./health.ts";
 import type { JobJson, RunJson, SlotJson } from "./json.ts";
 import type { NextJson } from "./next.ts";
 import type { AlertJson, ConfigJson, ConfigReport, HomeJson, SettingJson, StatusJson } from "./snapshot.ts";
@@ -205,7 +206,7 @@ const problem = z.strictObject({
   detail: z.string(),
 });
 
-const health = z.strictObject({ ok: z.boolean(), reasons: z.array(z.string()) });
+const health = z.strictObject({ ok: z.boolean(), reasons: z.array(z.string()) }) satisfies z.ZodType<HealthJson>;
 
 /** By the name that the description gives them: what stands in many answers. */
 export const models = { Run: run, Slot: slot, Job: job, Home: home, Alert: alert } as const;

@@ -14,12 +14,14 @@ import { measureManyHomes } from "./many-homes.ts";
 import { measureProgramStart } from "./program-start.ts";
 import { killPrograms } from "./programs.ts";
 import { measurePromptStart } from "./prompt-start.ts";
+import { measureReadApi } from "./read-api.ts";
 import {
   fairnessTable,
   idleTable,
   latenessTable,
   programStartTable,
   promptStartTable,
+  readApiTable,
   startTable,
   tickLockTable,
 } from "./report.ts";
@@ -30,13 +32,13 @@ import { measureTickLock } from "./tick-lock.ts";
 const usage = `Usage: npm run bench -- [--quick] [--only PART]... [--program FILE] [--keep]
 
   --quick         under a minute, fewer rounds; docs/benchmarks.md stays as it is
-  --only PART     start, due, second, lock, homes, fairness, prompt (may be given more than once); docs/benchmarks.md stays as it is
+  --only PART     start, due, second, lock, homes, fairness, reads, prompt (may be given more than once); docs/benchmarks.md stays as it is
   --program FILE  the program to measure instead of dist/src/cli/main.js; docs/benchmarks.md stays as it is
   --keep          leave the homes and logs of the bench where they are and say where
 `;
 
 const repository = resolve(import.meta.dirname, "../..");
-const parts = ["start", "due", "second", "lock", "homes", "fairness", "prompt"] as const;
+const parts = ["start", "due", "second", "lock", "homes", "fairness", "reads", "prompt"] as const;
 type Part = (typeof parts)[number];
 
 const full = {
@@ -49,6 +51,7 @@ const full = {
   // Longer than the daemon's longest pause between two looks at its files.
   homes: { homes: 100, jobsPerHome: 100, starts: 3, settleMs: 3000, idleMs: 31_000 },
   fairness: { others: 7, floodJobs: 500, otherJobs: 5, places: 8, runSeconds: 0.5 },
+  reads: { openRuns: 50, printing: 4, printedBytes: 25 << 20, rounds: 100 },
 };
 const quick: typeof full = {
   starts: 3,
@@ -59,6 +62,7 @@ const quick: typeof full = {
   largeLock: { jobs: 10_000, due: 2, everyMs: 2000, compare: true },
   homes: { homes: 100, jobsPerHome: 100, starts: 1, settleMs: 1000, idleMs: 1500 },
   fairness: { others: 7, floodJobs: 60, otherJobs: 3, places: 8, runSeconds: 0.2 },
+  reads: { openRuns: 50, printing: 4, printedBytes: 25 << 20, rounds: 10 },
 };
 
 async function main(): Promise<number> {
@@ -218,6 +222,11 @@ async function measure(folder: string, options: Options): Promise<void> {
         "Fair share: an equal part of the places for each home, so that each of its jobs waits for the end of the one before it, and the first for a place.",
       ]),
     );
+  }
+
+  if (options.parts.includes("reads")) {
+    const result = await measureReadApi(own("reads"), options.program, plan.reads);
+    show(readApiTable(result, ["One request after another on one connection. Aim: p99 5 ms."]));
   }
 
   if (options.parts.includes("prompt")) {

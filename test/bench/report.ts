@@ -3,6 +3,7 @@ import type { LatenessResult } from "./lateness.ts";
 import type { ManyHomesResult } from "./many-homes.ts";
 import type { ProgramStart } from "./program-start.ts";
 import type { PromptStart } from "./prompt-start.ts";
+import type { ReadApiResult } from "./read-api.ts";
 import { percentile, type Ratio, ratioByRound, summarize } from "./statistics.ts";
 import { formatNumber, type Table } from "./table.ts";
 import type { TickLockResult } from "./tick-lock.ts";
@@ -69,6 +70,23 @@ export function tickLockTable(results: readonly TickLockResult[], notes: readonl
       const floor = summarize(result.rewriteMs);
       const label = "  read, parse, print, write and sync of that file";
       return [row, [label, ...[floor.p50, floor.p99, floor.max].map(formatNumber), String(floor.count), "1"]];
+    }),
+    notes,
+  };
+}
+
+export function readApiTable({ openRuns, writtenBytes, free, locked }: ReadApiResult, notes: readonly string[]): Table {
+  const figures = (taken: readonly number[]): readonly string[] => {
+    const { p50, p99, max } = summarize(taken);
+    return [p50, p99, max].map(formatNumber);
+  };
+  const mebibytes = Math.round(writtenBytes / mebibyte);
+  return {
+    title: `Reads of the control API while ${openRuns} runs are open and ${mebibytes} MiB of output are written`,
+    columns: ["ms", "p50", "p99", "max", "p50, tick lock held", "p99", "max", "answers"],
+    rows: [...free].map(([path, taken]) => {
+      const others = locked.get(path) ?? [];
+      return [path, ...figures(taken), ...figures(others), String(taken.length + others.length)];
     }),
     notes,
   };

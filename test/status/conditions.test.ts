@@ -1,0 +1,168 @@
+import { expect, test } from "vitest";
+import type { Job } from "../../src/core/job.ts";
+import type { Run } from "../../src/core/run.ts";
+import { findConditions } from "../../src/status/conditions.ts";
+import { healthOf } from "../../src/status/health.ts";
+import type { HomeView, StatusView } from "../../src/status/view.ts";
+import { at, sampleJob, stored, utc } from "../helpers/sample-job.ts";
+import { sampleRun } from "../helpers/sample-run.ts";
+
+const file = {
+  path: "/config.yaml",
+  error: null,
+  line: null,
+  column: null,
+  snippet: null,
+  errorSinceMs: null,
+  contentHash: null,
+  generation: 1,
+  inForceSinceMs: null,
+};
+
+function home(more: Partial<HomeView> = {}): HomeView {
+  return {
+    name: "default",
+    path: "/home",
+    state: "active",
+    reason: null,
+    jobs: [],
+    strays: [],
+    diskShortage: null,
+    zone: utc,
+    runsMax: 4,
+    waiting: 0,
+    tickLock: { held: false, holderPid: null, sinceMs: null },
+    configError: null,
+    configFile: file,
+    configWarnings: [],
+    hermes: null,
+    held: [],
+    bounds: [],
+    tagsOf: () => [],
+    waitsFor: new Map(),
+    ...more,
+  };
+}
+
+function view(nowMs: number, homes: readonly HomeView[], more: Partial<StatusView> = {}): StatusView {
+  return {
+    nowMs,
+    daemon: { running: true, pid: 1, version: "1", startedAtMs: 0, ready: true },
+    homes,
+    openRuns: [],
+    tagsOfRun: () => [],
+    hostBounds: [],
+    orphanedRuns: [],
+    missedSlots: [],
+    lives: [],
+    portFault: null,
+    deliveries: [],
+    hostConfig: file,
+    ...more,
+  };
+}
+
+const told = (seen: StatusView): readonly string[] =>
+  findConditions(seen).map(({ kind, message }) => `${kind}: ${message}`);
+
+const cron = (expression: string, more: Partial<Job> = {}): Job =>
+  sampleJob({ schedule: { kind: "cron", expression }, scheduleText: expression, ...more });
+
+// A job is overdue when it is later than its grace: one period, from two minutes to two hours.
+test.for([
+  ["* * * * *", "10:02:00", false],
+  ["* * * * *", "10:02:01", true],
+  ["*/5 * * * *", "10:05:00", false],
+  ["*/5 * * * *", "10:05:01", true],
+  ["0 * * * *", "10:59:00", false],
+  ["0 * * * *", "11:01:00", true],
+  ["0 10 * * *", "11:59:00", false],
+  ["0 10 * * *", "12:01:00", true],
+] as const)("a job of %s that was due at 10:00 is overdue at %s: %s", ([expression, clock, overdue]) => {
+  const conditions = findConditions(view(at(clock), [home({ jobs: [cron(expression)] })]));
+  expect([conditions.map(({ kind }) => kind), healthOf(conditions).ok]).toEqual([
+    overdue ? ["job_overdue"] : [],
+    !overdue,
+  ]);
+});
+
+test("a job is not overdue while it runs, is disabled or cannot be run at all, and says why it waits", () => {
+  const open: Run = { ...sampleRun("r", "default", "a1"), state: "running" };
+  const late = at("10:30:00");
+  expect(told(view(late, [home({ jobs: [sampleJob()] })], { openRuns: [open] }))).toEqual([]);
+  expect(told(view(late, [home({ jobs: [sampleJob({ enabled: false })] })]))).toEqual([]);
+  expect(told(view(late, [home({ jobs: [sampleJob({ fault: "no schedule" })] })]))).toEqual([
+    "job_invalid: no schedule",
+  ]);
+  expect(told(view(late, [home({ jobs: [sampleJob()], state: "paused", reason: "estop" })]))).toEqual([
+    'job_overdue: Job "sample" was due 30 min ago and has not run: its home is paused (estop)',
+  ]);
+});
+
+test("health is green on a job that failed, an orphan or a missed slot, and red on what keeps jobs from running", () => {
+  const failed = sampleJob({ nextRunAt: stored(at("12:00:00")), lastStatus: "error", lastError: "exit 1" });
+  const now = at("11:00:00");
+  const mild = view(now, [home({ jobs: [failed] })], {
+    missedSlots: [{ home: "default", jobId: "a1", scheduledAtMs: at("09:00:00") }],
+    hostConfig: { ...file, error: "no config" },
+  });
+  expect([told(mild), healthOf(findConditions(mild))]).toEqual([
+    [
+      "config_invalid: no config",
+      'run_failed: Job "sample" failed: exit 1',
+      "slot_missed: The slot of 2026-06-15T09:00:00.000Z was missed",
+    ],
+    { ok: true, reasons: [] },
+  ]);
+  const held = { held: true, holderPid: 7, sinceMs: now - 60_000 };
+  expect(healthOf(findConditions(view(now, [home({ tickLock: held })])))).toEqual({
+    ok: false,
+    reasons: ["The tick lock has been held by process 7 for 60 s"],
+  });
+  expect(healthOf(findConditions(view(now, [home({ state: "degraded", reason: "no file" })])))).toEqual({
+    ok: false,
+    reasons: ["no file"],
+  });
+});
+
+test("an orphan is told apart from a failure, and a later failure from the orphan", () => {
+  const orphan: Run = {
+    ...sampleRun("r", "default", "a1"),
+    state: "failed",
+    reason: "orphaned",
+    endedAtMs: at("09:00:00"),
+  };
+  const kindAt = (clock: string): readonly string[] => {
+    const job = sampleJob({
+      nextRunAt: stored(at("12:00:00")),
+      lastStatus: "error",
+      lastError: "x",
+      lastRunAt: stored(at(clock)),
+    });
+    return findConditions(view(at("11:00:00"), [home({ jobs: [job] })], { orphanedRuns: [orphan] })).map(
+      ({ kind }) => kind,
+    );
+  };
+  expect([kindAt("09:00:00"), kindAt("10:00:00")]).toEqual([["run_orphaned"], ["run_failed"]]);
+});
+
+test("missed slots of a job are one condition, over an hour later if the job has run well since", () => {
+  const missedSlots = ["08:00:00", "09:00:00", "09:30:00"].map((clock) => ({
+    home: "default",
+    jobId: "a1",
+    scheduledAtMs: at(clock),
+  }));
+  const job = (more: Partial<Job>): Job => sampleJob({ nextRunAt: stored(at("12:00:00")), ...more });
+  const ok = { lastStatus: "ok", lastRunAt: stored(at("09:40:00")) };
+  const kinds = (clock: string, more: Partial<Job>): readonly string[] =>
+    told(view(at(clock), [home({ jobs: [job(more)] })], { missedSlots }));
+  const message = "slot_missed: The slot of 2026-06-15T09:30:00.000Z was missed, and 2 before it";
+  expect([kinds("10:00:00", ok), kinds("10:31:00", ok), kinds("11:00:00", {})]).toEqual([[message], [], [message]]);
+});
+
+test("a full disk is one condition whatever room is left on it, and a port that is not open is one", () => {
+  const full = (bytes: number): HomeView => home({ diskShortage: `The disk of "/state" has ${bytes} bytes free` });
+  const keys = [1, 2].map((bytes) => findConditions(view(0, [full(bytes)])).map(({ kind, detail }) => [kind, detail]));
+  expect(keys[0]).toEqual(keys[1]);
+  expect(told(view(0, [], { portFault: "Cannot listen" }))).toEqual(["config_invalid: Cannot listen"]);
+});
