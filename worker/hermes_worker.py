@@ -676,6 +676,7 @@ def probe() -> Record:
             "blocked_config": getattr(scheduler, "BLOCKED_CONFIG_MARKER", None) is not None,
             "drift_guard": getattr(scheduler, "DRIFT_SKIP_MARKER", None) is not None,
             "monitors": find("cron.monitor") is not None,
+            "heartbeat_writer": hasattr(jobs, "ticker_heartbeat_writer_alive"),
             "keeps_completed": hasattr(jobs, "_sweep_completed_oneshots"),
         },
         "blocked_names": sorted(

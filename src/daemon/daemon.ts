@@ -11,6 +11,7 @@ import { type AskOfHome, createDeliveries } from "./deliveries.ts";
 import { createEndedRuns } from "./ended-runs.ts";
 import { createGoneHomes } from "./gone-homes.ts";
 import { forgetHandOver } from "./hand-over.ts";
+import { createHeartbeats } from "./heartbeats.ts";
 import { createHomeChronicle } from "./home-chronicle.ts";
 import { homeFault } from "./home-fault.ts";
 import { discardGates } from "./home-gates.ts";
@@ -99,6 +100,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
   const reports = createHomeReports(system.log);
   const chronicle = createHomeChronicle(parts);
   const turns = createTurns(parts, wakeSoon);
+  const heartbeats = createHeartbeats(parts, () => outlook.homes());
   const gates = createGatePreparer(parts, () => outlook.homes(), guard, wakeSoon);
   const retention = createRetention(parts, nextDueMs);
   let timer: Timer | null = null;
@@ -128,6 +130,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       for (const home of outlook.homes().values()) home.dirty = true;
       retention.look();
     }
+    heartbeats.beat();
     guard(null, () => goneHomes.look());
     renewOpenClaims();
     if (!parts.draining) guard(null, () => requests.serve());

@@ -297,6 +297,7 @@ const expectedFeatures: Readonly<Record<Release["name"], readonly string[]>> = {
     "failure_deliver",
     "failure_marker",
     "failure_streak",
+    "heartbeat_writer",
     "incidents",
     "pending_slot",
     "quota_hold",
