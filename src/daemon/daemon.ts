@@ -154,6 +154,12 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     }
   }
 
+  /** A home whose next job is far off needs the text of its store no sooner: with many homes that is most of the memory. */
+  function restStore(home: HomeRuntime): void {
+    const isFarOff = home.wakeAtMs === null || home.wakeAtMs - system.clock.nowMs() > 2 * safetyMs;
+    if (isFarOff && parts.children.inHome(home.name).length === 0) home.store.rest();
+  }
+
   function renewOpenClaims(): void {
     const now = system.clock.monotonicMs();
     if (now < renewAtMonotonicMs) return;
@@ -204,6 +210,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
           );
         }
         reports.report(home, system.clock.monotonicMs());
+        if (claims.length === 0) restStore(home);
       });
       if (claimed.length > 0 && system.clock.monotonicMs() >= launchAtMonotonicMs) launchAll();
     }

@@ -183,7 +183,8 @@ export function countDue(parts: DaemonParts, home: HomeRuntime): number {
   let count = 0;
   for (const { id, enabled, nextRunAt } of home.store.read().jobs) {
     const owedMs = home.cursors.get(id)?.owed?.fromMs ?? Number.POSITIVE_INFINITY;
-    if (enabled && Math.min(owedMs, nextRunAt?.ms ?? Number.POSITIVE_INFINITY) <= nowMs) count += 1;
+    const retryMs = home.retries.get(id)?.dueAtMs ?? Number.POSITIVE_INFINITY;
+    if (enabled && Math.min(owedMs, retryMs, nextRunAt?.ms ?? Number.POSITIVE_INFINITY) <= nowMs) count += 1;
   }
   for (const { dueAtMs } of home.retries.values()) if (dueAtMs <= nowMs) count += 1;
   return count;

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { InvariantError } from "../core/invariant-error.ts";
 import type { Job, JobPatch } from "../core/job.ts";
 import type { Zone } from "../core/zone.ts";
 import { type FileIdentity, type FileStat, type StagedFile, sameFile } from "../system/files.ts";
@@ -51,6 +52,8 @@ export interface JobStore {
   read(): StoreSnapshot;
   /** What was read or written last, without a look at the file; null when nothing is known of it. */
   latest(): StoreSnapshot | null;
+  /** Lets go of the text of the file, which is most of what is kept of it: it is read again when a write needs it. */
+  rest(): void;
   /** The text of a job's record as it stands in the file, or null when there is none. Throws as `read`. */
   recordText(jobId: string): string | null;
   /**
@@ -83,12 +86,15 @@ export interface JobStoreOptions {
 /** What is in memory of a file: its snapshot, and the text that a write starts from. */
 interface LoadedStore {
   readonly snapshot: StoreSnapshot;
-  readonly file: JobsFile;
+  /** Null while the store rests. */
+  readonly file: JobsFile | null;
   /** By record; null for a record without an id. */
   readonly records: readonly (JobRecord | null)[];
   /** False while the file is so young that another write could have left the same times. */
   readonly settled: boolean;
 }
+
+type StoreWithText = LoadedStore & { readonly file: JobsFile };
 
 /** Two writes within one step of the file system's clock can leave the same times; this is longer than any such step. */
 const clockStepMs = 20;
@@ -109,11 +115,18 @@ export function createJobStore(system: StoreSystem, cronFolder: string, options:
     return loaded;
   }
 
-  function load(): LoadedStore {
+  function loadText(): StoreWithText {
+    const { file, ...rest } = load(true);
+    if (file === null) throw new InvariantError(`Cannot write "${path}": its text was not read`);
+    return { ...rest, file };
+  }
+
+  function load(needsText = false): LoadedStore {
     loaded = latest();
     for (let reads = 1; ; reads += 1) {
       const identity = identify(system, path);
-      if (loaded?.settled && sameFile(loaded.snapshot.identity, identity)) return loaded;
+      if (loaded?.settled && sameFile(loaded.snapshot.identity, identity) && (loaded.file !== null || !needsText))
+        return loaded;
       if (identity === null) {
         loaded = emptyStore(options);
         return loaded;
@@ -125,6 +138,10 @@ export function createJobStore(system: StoreSystem, cronFolder: string, options:
         const file = parseJobsFile(system.files.read(path), path, loaded?.file ?? null);
         if (sameFile(identity, identify(system, path)) || reads === readsMax) {
           if (file.lost !== null) throw file.lost;
+          if (loaded?.settled && loaded.file === null && sameFile(loaded.snapshot.identity, identity)) {
+            loaded = { ...loaded, file };
+            return loaded;
+          }
           const same = loaded !== null && loaded.file === file ? loaded : null;
           const records = same?.records ?? readRecords(file, loaded, options.naiveZone);
           loaded = assemble(file, records, identity, ageMs > clockStepMs, options);
@@ -139,7 +156,7 @@ export function createJobStore(system: StoreSystem, cronFolder: string, options:
     }
   }
 
-  function stage(current: LoadedStore, patches: ReadonlyMap<string, JobPatch>): StagedUpdate | null {
+  function stage(current: StoreWithText, patches: ReadonlyMap<string, JobPatch>): StagedUpdate | null {
     const texts = patchedTexts(current, patches, path);
     if (texts.size === 0) return null;
     const file = editJobsFile(current.file, texts, options.nowText());
@@ -161,7 +178,7 @@ export function createJobStore(system: StoreSystem, cronFolder: string, options:
   }
 
   function write(decide: DecidePatches, staged: StagedUpdate | null): void {
-    const current = load();
+    const current = loadText();
     const patches = decide(current.snapshot);
     if (staged !== null && staged.snapshot === current.snapshot && staged.patches === patches) {
       staged.commit();
@@ -212,17 +229,21 @@ export function createJobStore(system: StoreSystem, cronFolder: string, options:
     path,
     read: () => load().snapshot,
     latest: () => latest()?.snapshot ?? null,
+    rest() {
+      const known = latest();
+      if (known?.settled === true) loaded = { ...known, file: null };
+    },
     recordText(jobId) {
-      const { file, records } = load();
+      const { file, records } = loadText();
       const index = records.findIndex((record) => record?.job.id === jobId);
       return index === -1 ? null : recordText(file, index);
     },
     rehearse(decide) {
-      const current = load();
+      const current = loadText();
       patchedTexts(current, decide(current.snapshot), path);
     },
     stage(snapshot, patches) {
-      const current = load();
+      const current = loadText();
       return current.snapshot === snapshot ? stage(current, patches) : null;
     },
     update: (decide, waitMs, staged) => writeUnder(system.locks.lockWithin(lockPath, waitMs), decide, staged),
@@ -259,7 +280,7 @@ function statTarget(system: StoreSystem, path: string): FileStat | null {
   return stat;
 }
 
-function emptyStore(options: JobStoreOptions): LoadedStore {
+function emptyStore(options: JobStoreOptions): StoreWithText {
   const file = parseJobsFile(Buffer.from("{}"), "", null);
   return assemble(file, [], null, true, options);
 }
@@ -268,11 +289,10 @@ function emptyStore(options: JobStoreOptions): LoadedStore {
 function readRecords(file: JobsFile, previous: LoadedStore | null, naiveZone: Zone): readonly (JobRecord | null)[] {
   const count = file.records.length;
   const records = new Array<JobRecord | null>(count);
-  const oldCount = previous?.records.length ?? 0;
-  const same = (index: number, oldIndex: number): boolean => {
-    const old = previous === null ? null : recordText(previous.file, oldIndex);
-    return old === recordText(file, index);
-  };
+  const old = previous?.file ?? null;
+  const oldCount = old === null ? 0 : (previous?.records.length ?? 0);
+  const same = (index: number, oldIndex: number): boolean =>
+    old !== null && recordText(old, oldIndex) === recordText(file, index);
   let head = 0;
   while (head < Math.min(count, oldCount) && same(head, head)) {
     records[head] = previous?.records[head] ?? null;
@@ -295,7 +315,7 @@ function assemble(
   identity: FileIdentity | null,
   settled: boolean,
   options: JobStoreOptions,
-): LoadedStore {
+): StoreWithText {
   const strays = [...file.strays];
   const jobs: Job[] = [];
   const seen = new Set<string>();
@@ -315,7 +335,7 @@ function assemble(
 
 /** The new texts of the records that `patches` change, by index. */
 function patchedTexts(
-  { file, records, snapshot }: LoadedStore,
+  { file, records, snapshot }: StoreWithText,
   patches: ReadonlyMap<string, JobPatch>,
   path: string,
 ): ReadonlyMap<number, string> {

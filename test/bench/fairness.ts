@@ -20,8 +20,8 @@ export interface FairnessResult {
   /** From due to first instruction, in ms. */
   readonly floodWaits: readonly number[];
   readonly otherWaits: readonly number[];
-  /** From one start in a place to the next one in it, in ms: the length of a run with all that comes between two. */
-  readonly turnMs: number;
+  /** How long the others would have waited by their share of the starts that there were. */
+  readonly fairWaits: readonly number[];
 }
 
 const floodHeadStartMs = 1000;
@@ -53,13 +53,14 @@ export async function measureFairness(
     const floodStarts = await allStarts(program, [flood], plan.floodJobs);
     const otherStarts = await allStarts(program, others, plan.others * plan.otherJobs);
     const all = [...floodStarts, ...otherStarts].sort((a, b) => a - b);
-    const first = all[0] ?? 0;
-    const last = all.at(-1) ?? 0;
     return {
       order,
       floodWaits: floodStarts.map((start) => start - floodDueMs),
       otherWaits: otherStarts.map((start) => start - otherDueMs),
-      turnMs: ((last - first) * plan.places) / (all.length - plan.places),
+      fairWaits: fairWaits(
+        plan,
+        all.map((start) => start - otherDueMs).filter((wait) => wait >= 0),
+      ),
     };
   } finally {
     await program.stop();
@@ -67,12 +68,11 @@ export async function measureFairness(
 }
 
 /**
- * What an equal share of the places comes to: how long each job of one of the other homes waits. They come when all places are
- * taken, so the first waits for an end in its share, and each further one for the one before it.
+ * What an equal share of the starts comes to: of eight homes that all wait, the second job of one starts with the sixteenth start at
+ * the latest. So a machine that is slow at that moment is slow for both figures.
  */
-export function fairWaits({ others, otherJobs, places }: FairnessPlan, turnMs: number): readonly number[] {
-  const share = places / (others + 1);
-  return Array.from({ length: otherJobs }, (_, index) => (Math.floor(index / share) + 1) * turnMs);
+function fairWaits({ others, otherJobs }: FairnessPlan, waitsOfAll: readonly number[]): readonly number[] {
+  return Array.from({ length: otherJobs }, (_, index) => waitsOfAll[(others + 1) * (index + 1) - 1] ?? Number.NaN);
 }
 
 /** Returns where its jobs write down their starts. */

@@ -219,7 +219,7 @@ async function measure(folder: string, options: Options): Promise<void> {
     show(
       fairnessTable(plan.fairness, results, [
         `${plan.fairness.places} places on the host, runs of ${plan.fairness.runSeconds} s; the flood is due a second before the others.`,
-        "Fair share: an equal part of the places for each home, so that each of its jobs waits for the end of the one before it, and the first for a place.",
+        "Fair share: an equal part of the starts for each home from the moment that the others come, so the second job of one starts with the sixteenth start at the latest.",
       ]),
     );
   }

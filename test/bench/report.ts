@@ -1,4 +1,4 @@
-import { type FairnessPlan, type FairnessResult, fairWaits } from "./fairness.ts";
+import type { FairnessPlan, FairnessResult } from "./fairness.ts";
 import type { LatenessResult } from "./lateness.ts";
 import type { ManyHomesResult } from "./many-homes.ts";
 import type { ProgramStart } from "./program-start.ts";
@@ -177,8 +177,8 @@ export function fairnessTable(plan: FairnessPlan, results: readonly FairnessResu
   return {
     title: `Eight homes, one with ${plan.floodJobs} due jobs: from the due second to the first instruction`,
     columns: ["s", "p50", "p99", "max", "jobs", "fair share, p50", "fair share, p99"],
-    rows: results.flatMap(({ order, floodWaits, otherWaits, turnMs }) => {
-      const fair = order === "fair" ? seconds(fairWaits(plan, turnMs)).slice(0, 2) : ["", ""];
+    rows: results.flatMap(({ order, floodWaits, otherWaits, fairWaits }) => {
+      const fair = order === "fair" ? seconds(fairWaits).slice(0, 2) : ["", ""];
       const name = order === "fair" ? "homes in turn" : "oldest first";
       return [
         [`${name}: the other seven`, ...seconds(otherWaits), String(otherWaits.length), ...fair],

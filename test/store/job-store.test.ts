@@ -42,6 +42,35 @@ test("read() finds no jobs where there is no file, no folder and no home, and ma
   expect(readdirSync(folder)).toEqual([]);
 });
 
+test("rest() changes nothing of what is read or written, also when the file changes meanwhile", () => {
+  const folder = createFolder();
+  const path = join(folder, "jobs.json");
+  writeStore(path, ["a", "b"]);
+  const store = openLaterStore(folder);
+  const first = store.read();
+  store.rest();
+  expect(store.read()).toBe(first);
+  const patches = new Map([["b", { state: "paused" }]]);
+  const staged = store.stage(first, patches);
+  store.update(() => patches, waitMs, staged);
+  staged?.finish();
+  expect(staged).not.toBeNull();
+  expect(store.read().jobs.map(({ id, state }) => [id, state])).toEqual([
+    ["a", "scheduled"],
+    ["b", "paused"],
+  ]);
+  store.rest();
+  expect(store.recordText("b")).toContain("paused");
+  store.rest();
+  writeStore(`${path}.new`, ["b", "c"]);
+  renameSync(`${path}.new`, path);
+  store.update(() => new Map([["c", { state: "paused" }]]), waitMs);
+  expect(store.read().jobs.map(({ id, state }) => [id, state])).toEqual([
+    ["b", "scheduled"],
+    ["c", "paused"],
+  ]);
+});
+
 test("read() gives the same snapshot until the file changes, and sees it come and go", () => {
   const folder = createFolder();
   const path = join(folder, "jobs.json");
