@@ -70,7 +70,7 @@ const crashLoop = orNone(
       pause_max: duration(second, 7 * day).optional(),
     })
     .transform(
-      ({ failures = 10, pause = 30 * second, pause_max = 30 * minute }): CrashLoopGuard => ({
+      ({ failures = 10, pause = 30 * second, pause_max = 5 * minute }): CrashLoopGuard => ({
         failures,
         pauseMs: pause,
         pauseMsMax: Math.max(pause, pause_max),
@@ -146,10 +146,10 @@ export const jobRules = {
   },
   crash_loop: {
     schema: crashLoop,
-    fallback: "{ failures: 10, pause: 30 s, pause_max: 30 m }",
-    expected: "none or { failures: 10, pause: 30 s, pause_max: 30 m }",
+    fallback: "{ failures: 10, pause: 30 s, pause_max: 5 m }",
+    expected: "none or { failures: 10, pause: 30 s, pause_max: 5 m }",
     about:
-      "When a job is held back: after so many runs in a row that failed within a second, or three that took the daemon with them. Each further pause is twice as long, up to pause_max. See docs/retries.md.",
+      "When a job is held back: after so many runs in a row that failed within a second, or so many deaths of the daemon beside its start. Each further pause is twice as long, up to pause_max. See docs/retries.md.",
     inside: { failures: "a whole number from 1 to 1000", pause: aLength, pause_max: aLength },
   },
   stop_grace: {

@@ -9,7 +9,7 @@ export interface JobHealth {
   readonly streak: number;
   /** Runs in a row that failed within a second. */
   readonly quickFailures: number;
-  /** Runs in a row that the daemon died beside, within seconds of their starts. */
+  /** Deaths of the daemon in a row, each within seconds of the job's first start in that daemon's life. */
   readonly deaths: number;
   /** The last such run: its own end says nothing in its favour. */
   readonly deathRunId: string | null;
@@ -23,8 +23,7 @@ export interface JobHealth {
   readonly pausedBy: string | null;
 }
 
-/** A daemon that dies this often beside a job, within `deathWindowMs` of its start, was probably brought down by it. */
-export const deathsMax = 3;
+/** A daemon that dies again and again within so long of a job's first start was probably brought down by it. */
 export const deathWindowMs = 2000;
 const quickMs = 1000;
 
@@ -93,7 +92,10 @@ export function healthAfterRun(
   return isQuick || isSuspect ? after : { ...after, holds: 0, heldSinceMs: null, heldUntilMs: null };
 }
 
-/** The job's health after the daemon died within moments of the start of this run. Asked again for the same run it changes nothing. */
+/**
+ * The job's health after the daemon died within moments of the start of this run, the first that it had started of this job. Asked
+ * again for the same run it changes nothing.
+ */
 export function healthAfterDeath(
   known: JobHealth | undefined,
   runId: string,
@@ -104,7 +106,12 @@ export function healthAfterDeath(
   const before = current(known, editKey(job));
   if (before.deathRunId === runId) return before;
   const after = { ...before, deaths: before.deaths + 1, deathRunId: runId };
-  return guard !== null && after.deaths >= deathsMax ? heldBack(after, guard, nowMs) : after;
+  return guard !== null && after.deaths >= guard.failures ? heldBack(after, guard, nowMs) : after;
+}
+
+/** The job's health after the daemon died while nothing spoke against this job; null where nothing changes. */
+export function healthAfterOtherDeath(known: JobHealth): JobHealth | null {
+  return known.deaths === 0 ? null : { ...known, deaths: 0, deathRunId: null };
 }
 
 function heldBack(health: JobHealth, { pauseMs, pauseMsMax }: CrashLoopGuard, fromMs: number): JobHealth {
@@ -164,7 +171,7 @@ export function heldJobs(
 
 /** In a sentence for people, why a job is held back. */
 export function holdText(health: JobHealth): string {
-  return health.deaths >= deathsMax
+  return health.deaths > health.quickFailures
     ? `the supervisor died ${health.deaths} times in a row within ${deathWindowMs / 1000} s of its start`
     : `it failed ${health.quickFailures} times in a row within a second`;
 }

@@ -3,6 +3,7 @@ import {
   deathWindowMs,
   type HealthEnd,
   healthAfterDeath,
+  healthAfterOtherDeath,
   healthAfterRun,
   heldUntil,
   holdText,
@@ -117,32 +118,50 @@ export function noteOutlived(parts: DaemonParts, runId: string): void {
 
 /** To be called once after a start: which of these runs, still open, may have taken the daemon before this one with them. */
 export function noteDeaths(parts: DaemonParts, homes: ReadonlyMap<string, HomeRuntime>, runs: readonly Run[]): void {
-  const { ledger, system } = parts;
+  const { ledger } = parts;
   for (const home of homes.values()) {
-    const suspects = runs.filter((run) => {
-      const folder = runFolder(parts.stateFolder, run.id);
-      const { files } = system;
-      return run.home === home.name && files.stat(folder.started) !== null && files.stat(folder.outlived) === null;
+    const suspects = runs.filter((run) => run.home === home.name && mayHaveKilled(parts, run));
+    const suspected = new Set(suspects.map((run) => run.jobId));
+    const cleared = [...home.health].flatMap(([jobId, known]) => {
+      const health = suspected.has(jobId) ? null : healthAfterOtherDeath(known);
+      return health === null ? [] : [{ jobId, health }];
     });
-    if (suspects.length === 0) continue;
+    if (suspects.length === 0 && cleared.length === 0) continue;
     ledger.transaction(() => {
-      for (const run of suspects) {
-        const job = jobOf(home, run.jobId);
-        if (job === null) continue;
-        const { crashLoop } = home.settings.policy(job);
-        const health = healthAfterDeath(home.health.get(run.jobId), run.id, job, system.clock.nowMs(), crashLoop);
-        ledger.writeHealth(home.name, run.jobId, health);
-        if (health.heldUntilMs === null || health === home.health.get(run.jobId)) continue;
-        system.log.warn("a job is held back", {
-          home: home.name,
-          job_id: run.jobId,
-          why: holdText(health),
-          until: new Date(health.heldUntilMs).toISOString(),
-        });
-      }
+      for (const { jobId, health } of cleared) ledger.writeHealth(home.name, jobId, health);
+      for (const run of suspects) noteDeath(parts, home, run);
     });
     reloadAttempts(parts, home);
   }
+}
+
+/**
+ * The daemon did not outlive the first moments of the run, and had started none of this job before: a job of every second is always
+ * about to start when somebody kills the daemon.
+ */
+function mayHaveKilled({ ledger, stateFolder, system }: DaemonParts, run: Run): boolean {
+  const folder = runFolder(stateFolder, run.id);
+  if (system.files.stat(folder.started) === null || system.files.stat(folder.outlived) !== null) return false;
+  const life = ledger.lives(run.claimedAtMs).find(({ beganMs }) => beganMs <= run.claimedAtMs);
+  if (life === undefined) return true;
+  const { home, jobId } = run;
+  const lived = ledger.runs({ home, jobId, sinceMs: life.beganMs, untilMs: run.claimedAtMs, limit: 2 });
+  return lived.every(({ id }) => id === run.id);
+}
+
+function noteDeath({ ledger, system }: DaemonParts, home: HomeRuntime, run: Run): void {
+  const job = jobOf(home, run.jobId);
+  if (job === null) return;
+  const { crashLoop } = home.settings.policy(job);
+  const health = healthAfterDeath(home.health.get(run.jobId), run.id, job, system.clock.nowMs(), crashLoop);
+  ledger.writeHealth(home.name, run.jobId, health);
+  if (health.heldUntilMs === null || health === home.health.get(run.jobId)) return;
+  system.log.warn("a job is held back", {
+    home: home.name,
+    job_id: run.jobId,
+    why: holdText(health),
+    until: new Date(health.heldUntilMs).toISOString(),
+  });
 }
 
 /** Null also where the store cannot be read: a job that nobody can read is not tried again. */

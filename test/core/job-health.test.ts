@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import {
   type HealthEnd,
   healthAfterDeath,
+  healthAfterOtherDeath,
   healthAfterRun,
   heldUntil,
   type JobHealth,
@@ -62,24 +63,16 @@ const held: readonly (readonly [string, readonly Step[], number | null])[] = [
   ["an edit begins anew", [quick, { ...quick, edited: true }], null],
   ["a timeout is no crash", [quick, { ...quick, reason: "timeout" }], null],
   ["a stop by a person says nothing", [quick, { ...quick, reason: "stopped" }, quick], 10_100],
+  ["one death of the daemon", [{ ...good, dies: true }], null],
   [
-    "two deaths of the daemon",
+    "two deaths of the daemon, though the runs end well",
     [
       { ...good, dies: true },
       { ...good, dies: true },
     ],
-    null,
-  ],
-  [
-    "three deaths of the daemon, though the runs end well",
-    [0, 0, 0].map(() => ({ ...good, dies: true as const })),
     10_000,
   ],
-  [
-    "a good run between deaths begins anew",
-    [{ ...good, dies: true }, { ...good, dies: true }, good, { ...good, dies: true }],
-    null,
-  ],
+  ["a good run between deaths begins anew", [{ ...good, dies: true }, good, { ...good, dies: true }], null],
 ];
 
 for (const [name, steps, expected] of held) {
@@ -104,6 +97,14 @@ test("a run that the daemon died beside counts once, however often its end is lo
   const once = healthAfterDeath(undefined, "r1", job, t0, guard);
   expect(healthAfterDeath(once, "r1", job, t0, guard)).toBe(once);
   expect(once.deaths).toBe(1);
+});
+
+test("a death of the daemon that a job had no part in clears it of those before", () => {
+  const once = healthAfterDeath(undefined, "r1", job, t0, guard);
+  const cleared = healthAfterOtherDeath(once);
+  expect(cleared).toMatchObject({ deaths: 0, deathRunId: null });
+  expect(cleared === null ? null : healthAfterOtherDeath(cleared)).toBeNull();
+  expect(healthAfterDeath(cleared ?? undefined, "r2", job, t0, guard).heldUntilMs).toBeNull();
 });
 
 test("a streak counts slots that failed with all their attempts, and asks for a pause once", () => {
