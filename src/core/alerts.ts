@@ -80,6 +80,7 @@ const ofJobs: ReadonlySet<AlertKind> = new Set([
   "job_overdue",
   "job_invalid",
   "crash_loop",
+  "job_paused",
   "delivery_failed",
 ] as const);
 
