@@ -37,7 +37,8 @@ export async function gatherExplanation(
     .flatMap(({ runId }) => (runId === null ? [] : [ledger.run(runId)]))
     .filter((run) => run !== null);
   const runs = [...newest, ...served.filter(({ id }) => !newest.some((run) => run.id === id))];
-  const subject = chooseSubject({ nowMs, zone, job: job.job, atMs, slots, runs });
+  const owed = ledger.cursors(job.home).get(job.id)?.owed ?? null;
+  const subject = chooseSubject({ nowMs, zone, job: job.job, atMs, owed, slots, runs });
   const instantMs = instantOf(subject) ?? nowMs;
   const decidedMs =
     subject.kind === "slot" ? subject.slot.decidedAtMs : subject.kind === "run" ? subject.run.claimedAtMs : nowMs;
@@ -65,6 +66,7 @@ export async function gatherExplanation(
       ...ledger.spells(job.home, instantMs, decidedMs),
       ...ledger.spells(job.home, nowMs, nowMs).filter((spell) => spell.endedMs === null && spell.beganMs > decidedMs),
     ].slice(0, nearMax),
+    owed,
     held:
       settings === null || job.job === null
         ? null

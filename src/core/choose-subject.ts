@@ -4,6 +4,7 @@ import type { Subject, ToldSlot } from "./explain-evidence.ts";
 import { isRunnable, isUsedUp, type Job } from "./job.ts";
 import { nextOccurrence } from "./next-occurrence.ts";
 import { isOpenRun, type Run } from "./run.ts";
+import type { OwedSlots } from "./slot.ts";
 import type { Zone } from "./zone.ts";
 
 export interface SubjectFacts {
@@ -14,6 +15,8 @@ export interface SubjectFacts {
   readonly atMs: number | null;
   /** Around that instant, or the newest; the latest scheduled first. */
   readonly slots: readonly ToldSlot[];
+  /** Instants that have come and that a later run is for; its record names a later one already. */
+  readonly owed: OwedSlots | null;
   /** Those that may have been open then, or the newest; the newest first. */
   readonly runs: readonly Run[];
 }
@@ -32,6 +35,9 @@ export function chooseSubject(facts: SubjectFacts): Subject {
   const unscheduled = runs.filter((run) => run.scheduledAtMs === null || run.trigger === "retry");
   const begun = unscheduled.find((run) => run.claimedAtMs >= atMs && run.claimedAtMs < atMs + minuteMs);
   if (isWithin) return ofSlot(closest, runs);
+  const { owed } = facts;
+  if (owed !== null && owed.fromMs < atMs + minuteMs && owed.throughMs >= atMs)
+    return { kind: "due", atMs: Math.max(atMs, owed.fromMs), slot: null };
   if (begun !== undefined) return { kind: "run", run: begun, slot: null };
   const namedMs = namedWithin(facts, atMs);
   if (namedMs !== null) return { kind: "due", atMs: namedMs, slot: null };
@@ -47,10 +53,14 @@ function distance(scheduledAtMs: number, atMs: number): number {
   return awayMs >= 0 ? awayMs : minuteMs - awayMs;
 }
 
-function newestSubject({ job, nowMs, zone, slots, runs }: SubjectFacts): Subject {
+function newestSubject({ job, nowMs, zone, owed, slots, runs }: SubjectFacts): Subject {
   const [slot] = slots;
   const [run] = runs;
   const open = runs.find(isOpenRun);
+  if (owed !== null && job !== null && isRunnable(job)) {
+    const slot = slots.find((each) => each.scheduledAtMs === owed.fromMs && each.decision === "pending") ?? null;
+    return { kind: "due", atMs: owed.fromMs, slot };
+  }
   if (open !== undefined) {
     const isPassedOver = slot !== undefined && slot.decision === "skip" && slot.decidedAtMs > open.claimedAtMs;
     return isPassedOver ? { kind: "slot", slot } : { kind: "run", run: open, slot: slotOf(open, slots) };

@@ -12,7 +12,8 @@ export function tellDue(evidence: ExplainEvidence, dueMs: number, slot: ToldSlot
   if (stand !== null)
     return { cause: stand.cause, answer: `${who(evidence)} did not run at ${at}: ${stand.text}.`, facts: [] };
   const awaitedMs = job?.nextRunAt?.ms ?? null;
-  const isAwaited = slot !== null || (awaitedMs !== null && awaitedMs <= dueMs + 1000);
+  const isOwed = evidence.owed !== null && evidence.owed.fromMs <= dueMs && evidence.owed.throughMs >= dueMs;
+  const isAwaited = slot !== null || isOwed || (awaitedMs !== null && awaitedMs <= dueMs + 1000);
   if (!isAwaited && knownFromMs !== null && dueMs < knownFromMs) {
     return {
       cause: "forgotten",

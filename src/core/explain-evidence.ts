@@ -4,7 +4,7 @@ import type { HeldJob } from "./job-health.ts";
 import type { Misfire, Overlap } from "./job-policy.ts";
 import type { Bound } from "./room.ts";
 import type { Run } from "./run.ts";
-import type { PendingReason, SlotLine } from "./slot.ts";
+import type { OwedSlots, PendingReason, SlotLine } from "./slot.ts";
 import type { Zone } from "./zone.ts";
 
 /** A line of the slot ledger, with what it waited for before it was decided. */
@@ -63,6 +63,8 @@ export interface ExplainEvidence {
     /** Ids of the runs that have the places of that bound. */
     readonly heldBy: readonly string[];
   } | null;
+  /** What the ledger still owes the job a run for. */
+  readonly owed: OwedSlots | null;
   /** Until when its job is held back for failing at once, and why; null where it is not. */
   readonly held: HeldJob | null;
   /** Who holds the home's tick lock now; null when nobody does. */

@@ -84,7 +84,7 @@ export function obstacleNow(evidence: ExplainEvidence, dueMs: number, slot: Told
   if (own !== null)
     return {
       cause: "overlap",
-      text: `its run ${own.id} of ${runTime(evidence, own)} is still open`,
+      text: `its run ${own.id} of ${runTime(evidence, own)} is still open${overlapText(evidence)}`,
       atMs: own.claimedAtMs,
     };
   const claim = job?.fireClaim ?? job?.runClaim ?? null;
@@ -216,6 +216,17 @@ const pendingTexts: Readonly<Record<PendingReason, { readonly cause: Cause; read
 
 function ownOpenRun({ openRuns, job, home }: ExplainEvidence): Run | null {
   return openRuns.find((run) => run.jobId === job?.id && run.home === home.name && isOpenRun(run)) ?? null;
+}
+
+function overlapText({ policy }: ExplainEvidence): string {
+  switch (policy?.overlap) {
+    case "queue_one":
+      return ", and the next begins when it has ended (overlap: queue_one)";
+    case "replace":
+      return ", and is being stopped to make way (overlap: replace)";
+    default:
+      return "";
+  }
 }
 
 /** Null where it is not for want of room that the job waits. */

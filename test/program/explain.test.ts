@@ -95,7 +95,7 @@ test.concurrent("explain names what stands in the way of a job that is due", asy
 
 test.concurrent("explain names what a run ended of, and who asked for it", async ({ onTestFinished }) => {
   const home = makeSupervisedHome(onTestFinished);
-  home.hostConfig("jobs: {bbbbbbbbbb01: {timeout: 1 s}}\n");
+  home.hostConfig("jobs: {bbbbbbbbbb01: {timeout: 1 s}, bbbbbbbbbb10: {overlap: queue_one}}\n");
   home.script("slow.sh", "sleep 600\n");
   home.script("ok.sh", "echo ok\n");
   home.script("url.sh", 'test "$TARGET_URL" = http://right\n');
@@ -104,6 +104,7 @@ test.concurrent("explain names what a run ended of, and who asked for it", async
   home.writeJobs([
     scriptJob("bbbbbbbbbb01", daily, "slow.sh", soon()),
     scriptJob("bbbbbbbbbb02", "* * * * * *", "two.sh", soon()),
+    scriptJob("bbbbbbbbbb10", "* * * * * *", "slow.sh", soon()),
     scriptJob("bbbbbbbbbb03", daily, "gone.sh", soon()),
     scriptJob("bbbbbbbbbb04", daily, "url.sh", soon()),
     scriptJob("bbbbbbbbbb05", daily, "ok.sh", far),
@@ -170,6 +171,13 @@ test.concurrent("explain names what a run ended of, and who asked for it", async
     expect.stringMatching(/and could not start: Script not found: .*gone\.sh/),
   ]);
 
+  expect(await first("bbbbbbbbbb10")).toEqual([
+    "overlap",
+    expect.stringMatching(
+      / is due since .* and waits because its run \w+ of .* is still open, and the next begins when it has ended \(overlap: queue_one\)\.$/,
+    ),
+  ]);
+
   await until(() => home.job("bbbbbbbbbb06")["state"] === "completed");
   expect(await first("bbbbbbbbbb06")).toEqual([
     "repeat_used_up",
@@ -195,7 +203,7 @@ test.concurrent("explain names the time without a daemon, and what it left behin
   home.script("ok.sh", "echo ok\n");
   home.writeJobs([
     scriptJob("cccccccccc01", daily, "long.sh", soon()),
-    scriptJob("cccccccccc02", "*/2 * * * * *", "ok.sh", far),
+    scriptJob("cccccccccc02", "* * * * * */2", "ok.sh", far),
     scriptJob("cccccccccc03", daily, "ok.sh", {
       ...far,
       schedule: { kind: "once", run_at: "2026-01-05T09:00:00+00:00", display: "once at 2026-01-05 09:00" },
@@ -237,7 +245,13 @@ test.concurrent("explain names the time without a daemon, and what it left behin
       / waits because no daemon is running, and none can start: .*config\.yaml.*limits\.max_open_runs/,
     ),
   ]);
-  home.hostConfig("{}\n");
+  const missedMs = Date.now() - 20 * 60_000;
+  const missed = { next_run_at: new Date(missedMs).toISOString() };
+  home.writeJobs([
+    ...(home.readJobs() as unknown as readonly JobRecord[]),
+    scriptJob("cccccccccc04", 5, "ok.sh", missed),
+  ]);
+  home.hostConfig("jobs: {cccccccccc04: {misfire: skip}}\n");
 
   home.start();
   await until(() => home.runs().find((run) => run.reason === "orphaned"));
@@ -254,6 +268,14 @@ test.concurrent("explain names the time without a daemon, and what it left behin
     "no_daemon",
     expect.stringMatching(
       /^Job "job cccccccccc02" ran at .* late for .* because no daemon was running: the last one \(process \d+\) was killed after .*, and the next began at /,
+    ),
+  ]);
+  await until(() => home.slots().find((slot) => slot.job_id === "cccccccccc04" && slot.decision === "skip"));
+  const skipped = await explained(home, "cccccccccc04", new Date(missedMs).toISOString());
+  expect([skipped.cause, skipped.sentences[0]]).toEqual([
+    "misfire",
+    expect.stringMatching(
+      / did not run at .* because no daemon was running: .*, and its policy then is to skip what was missed \(misfire: skip\)\.$/,
     ),
   ]);
   const expired = await explained(home, "cccccccccc03");
