@@ -8,6 +8,7 @@ import { restartsWithinMs } from "../core/alerts.ts";
 import { formatInstant } from "../core/instant.ts";
 import type { Job } from "../core/job.ts";
 import { heldJobs } from "../core/job-health.ts";
+import { owedSince } from "../core/owed-slots.ts";
 import { boundsOf } from "../core/room.ts";
 
 import { createZone, type Zone } from "../core/zone.ts";
@@ -257,6 +258,7 @@ export function createReader(parts: CommandParts, { overrides, instead }: Reader
           ),
           tagsOf: (job) => jobSettings(home.settings, home.hermes.scriptTimeoutMs, job).tags,
           waitsFor: new Map(),
+          owedSince: owedSince(runs.cursors(home.name)),
           waiting: null,
           tickLock: tickLock(system, home.path),
           configError: home.configError?.message ?? null,

@@ -27,6 +27,8 @@ export function waitLines(snapshot: StatusJson): readonly string[] {
 function whatFor({ reason, limit, held_by: ids }: WaitingJson, home: HomeJson, snapshot: StatusJson): string {
   const bound = limit === null ? null : { ...limit, name: limit.name ?? "", runsMax: limit.max };
   switch (reason) {
+    case "overlap":
+      return "an earlier run of it is still open, and what came meanwhile runs after it (overlap in the settings)";
     case "capacity":
       return bound === null ? "there is no room" : `${fullText(bound)} by ${holderNames(ids, home, snapshot)}`;
     case "kept":

@@ -118,3 +118,10 @@ export function follows(schedule: Schedule, owed: OwedSlots, atMs: number, zone:
 export function isOneLine(schedule: Schedule, oneMs: number, otherMs: number, zone: Zone): boolean {
   return isNamedSince(schedule, Math.min(oneMs, otherMs), Math.max(oneMs, otherMs), zone);
 }
+
+/** By job, the oldest instant that is owed. */
+export function owedSince(cursors: ReadonlyMap<string, SlotCursor>): ReadonlyMap<string, number> {
+  return new Map(
+    [...cursors].flatMap(([jobId, { owed }]) => (owed === undefined ? [] : [[jobId, owed.fromMs] as const])),
+  );
+}

@@ -2,6 +2,7 @@ import type { ConfigFile } from "../config/load-config.ts";
 import { restartsWithinMs } from "../core/alerts.ts";
 import type { Job } from "../core/job.ts";
 import { heldJobs } from "../core/job-health.ts";
+import { owedSince } from "../core/owed-slots.ts";
 import type { HomeView, StatusView } from "../status/view.ts";
 import type { StoreSnapshot } from "../store/job-store.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
@@ -44,6 +45,7 @@ export function createStatusView(parts: DaemonParts, table: HomeTable, facts: ()
       bounds: home.settings.bounds,
       tagsOf: (job) => home.settings.limits(job).tags,
       waitsFor: home.waitsFor,
+      owedSince: owedSince(home.cursors),
       tickLock: {
         held: lockBusy !== null,
         holderPid: lockBusy?.holderPid ?? null,

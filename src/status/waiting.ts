@@ -11,6 +11,8 @@ export interface HomeBounds {
   readonly tagsOf: (job: Pick<Job, "id" | "name" | "kind">) => readonly string[];
   /** What the daemon decided for lack of room, by job. */
   readonly waitsFor: ReadonlyMap<string, WaitsFor>;
+  /** By job, the oldest instant (Unix ms) that has come and waits in the ledger while the record names a later one. */
+  readonly owedSince: ReadonlyMap<string, number>;
 }
 
 interface HomeOfWaiting extends HomeBounds {
@@ -46,6 +48,7 @@ export interface BoundJson {
 }
 
 export const waitingReasons = [
+  "overlap",
   "capacity",
   "kept",
   "pressure",
@@ -68,7 +71,7 @@ export interface WaitingJson {
   readonly job_name: string;
   readonly due_at: string | null;
   /**
-   * `capacity`: the bound `limit` is full, by the runs `held_by`; `kept`: what is left of it goes to a job that waited longer;
+   * `overlap`: its own run `held_by` is open; `capacity`: the bound `limit` is full, by the runs `held_by`; `kept`: what is left of it goes to a job that waited longer;
    * `pressure`: the machine is short; `lock`, `claimed`: another process has the tick lock or the job; `starting`: nothing, any more.
    */
   readonly reason: (typeof waitingReasons)[number];
@@ -89,7 +92,7 @@ export function roomView(view: WaitingView): RoomView {
   const countedRuns = new Map(view.openRuns.map((run) => [run, countRun(view, run)]));
   const bounds = new Map(view.homes.map((home) => [home.name, home.bounds]));
   const room = createRoom(view.hostBounds, bounds, countedRuns.values());
-  const running = new Set(view.openRuns.map((run) => `${run.home}/${run.jobId}`));
+  const running = new Map(view.openRuns.map((run) => [`${run.home}/${run.jobId}`, run.id]));
   const holders = (bound: Bound): readonly string[] =>
     [...countedRuns]
       .filter(([, run]) => counts(bound, run))
@@ -99,10 +102,14 @@ export function roomView(view: WaitingView): RoomView {
   for (const home of view.homes) {
     for (const job of home.jobs) {
       if (waiting.length === waitingMax) break;
-      const dueMs = job.nextRunAt?.ms ?? Number.POSITIVE_INFINITY;
-      if (dueMs > view.nowMs || !isRunnable(job) || job.fault !== null || running.has(`${home.name}/${job.id}`))
-        continue;
-      const { reason, bound } = waitsFor(view, home, job, room);
+      const owedMs = home.owedSince.get(job.id) ?? Number.POSITIVE_INFINITY;
+      const dueMs = Math.min(owedMs, job.nextRunAt?.ms ?? Number.POSITIVE_INFINITY);
+      const ownRun = running.get(`${home.name}/${job.id}`);
+      if (dueMs > view.nowMs || !isRunnable(job) || job.fault !== null) continue;
+      // What its policy does not keep for the end of that run is skipped at the next tick.
+      if (ownRun !== undefined && owedMs > view.nowMs) continue;
+      const { reason, bound } =
+        ownRun === undefined ? waitsFor(view, home, job, room) : { reason: "overlap" as const, bound: null };
       waiting.push({
         home: home.name,
         job_id: job.id,
@@ -110,7 +117,7 @@ export function roomView(view: WaitingView): RoomView {
         due_at: isoTime(dueMs),
         reason,
         limit: bound === null ? null : boundJson(bound, room),
-        held_by: bound === null ? [] : holders(bound),
+        held_by: ownRun !== undefined ? [ownRun] : bound === null ? [] : holders(bound),
       });
     }
   }

@@ -4,6 +4,7 @@ import { describeMachine } from "../bench/machine.ts";
 import { formatText } from "../bench/table.ts";
 import { type Release, releases } from "../conformance/releases.ts";
 import { playConfigScene } from "./config-scene.ts";
+import { playFourScene } from "./four-scene.ts";
 import { playGatewayKillScene } from "./gateway-kill-scene.ts";
 import { playGatewayScene } from "./gateway-scene.ts";
 import { playKillScene } from "./kill-scene.ts";
@@ -11,10 +12,11 @@ import type { SceneReport } from "./scene.ts";
 import { playSecondsScene } from "./seconds-scene.ts";
 import { buildProgram, makeSoakHome, repository, type SoakHome } from "./soak-home.ts";
 
-const usage = `Usage: npm run soak -- [--scene kill|seconds|gateway-kill|gateway] [--minutes N] [--seed N] [--keep]
+const usage = `Usage: npm run soak -- [--scene kill|seconds|four|gateway-kill|gateway] [--minutes N] [--seed N] [--keep]
 
   --scene kill          40 jobs over two homes while their daemon is killed over and over (the default)
   --scene seconds       50 jobs due every 2 seconds over two homes, and the tick lock watched from outside
+  --scene four          four jobs together for 240 s, of which one outlasts its period (takes its own time)
   --scene gateway-kill  three long scripts, kill -9 after 15 s, a new daemon 3 s later (takes its own time)
   --scene gateway       a real gateway beside the daemon on one home, 20 scripts and 5 prompts, five kills of either side
     --attached          after \`gateway attach\`; else the two keep apart by locks and claims
@@ -28,6 +30,7 @@ const usage = `Usage: npm run soak -- [--scene kill|seconds|gateway-kill|gateway
 const scenes = {
   kill: { minutes: 2, play: playKillScene },
   seconds: { minutes: 3, play: playSecondsScene },
+  four: { minutes: 4, play: playFourScene },
   "gateway-kill": { minutes: 2, play: playGatewayKillScene },
   gateway: { minutes: 10, play: playGatewayScene },
   config: { minutes: 2, play: playConfigScene },

@@ -16,10 +16,11 @@ interface Scene {
   readonly isLocked?: boolean;
   readonly open?: readonly string[];
   readonly waitsFor?: WaitsFor;
+  readonly isOwed?: boolean;
 }
 
 /** One job of home `team`, due and with the tag `db`, beside these open runs of it (`team/one`) and of others. */
-function scene({ running = true, hostMax = 9, isLocked = false, open = [], waitsFor }: Scene) {
+function scene({ running = true, hostMax = 9, isLocked = false, open = [], waitsFor, isOwed = false }: Scene) {
   const openRuns = open.map((text, n) => {
     const [home = "", name = ""] = text.split("/");
     return { id: `run${n}`, home, jobId: name, jobName: name, kind: "script" } as unknown as Run;
@@ -33,6 +34,7 @@ function scene({ running = true, hostMax = 9, isLocked = false, open = [], waits
     tickLock: { held: isLocked },
     bounds: boundsOf("team", 2, db),
     tagsOf: () => ["db"],
+    owedSince: new Map(isOwed ? [[job.id, nowMs - 60_000]] : []),
     waitsFor: new Map(waitsFor === undefined ? [] : [[job.id, waitsFor]]),
   };
   const view = roomView({
@@ -58,6 +60,10 @@ const cases: readonly [Scene, line: string][] = [
   [{ isLocked: true, open: ["team/tagged"] }, "process 77 holds the tick lock"],
   [{ open: ["team/tagged"] }, 'the one place of home "team" for tag "db" is taken by tagged'],
   [{ open: ["other/tagged"] }, "the next tick takes them"],
+  [
+    { open: ["team/due"], isOwed: true },
+    "an earlier run of it is still open, and what came meanwhile runs after it (overlap in the settings)",
+  ],
   [{ open: ["team/a", "team/b"] }, 'all 2 places of home "team" are taken by a, b'],
   [{ hostMax: 2, open: ["team/a", "other/b"] }, "all 2 places of this host are taken by a, other/b"],
   [{ waitsFor: { kind: "kept", bound } }, "what is left is kept for a job that waited longer (tag db)"],
