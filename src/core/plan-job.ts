@@ -1,6 +1,7 @@
 import { claimEndsAtMs, runClaimLifeDefaultMs, unclaimedSlot } from "./claim-life.ts";
 import { closeSlots } from "./close-slots.ts";
 import { lateMsMax } from "./drop-late.ts";
+import { planQuotaHold } from "./hold-quota.ts";
 import { formatInstant } from "./instant.ts";
 import { hasPauseMark, isRunnable, isTerminal, type Job, type JobPatch, type StoredTime } from "./job.ts";
 import { waitForClaim } from "./leave-pending.ts";
@@ -93,6 +94,7 @@ export function planJob(draft: Draft, job: Job, given: SlotCursor | undefined): 
   if (isManual) {
     cursor = noticeEdit(draft, job, schedule, cursor);
   } else {
+    if (planQuotaHold(draft, job, schedule, next, cursor) === "held") return;
     const observed = observeSlots(job, schedule, next, cursor, isOpen, draft.view);
     draft.lines.push(...observed.lines);
     if (observed.unsettled !== null) {
