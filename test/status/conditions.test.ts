@@ -39,6 +39,7 @@ function home(more: Partial<HomeView> = {}): HomeView {
     held: [],
     bounds: [],
     tagsOf: () => [],
+    owedSince: new Map(),
     waitsFor: new Map(),
     ...more,
   };
