@@ -243,7 +243,11 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       return report.claims.length === 0 ? null : report.claims;
     }
     for (const { runId } of report.stops) replaceRun(runId);
-    if (report.kind === "idle") return [];
+    if (report.kind === "idle") {
+      // Nothing is due any more, so nothing waits for whoever holds the lock.
+      home.lockBusy = null;
+      return [];
+    }
     if (home.lockBusy !== null) {
       parts.measure.lockWaitedMs(home.name, system.clock.monotonicMs() - home.lockBusy.sinceMonotonicMs);
     }

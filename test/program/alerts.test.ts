@@ -2,7 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 import { isAlive, makeSupervisedHome, type SupervisedHome, scriptJob, until } from "../helpers/supervised-home.ts";
 
 interface Told {
@@ -14,8 +14,8 @@ const everySecond = "* * * * * *";
 const jobId = "aaaaaaaaaaaa";
 
 /** A home whose job fails until there is a file `good`, and whose alerts a command writes into a file. */
-function failingHome(notify: string): SupervisedHome {
-  const home = makeSupervisedHome();
+function failingHome(onFinished: (clean: () => Promise<void>) => void, notify: string): SupervisedHome {
+  const home = makeSupervisedHome(onFinished);
   home.script("fails.sh", `test -e ${join(home.path, "good")}\n`);
   home.writeJobs([scriptJob(jobId, everySecond, "fails.sh", { next_run_at: null })]);
   home.hostConfig(`alerts:\n  notify:\n${notify}`);
@@ -32,8 +32,10 @@ const toldIn = (path: string): readonly Told[] =>
 
 const kindsOf = (told: readonly Told[]): readonly string[] => told.map(({ event, alert }) => `${event} ${alert.kind}`);
 
-test("a command is told once of a job that goes on failing, also across restarts, and once that it is over", async () => {
-  const home = makeSupervisedHome();
+test.concurrent("a command is told once of a job that goes on failing, also across restarts, and once that it is over", async ({
+  onTestFinished,
+}) => {
+  const home = makeSupervisedHome(onTestFinished);
   const told = join(home.state, "told");
   home.script("fails.sh", `test -e ${join(home.path, "good")}\n`);
   home.writeJobs([scriptJob(jobId, everySecond, "fails.sh", { next_run_at: null })]);
@@ -61,7 +63,9 @@ test("a command is told once of a job that goes on failing, also across restarts
   expect(toldIn(told)[0]).toMatchObject({ alert: { home: "default", job_id: jobId } });
 });
 
-test("a webhook gets each notice, again where it was refused, and the log never says its address", async () => {
+test.concurrent("a webhook gets each notice, again where it was refused, and the log never says its address", async ({
+  onTestFinished,
+}) => {
   const bodies: Told[] = [];
   let refusals = 1;
   const server = createServer((request, response) => {
@@ -79,7 +83,7 @@ test("a webhook gets each notice, again where it was refused, and the log never 
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   onTestFinished(() => void server.close());
   const { port } = server.address() as AddressInfo;
-  const home = failingHome(`    - webhook: http://127.0.0.1:${port}/hook?key=hunter2\n`);
+  const home = failingHome(onTestFinished, `    - webhook: http://127.0.0.1:${port}/hook?key=hunter2\n`);
   const daemon = home.start();
   await until(() => bodies.length > 0);
   expect(bodies.map(({ event }) => event)).toEqual(["raised"]);
@@ -88,8 +92,10 @@ test("a webhook gets each notice, again where it was refused, and the log never 
   expect(JSON.stringify(home.ask("config", "show").json)).not.toContain("hunter2");
 });
 
-test("commands that hang, print without end or are not there hold up no run and none of each other", async () => {
-  const home = failingHome("");
+test.concurrent("commands that hang, print without end or are not there hold up no run and none of each other", async ({
+  onTestFinished,
+}) => {
+  const home = failingHome(onTestFinished, "");
   const told = join(home.state, "told");
   const pid = join(home.state, "pid");
   home.hostConfig(`alerts:
