@@ -33,7 +33,7 @@ import type { ConfigFileView, DaemonView, HomeView } from "../status/view.ts";
 import { createJobStore, type JobStore } from "../store/job-store.ts";
 import { packageRoot } from "../system/package-root.ts";
 import type { CommandParts } from "./command-parts.ts";
-import { findJob, matchJobs, type NamedJob } from "./find-job.ts";
+import { findJob, matchJobs, type NamedJob, notFound } from "./find-job.ts";
 
 /** One home as its files tell it. */
 export interface HomeReading {
@@ -210,7 +210,8 @@ export function createReader(parts: CommandParts, { overrides, instead }: Reader
       return home?.zone ?? createZone(null, serverOffsetMinutes());
     },
     job(text) {
-      const jobs = readHomes().flatMap((home) =>
+      const homes = readHomes();
+      const jobs = homes.flatMap((home) =>
         home.jobs.map((job): JobReading => ({ home: home.name, id: job.id, name: job.name, job })),
       );
       if (matchJobs(jobs, text).length > 0) return findJob(jobs, text);
@@ -223,7 +224,9 @@ export function createReader(parts: CommandParts, { overrides, instead }: Reader
       if (slot !== undefined && (id === text || text === `${slot.home}/${id}`)) {
         return { home: slot.home, id, name: id, job: null };
       }
-      return findJob(jobs, text);
+      const unread = homes.find((home) => home.state === "degraded");
+      if (unread === undefined) return findJob(jobs, text);
+      throw notFound("job", text, `home "${unread.name}" cannot be read: ${unread.reason ?? "nobody knows why"}`);
     },
     daemon() {
       const pid = daemonPid(system, stateFolder);

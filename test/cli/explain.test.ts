@@ -12,7 +12,7 @@ import { createRandom } from "../../src/system/random.ts";
 import { createFiles } from "../../src/system/real-files.ts";
 import type { System } from "../../src/system/system.ts";
 import { type Explained, explained } from "../helpers/explained.ts";
-import { claimedRun, completed, record, slot } from "./cli-home.ts";
+import { claimedRun, completed, createCliHome, record, slot } from "./cli-home.ts";
 
 const jobId = "aaaa11112222";
 
@@ -248,4 +248,13 @@ test("explain knows a job that is gone by its id", async () => {
     "job_gone",
     `Job "${jobId}" did not run at 11:59 because its record was removed from jobs.json before anything ran it (Hermes removes a one-shot that it finds more than 2 min late).`,
   ]);
+});
+
+test("explain says that a home cannot be read where that may be why it knows no such job", async () => {
+  const home = createCliHome();
+  onTestFinished(() => home.remove());
+  home.write("cron/jobs.json", "{ torn");
+  const { exitCode, error } = await home.run("explain", "nightly");
+  expect(exitCode).toBe(4);
+  expect(error).toMatch(/^Cannot find job "nightly": home "default" cannot be read: .*jobs\.json/);
 });

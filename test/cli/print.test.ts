@@ -9,6 +9,7 @@ import {
   paint,
   printable,
   textWidth,
+  wrap,
 } from "../../src/cli/print.ts";
 import { createZone } from "../../src/core/zone.ts";
 
@@ -154,4 +155,24 @@ test("formatClock() names as much of the date as is needed, in the zone", () => 
     [1e300, "beyond all dates"],
   ];
   for (const [ms, text] of cases) expect(formatClock(ms, now, berlin)).toBe(text);
+});
+
+test("printable() shows what nobody would see, and keeps what people write", () => {
+  const cases: readonly (readonly [string, string])[] = [
+    ["a\u061cb\u00adc\u3164d", "a\\u061cb\\xadc\\u3164d"],
+    ["tag\u{e0041}", "tag\\u{e0041}"],
+    [`z${"\u0301".repeat(50)}`, `z${"\u0301".repeat(4)}`],
+    [
+      "\u05e9\u05dc\u05d5\u05dd 👩‍👩‍👧 🏴\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}",
+      "\u05e9\u05dc\u05d5\u05dd 👩‍👩‍👧 🏴\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}",
+    ],
+  ];
+  for (const [text, shown] of cases) expect(printable(text)).toBe(shown);
+});
+
+test("wrap() breaks lines between words, and words that are longer than a line", () => {
+  expect(wrap("one two three\n\nfour", 8)).toBe("one two\nthree\n\nfour");
+  expect(wrap("日本語の名前 x", 6)).toBe("日本語\nの名前\nx");
+  expect(wrap("\x1b[31mabcdefgh\x1b[39m", 4)).toBe("\x1b[31mabcd\nefgh\x1b[39m");
+  expect(wrap("as long as it is", null)).toBe("as long as it is");
 });
