@@ -66,3 +66,14 @@ test("nextOutput() goes on where it was when the two streams become one file", (
   rmSync(join(folder, "errors.log"));
   expect(readFrom(state, place)).toBe("more\n");
 });
+
+test("nextOutput() goes on behind the end of a file whose middle was taken out", () => {
+  const state = prepare("0123456789", "", false);
+  const place = { outputBytes: 0, errorsBytes: 0 };
+  expect(readFrom(state, place)).toBe("0123456789");
+  const path = join(state, "runs/r1/output.log");
+  writeFileSync(path, "01…89");
+  expect(readFrom(state, place)).toBe("");
+  writeFileSync(path, "01…89next");
+  expect(readFrom(state, place)).toBe("next");
+});
