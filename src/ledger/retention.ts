@@ -14,7 +14,7 @@ export interface OutputPage {
 
 /**
  * What keeps the history within bounds, in pieces so small that nothing due has to wait for one. Only of runs that are over,
- * whose job's record is settled, and whose result nobody is still to be told: all others are passed over.
+ * whose job's record is settled, whose result nobody is still to be told, and whom no attempt is to follow: all others are passed over.
  */
 export interface RetentionLedger {
   /** The oldest of those claimed before this instant. */
@@ -56,6 +56,8 @@ const isIdle = `run.state NOT IN ('claimed', 'running')
   AND NOT EXISTS (SELECT 1 FROM note WHERE note.key = 'unsettled ' || run.id)
   AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.run_id = run.id AND delivery.recorded = 0)
   AND NOT EXISTS (SELECT 1 FROM retry WHERE retry.run_id = run.id AND retry.state = 'waiting')
+  AND NOT EXISTS (SELECT 1 FROM retry LEFT JOIN run AS next ON next.id = retry.next_run_id
+    WHERE retry.run_id = run.id AND (retry.state = 'waiting' OR next.state IN ('claimed', 'running')))
   AND NOT EXISTS (SELECT 1 FROM request WHERE request.closed_us IS NULL AND request.run_id = run.id)`;
 
 const texts = {

@@ -83,6 +83,35 @@ test("only runs that are over, settled, delivered and asked for by nobody are to
   expect([ledger.delivery("delivered"), ledger.delivery("undelivered")?.state]).toEqual([null, "pending"]);
 });
 
+test("a run stays while another attempt is to follow it or runs, and its retry goes with it", () => {
+  const ledger = open();
+  fill(ledger, ["waits", "runs", "over"]);
+  for (const runId of ["waits", "runs", "over"]) {
+    ledger.planRetry({
+      runId,
+      home: "default",
+      jobId: "a",
+      attempt: 2,
+      scheduledAtMs: dayMs,
+      failedAtMs: dayMs,
+      dueAtMs: dayMs + 1,
+      editKey: "",
+      state: "waiting",
+      reason: null,
+    });
+  }
+  ledger.claim([claimedRun("second", "a", "job a", { claimedAtMs: dayMs + 1e9, owner: "o:second" })]);
+  ledger.startRetry("runs", "second");
+  ledger.endRetry("over", "edited");
+  expect(ledger.runsClaimedBefore(dayMs + 1e8, 9)).toEqual(["over"]);
+  ledger.forgetRuns(["waits", "runs", "over"]);
+  expect(["waits", "runs", "over"].map((runId) => ledger.retry(runId)?.state)).toEqual([
+    "waiting",
+    "started",
+    undefined,
+  ]);
+});
+
 test("of one job in one home the newest runs are kept, whatever stands beside them", () => {
   const ledger = open();
   fill(ledger, ["a0", "a1", "a2", "a3", "a4"]);
