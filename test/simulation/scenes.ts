@@ -37,11 +37,9 @@ const failing: FakeProgram = { ...plain, durationMs: 200, end: { code: 3 } };
 export const scenes: Readonly<Record<string, Scenario>> = {
   "a job of every minute": scene(),
   "instants that wait for a run's end": scene({
-    lengthMs: 200_000,
     homes: [{ name: "default", parallelMax: 4, jobs: [job("a", { programs: [long], overlap: "queue_one" })] }],
   }),
   "runs that make way": scene({
-    lengthMs: 130_000,
     homes: [
       {
         name: "default",
