@@ -55,7 +55,6 @@ const freePagesKept = 128;
 const isIdle = `run.state NOT IN ('claimed', 'running')
   AND NOT EXISTS (SELECT 1 FROM note WHERE note.key = 'unsettled ' || run.id)
   AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.run_id = run.id AND delivery.recorded = 0)
-  AND NOT EXISTS (SELECT 1 FROM retry WHERE retry.run_id = run.id AND retry.state = 'waiting')
   AND NOT EXISTS (SELECT 1 FROM retry LEFT JOIN run AS next ON next.id = retry.next_run_id
     WHERE retry.run_id = run.id AND (retry.state = 'waiting' OR next.state IN ('claimed', 'running')))
   AND NOT EXISTS (SELECT 1 FROM request WHERE request.closed_us IS NULL AND request.run_id = run.id)`;
