@@ -12,6 +12,8 @@ export interface SlotView {
   readonly zone: Zone;
   readonly ownerState: OwnerState;
   readonly ranElsewhere: (jobId: string, scheduledAtMs: number) => boolean;
+  /** Whether another scheduler's ledger says that its own run of the job was under way, and that none was dispatched. */
+  readonly wasBusyElsewhere: (jobId: string, scheduledAtMs: number) => boolean;
 }
 
 /** What the ledger has to learn before the job's own next instant may be decided. */
@@ -318,8 +320,9 @@ function observeTaken(
     return afterLines(lines, passed.restFromMs, decisionAt(passed.restFromMs ?? next.ms), by);
 
     function decisionAt(atMs: number): SlotDecision {
-      // A dispatch would have replaced the claim: Hermes took the instant off the schedule and found its own run under way.
-      if (isClaimed && isHeldHere && atMs > claimedAtMs) return { decision: "skip", reason: "overlap" };
+      // Hermes takes an instant off the schedule before it finds its own run under way. A dispatch would have replaced the claim.
+      const isOverlap = isClaimed && isHeldHere && atMs > claimedAtMs;
+      if (isOverlap || view.wasBusyElsewhere(job.id, atMs)) return { decision: "skip", reason: "overlap" };
       // What another's run took in names no run of ours to fold it into: it was taken off the schedule, no more is known.
       const isRun = atMs <= throughMs + sameInstantMs || view.ranElsewhere(job.id, atMs);
       return isRun ? { decision: "run", reason: "elsewhere" } : { decision: "move", reason: "reanchored" };

@@ -52,11 +52,11 @@ export interface TickPlan {
  * `docs/hermes.md`.
  */
 export function planTick(input: TickInput): TickPlan {
-  const ranElsewhere = input.ranElsewhere ?? (() => false);
+  const { ranElsewhere = () => false, wasBusyElsewhere = () => false } = input;
   const { nowMs, zone, ownerState } = input;
   const draft: Draft = {
     input,
-    view: { nowMs, zone, ownerState, ranElsewhere },
+    view: { nowMs, zone, ownerState, ranElsewhere, wasBusyElsewhere },
     openRuns: new Map(input.openRuns.map((run) => [run.jobId, run])),
     candidates: [],
     claims: [],

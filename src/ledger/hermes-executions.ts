@@ -40,6 +40,8 @@ export interface HermesExecutions {
   known(): KnownExecutions | ExecutionsResult;
   /** Whether anybody's row says that this instant of a job was completed. What cannot be read says nothing. */
   isCompleted(jobId: string, scheduledAtMs: number): boolean;
+  /** Whether a scheduler's run of the job was under way at this instant, and none was dispatched for it. */
+  isOverlapped(jobId: string, scheduledAtMs: number): boolean;
   /** What the file is now; null when there is none. */
   identity(): FileIdentity | null;
 }
@@ -61,6 +63,9 @@ const known = {
   /** Since 0.22. */
   added: ["handoff_pending", "handoff_started_at", "delivery_outcome", "scheduled_instant", "progress_at"],
 };
+
+/** A run that was under way at an instant in question is among the job's last. */
+const rowsLookedAt = 100;
 
 /** Hermes keeps this many ended rows, and deletes the others whenever it ends one. */
 const endedRowsMax = 1000;
@@ -145,14 +150,18 @@ export function createHermesExecutions(
   let answers: Answers = { main: null, log: null, known: new Map() };
   /** What could not be read is left alone until then. */
   let readAgainAtMonotonicMs = Number.NEGATIVE_INFINITY;
-  let reader: { readonly database: DatabaseSync; readonly find: StatementSync | null } | null = null;
+  let reader: {
+    readonly database: DatabaseSync;
+    readonly find: StatementSync | null;
+    readonly latest: StatementSync | null;
+  } | null = null;
 
   /** A reader for all questions of one turn of the loop. Null where there is nothing to be asked. */
   function openReader(): NonNullable<typeof reader> {
     if (reader !== null) return reader;
     const database = open(path, { readOnly: true, timeout: readWaitMs });
     // Before anything else can fail, so that it is closed in any case.
-    reader = { database, find: null };
+    reader = { database, find: null, latest: null };
     clock.after(0, () => {
       reader = null;
       database.close();
@@ -162,7 +171,11 @@ export function createHermesExecutions(
       const find = database.prepare(
         "SELECT finished_at, claimed_at FROM executions WHERE job_id = ? AND scheduled_instant = ? AND status = 'completed'",
       );
-      reader = { database, find };
+      const latest = database.prepare(
+        `SELECT claimed_at, finished_at, scheduled_instant FROM executions WHERE job_id = ? AND source <> 'supervisor'
+          ORDER BY rowid DESC LIMIT ${rowsLookedAt}`,
+      );
+      reader = { database, find, latest };
     }
     return reader;
   }
@@ -172,6 +185,18 @@ export function createHermesExecutions(
     return rows.some((row: Row<"finished_at" | "claimed_at">) => {
       const text = row.finished_at ?? row.claimed_at;
       return provesCompletion(scheduledAtMs, typeof text === "string" ? parseInstant(text, utc) : null);
+    });
+  }
+
+  function askOverlapped(jobId: string, scheduledAtMs: number): boolean {
+    const rows = openReader().latest?.all(jobId) ?? [];
+    const instant = formatUtcInstant(scheduledAtMs);
+    if (rows.some((row: Row<"scheduled_instant">) => row.scheduled_instant === instant)) return false;
+    const timeOf = (text: unknown): number | null => (typeof text === "string" ? parseInstant(text, utc) : null);
+    return rows.some((row: Row<"claimed_at" | "finished_at">) => {
+      const claimedAtMs = timeOf(row.claimed_at);
+      if (claimedAtMs === null || claimedAtMs >= scheduledAtMs) return false;
+      return row.finished_at === null || (timeOf(row.finished_at) ?? 0) > scheduledAtMs;
     });
   }
 
@@ -225,6 +250,16 @@ export function createHermesExecutions(
         answers.known.set(key, answer);
       }
       return answer;
+    },
+    isOverlapped(jobId, scheduledAtMs) {
+      if (files.stat(path) === null || clock.monotonicMs() < readAgainAtMonotonicMs) return false;
+      try {
+        return askOverlapped(jobId, scheduledAtMs);
+      } catch (error) {
+        failed(error);
+        readAgainAtMonotonicMs = clock.monotonicMs() + readRetryMs;
+        return false;
+      }
     },
     identity: () => files.stat(path),
   };

@@ -545,6 +545,17 @@ const cases: readonly Case[] = [
     lines: ["10:00:00 run elsewhere", "10:05:00 run elsewhere", "10:10:00 skip overlap"],
   },
   {
+    fact: "says overlap of an instant of which Hermes' ledger says that its own run was under way",
+    job: sampleJob({
+      nextRunAt: stored(at("10:15:00")),
+      lastRunAt: stored(at("10:10:30")),
+      lastDispatchOf: stored(at("10:10:00")),
+    }),
+    cursor: cursor(),
+    input: { nowMs: at("10:11:00"), wasBusyElsewhere: (_, ms) => ms === at("10:10:00") },
+    lines: ["10:00:00 run elsewhere", "10:05:00 run elsewhere", "10:10:00 skip overlap"],
+  },
+  {
     fact: "leaves a dispatch out that was before the instant it waited for",
     job: sampleJob({
       nextRunAt: stored(at("10:10:00")),

@@ -204,7 +204,41 @@ for (const name of withInstant) {
   });
 }
 
+for (const name of withInstant) {
+  test(`isOverlapped() tells an instant that came during a run of Hermes from one that was dispatched, in a file of ${name}`, () => {
+    const { executions, database } = makeSample(schemas[name]);
+    const insert = database.prepare(
+      "INSERT INTO executions (id, job_id, source, process_id, pid, status, claimed_at, finished_at, scheduled_instant) VALUES (?, 'j', ?, 'p', 1, 'completed', ?, ?, ?)",
+    );
+    insert.run("a", "builtin", "2026-06-15T14:30:01+05:30", "2026-06-15T14:32:30+05:30", "2026-06-15T09:00:00+00:00");
+    insert.run(
+      "b",
+      "supervisor",
+      "2026-06-15T09:04:01+00:00",
+      "2026-06-15T09:06:30+00:00",
+      "2026-06-15T09:04:00+00:00",
+    );
+    insert.run("c", "builtin", "2026-06-15T09:07:30+00:00", null, "2026-06-15T09:07:00+00:00");
+    const ask = (clock: string): boolean => executions.isOverlapped("j", Date.parse(`2026-06-15T${clock}Z`));
+    expect(["09:00:00", "09:01:00", "09:03:00", "09:05:00", "09:07:00", "09:08:00"].map(ask)).toEqual([
+      false,
+      true,
+      false,
+      false,
+      false,
+      true,
+    ]);
+    expect(executions.isOverlapped("another", Date.parse("2026-06-15T09:01:00Z"))).toBe(false);
+  });
+}
+
 for (const name of ["0.19", "0.20"] as const) {
+  test(`isOverlapped() says nothing of a file of ${name}, which has no instants`, () => {
+    const { executions } = makeSample(schemas[name]);
+    executions.write([writeOf()]);
+    expect(executions.isOverlapped("aaaaaaaaaaaa", claimedAtMs + 1000)).toBe(false);
+  });
+
   test(`isCompleted() says nothing of a file of ${name}, which has no instants`, () => {
     const { executions } = makeSample(schemas[name]);
     executions.write([writeOf(ended)]);
