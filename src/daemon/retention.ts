@@ -39,13 +39,13 @@ export function createRetention(parts: DaemonParts, nextDueMs: () => number): Re
   let weighed = { seq: -1, bytesMax: 0 };
   let saidTooLarge = false;
 
-  function forgetBefore(beforeMs: number): boolean {
+  function forgetBefore(beforeMs: number, decidedBeforeMs: number): boolean {
     const runIds = ledger.runsClaimedBefore(beforeMs, runsPerPiece);
     let slots = 0;
     ledger.transaction(() => {
       // Whoever checks the history must know from when on it is whole, also after a bound was raised.
       const forgottenMs = Number(ledger.note("history_from_ms") ?? Number.NEGATIVE_INFINITY);
-      slots = ledger.deleteSlots(beforeMs, slotsPerPiece);
+      slots = ledger.deleteSlots(beforeMs, decidedBeforeMs, slotsPerPiece);
       if ((runIds.length > 0 || slots > 0) && beforeMs > forgottenMs) {
         ledger.setNote("history_from_ms", String(beforeMs));
       }
@@ -54,7 +54,10 @@ export function createRetention(parts: DaemonParts, nextDueMs: () => number): Re
     return runIds.length > 0 || slots === slotsPerPiece;
   }
 
-  const retireOld: Step = () => forgetBefore(system.clock.nowMs() - parts.settings.retention.ageMaxMs);
+  const retireOld: Step = () => {
+    const beforeMs = system.clock.nowMs() - parts.settings.retention.ageMaxMs;
+    return forgetBefore(beforeMs, beforeMs);
+  };
 
   const retireMany: Step = () => {
     const { runsMax } = parts.settings.retention;
@@ -124,7 +127,7 @@ export function createRetention(parts: DaemonParts, nextDueMs: () => number): Re
       return false;
     }
     const reachMs = ledger.oldestReachMs();
-    if (reachMs !== null && forgetBefore(reachMs + 1)) return true;
+    if (reachMs !== null && forgetBefore(reachMs + 1, system.clock.nowMs() + 1)) return true;
     if (!saidTooLarge && ledger.usedBytes() > ledgerBytesMax) {
       saidTooLarge = true;
       system.log.warn("the ledger is larger than retention.ledger_max, and what is in it is still needed", {

@@ -37,8 +37,11 @@ export interface RetentionLedger {
   runsKeptFromMs(): ReadonlyMap<string, number>;
   claimedAtMs(runId: string): number | null;
   forgetOutputs(runIds: readonly string[]): void;
-  /** Deletes at most `limit` of the oldest lines that are decided, and requests that are served; answers how many lines. */
-  deleteSlots(beforeMs: number, limit: number): number;
+  /**
+   * Deletes at most `limit` of the oldest lines that are decided, and requests that are served; answers how many lines. A line of an
+   * instant that lies far back may have been written a moment ago: those decided from `decidedBeforeMs` on stay.
+   */
+  deleteSlots(beforeMs: number, decidedBeforeMs: number, limit: number): number;
   /** The instant up to which some hundred of the oldest lines and runs reach; null for an empty history. */
   oldestReachMs(): number | null;
   /** What the rows take, without room that is free. */
@@ -74,7 +77,7 @@ const texts = {
   deleteRetry: "DELETE FROM retry WHERE run_id = ?",
   forgetOutput: "UPDATE run SET output_path = NULL WHERE id = ?",
   deleteSlots: `DELETE FROM slot WHERE (home, job_id, scheduled_us) IN (SELECT home, job_id, scheduled_us FROM slot
-      WHERE scheduled_us < ? AND decision <> 'pending' ORDER BY scheduled_us LIMIT ?)`,
+      WHERE scheduled_us < ? AND decided_us < ? AND decision <> 'pending' ORDER BY scheduled_us LIMIT ?)`,
   deleteRequests: "DELETE FROM request WHERE closed_us < ?",
   deleteKeptFrom: `DELETE FROM note WHERE key >= '${keptFrom}' AND key < '${keptFrom}\u{10ffff}' AND CAST(value AS REAL) < ?`,
   readKeptFrom: `SELECT key, value FROM note WHERE key >= '${keptFrom}' AND key < '${keptFrom}\u{10ffff}'`,
@@ -162,10 +165,12 @@ export function createRetentionLedger(database: DatabaseSync): RetentionLedger {
     forgetOutputs(runIds) {
       for (const runId of runIds) prepared(texts.forgetOutput).run(runId);
     },
-    deleteSlots(beforeMs, limit) {
+    deleteSlots(beforeMs, decidedBeforeMs, limit) {
       prepared(texts.deleteRequests).run(toMicroseconds(beforeMs));
       prepared(texts.deleteKeptFrom).run(beforeMs);
-      return Number(prepared(texts.deleteSlots).run(toMicroseconds(beforeMs), limit).changes);
+      return Number(
+        prepared(texts.deleteSlots).run(toMicroseconds(beforeMs), toMicroseconds(decidedBeforeMs), limit).changes,
+      );
     },
     oldestReachMs() {
       const reaches = [prepared(texts.readSlotReach), prepared(texts.readRunReach)].flatMap((statement) => {

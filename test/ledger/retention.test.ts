@@ -162,9 +162,12 @@ test("lines that are still to become another stay, and no more than asked for go
     ...decided,
     slot("b", { decision: "pending", reason: "estop" }, { scheduledAtMs: dayMs }),
   ]);
-  expect(ledger.deleteSlots(dayMs + 3, 2)).toBe(2);
-  expect(ledger.deleteSlots(dayMs + 3, 2)).toBe(1);
-  expect(ledger.deleteSlots(dayMs + 3, 2)).toBe(0);
+  const [{ decidedAtMs } = { decidedAtMs: 0 }] = decided;
+  // Written a moment ago, of whatever instant.
+  expect(ledger.deleteSlots(dayMs + 3, decidedAtMs, 2)).toBe(0);
+  expect(ledger.deleteSlots(dayMs + 3, decidedAtMs + 1, 2)).toBe(2);
+  expect(ledger.deleteSlots(dayMs + 3, decidedAtMs + 1, 2)).toBe(1);
+  expect(ledger.deleteSlots(dayMs + 3, decidedAtMs + 1, 2)).toBe(0);
   expect(ledger.slots({ limit: 0 }).map(({ decision }) => decision)).toEqual(["skip", "pending"]);
 });
 
