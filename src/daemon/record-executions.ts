@@ -201,8 +201,13 @@ export function createExecutionsMirror(
     for (const run of runs) {
       const status = known.statuses.get(executionId(run));
       const isOpen = run.state === "claimed" || run.state === "running";
-      if (status === undefined ? isOpen || isMissed(run, keptFromMs) : !isOpen && isUnended(status))
-        noteExecution(home, run.id);
+      const isBehind =
+        status === undefined
+          ? isOpen || isMissed(run, keptFromMs)
+          : isOpen
+            ? run.state === "running" && status === "claimed"
+            : isUnended(status);
+      if (isBehind) noteExecution(home, run.id);
     }
     return null;
   }

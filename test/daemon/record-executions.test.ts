@@ -274,7 +274,7 @@ test("after a crash the runs are compared: what is missing or open is written, a
   host.end("before");
   host.clock.pass(1000);
   host.mirror().meet();
-  for (const id of ["missing", "open", "unknown", "whole", "still open", "not there"]) host.run(id);
+  for (const id of ["missing", "open", "unknown", "whole", "still open", "started", "not there"]) host.run(id);
   for (const id of ["missing", "open", "unknown", "whole"]) host.end(id);
   host.known = {
     statuses: new Map([
@@ -282,6 +282,7 @@ test("after a crash the runs are compared: what is missing or open is written, a
       ["row of unknown", "unknown"],
       ["row of whole", "completed"],
       ["row of still open", "running"],
+      ["row of started", "claimed"],
       ["row of nobody", "running"],
     ]),
     keptFromMs: null,
@@ -295,6 +296,7 @@ test("after a crash the runs are compared: what is missing or open is written, a
     "row of missing completed",
     "row of not there running",
     "row of open completed",
+    "row of started running",
     "row of unknown completed",
   ]);
 });
