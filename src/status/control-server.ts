@@ -9,10 +9,11 @@ const bodyBytesMax = 64 * 1024;
 const addressCharsMax = 4096;
 
 export interface ServerLimits {
-  /** Beyond these, the connection that has been idle for longest is closed for each new one: nobody can lock others out by holding many. */
+  /** Beyond these, the connection that has been idle for longest, or a stream that nobody reads, is closed for each new one: nobody can lock others out by holding many. */
   readonly connectionsMax: number;
   readonly streamsMax: number;
   readonly headerMs: number;
+  /** For a request to come, and for its answer to be taken further. */
   readonly requestMs: number;
   /** Node looks only so often for what is over its time; half a minute is its default. */
   readonly lookMs: number;
@@ -43,7 +44,9 @@ export function createControlServer(
 ): ControlServer {
   const { connectionsMax, streamsMax } = limits;
   const streams = new Set<() => void>();
-  /** Those that no complete request has come from yet, or whose last one is answered, the longest ago first. */
+  /** Those whose reader has not taken what was written to it, the longest ago first. */
+  const stuck = new Set<() => void>();
+  /** Those that no complete request has come from yet, or whose last one is answered, taken or not, the longest ago first. */
   const idle = new Set<Socket>();
   const sockets = new Set<Socket>();
 
@@ -102,6 +105,8 @@ export function createControlServer(
   function send(request: IncomingMessage, response: ServerResponse, made: Reply): void {
     if (response.destroyed) return;
     if ("open" in made) {
+      const [oldest] = streams.size >= streamsMax ? stuck : [];
+      oldest?.();
       if (streams.size >= streamsMax) made = problem(503, `There are ${streamsMax} streams already, expected fewer`);
       else {
         openStream(response, made);
@@ -123,6 +128,12 @@ export function createControlServer(
       ...(request.complete ? {} : { connection: "close" }),
     });
     response.end(text);
+    // An answer that its reader does not take stays in memory: it keeps no other from one, and not for long.
+    const { socket } = request;
+    if (!sockets.has(socket)) return;
+    idle.delete(socket);
+    idle.add(socket);
+    if (response.writableLength > 0) socket.setTimeout(limits.requestMs);
   }
 
   function openStream(response: ServerResponse, stream: StreamAnswer): void {
@@ -135,6 +146,7 @@ export function createControlServer(
       if (isOver) return;
       isOver = true;
       streams.delete(drop);
+      stuck.delete(drop);
       stop?.();
     };
     const drop = (): void => {
@@ -145,7 +157,13 @@ export function createControlServer(
     response.once("close", over);
     stop = stream.open({
       write: (part) => !response.destroyed && response.write(part),
-      drained: (act) => void response.once("drain", act),
+      drained(act) {
+        stuck.add(drop);
+        response.once("drain", () => {
+          stuck.delete(drop);
+          act();
+        });
+      },
       waitingBytes: () => response.writableLength,
       end: () => {
         response.end();

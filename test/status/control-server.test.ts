@@ -1,4 +1,5 @@
 import { mkdtempSync, rmSync } from "node:fs";
+import type { Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
@@ -15,9 +16,10 @@ interface Served {
   readonly asked: string[];
   readonly sinks: Sink[];
   readonly stopped: () => number;
+  readonly server: Server;
 }
 
-async function serve(given = limits): Promise<Served> {
+async function serve(given = limits, metrics = "metrics"): Promise<Served> {
   const folder = mkdtempSync(join(tmpdir(), "control-"));
   const path = join(folder, "control.sock");
   const asked: string[] = [];
@@ -29,7 +31,7 @@ async function serve(given = limits): Promise<Served> {
   };
   const actions: ControlActions = {
     health: () => say("health"),
-    metrics: () => Promise.resolve({ status: 200, type: "text/plain", text: "metrics" }),
+    metrics: () => Promise.resolve({ status: 200, type: "text/plain", text: metrics }),
     description: () => ({ status: 200, type: "application/json", text: "{}" }),
     read: (name, query) => say(`${name}?${query}`),
     run: (id) => (id === "gone" ? problem(404, "gone") : say(`run ${id}`)),
@@ -55,7 +57,7 @@ async function serve(given = limits): Promise<Served> {
     server.close();
     rmSync(folder, { recursive: true });
   });
-  return { path, asked, sinks, stopped: () => stopped };
+  return { path, asked, sinks, stopped: () => stopped, server: server.server };
 }
 
 const detailOf = (text: string): string => (JSON.parse(text) as { detail: string }).detail;
@@ -177,6 +179,46 @@ test("a thousand connections keep nobody from an answer", async () => {
   for (const client of held) client.socket.destroy();
 });
 
+/** Asks, and leaves what comes where it is from the first piece on. */
+async function askAndLeave(path: string, count: number): Promise<readonly RawClient[]> {
+  const clients: RawClient[] = [];
+  for (let index = 0; index < count; index += 1) {
+    const client = rawClient(path, "GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n");
+    clients.push(client);
+    const begun = new Promise<void>((resolve) => {
+      client.socket.once("data", () => {
+        client.socket.pause();
+        resolve();
+      });
+    });
+    await Promise.race([begun, client.closed]);
+  }
+  return clients;
+}
+
+test("answers that nobody takes keep nobody from one", async () => {
+  const metrics = "x".repeat(4_000_000);
+  const { path } = await serve({ ...limits, headerMs: 60_000, requestMs: 60_000 }, metrics);
+  const held = await askAndLeave(path, 60);
+  expect((await rawRequest(path, "GET /metrics HTTP/1.1")).text).toBe(metrics);
+  // Those that came last may stay, the others are cut off.
+  const cutOff = held.slice(0, 40);
+  for (const { socket } of cutOff) socket.resume();
+  const lengths = await Promise.all(cutOff.map(async ({ closed }) => (await closed).length));
+  expect(lengths.filter((length) => length > metrics.length)).toEqual([]);
+  for (const { socket } of held) socket.destroy();
+});
+
+test("an answer that nobody takes is let go of", async () => {
+  const metrics = "x".repeat(4_000_000);
+  const { path, server } = await serve(limits, metrics);
+  const [reader] = await askAndLeave(path, 1);
+  const connections = (): Promise<number> =>
+    new Promise((resolve) => server.getConnections((_, count) => resolve(count)));
+  await expect.poll(connections).toBe(0);
+  reader?.socket.destroy();
+});
+
 test("streams have a maximum, and one that is left is free again", async () => {
   const { path, sinks, stopped } = await serve();
   const request = "GET /v1/events HTTP/1.1\r\nhost: x\r\n\r\n";
@@ -190,6 +232,19 @@ test("streams have a maximum, and one that is left is free again", async () => {
   await expect.poll(stopped).toBe(2);
   rawClient(path, request);
   await expect.poll(() => sinks.length).toBe(5);
+});
+
+test("streams that nobody reads make way for one that is read", async () => {
+  const { path, sinks, stopped } = await serve();
+  const request = "GET /v1/events HTTP/1.1\r\nhost: x\r\n\r\n";
+  for (let index = 0; index < 4; index += 1) rawClient(path, request).socket.pause();
+  await expect.poll(() => sinks.length).toBe(4);
+  const [, second] = sinks;
+  second?.write("x".repeat(4_000_000));
+  second?.drained(() => undefined);
+  rawClient(path, request);
+  await expect.poll(() => [sinks.length, stopped()]).toEqual([5, 1]);
+  expect(second?.write("more")).toBe(false);
 });
 
 test("a reader that takes nothing fills no memory", async () => {
