@@ -1,19 +1,29 @@
 import type { ExplainEvidence, ToldSlot } from "./explain-evidence.ts";
 import { moment, obstacleNow, obstaclesBetween, who } from "./explain-obstacle.ts";
 import type { Told } from "./explain-run.ts";
-import { standstillText } from "./explain-standstill.ts";
+import { pausedSinceMs, standstillText } from "./explain-standstill.ts";
 import { formatDistance } from "./time-text.ts";
 
 /** An instant that has come and that nobody has decided. */
 export function tellDue(evidence: ExplainEvidence, dueMs: number, slot: ToldSlot | null): Told {
   const { job, knownFromMs, nowMs } = evidence;
   const at = moment(evidence, dueMs);
-  const stand = job === null ? null : standstillText(evidence, job);
-  if (stand !== null)
-    return { cause: stand.cause, answer: `${who(evidence)} did not run at ${at}: ${stand.text}.`, facts: [] };
   const awaitedMs = job?.nextRunAt?.ms ?? null;
   const isOwed = evidence.owed !== null && evidence.owed.fromMs <= dueMs && evidence.owed.throughMs >= dueMs;
   const isAwaited = slot !== null || isOwed || (awaitedMs !== null && awaitedMs <= dueMs + 1000);
+  if (!isAwaited && job?.createdAt !== undefined && dueMs < job.createdAt.ms) {
+    const made = moment(evidence, job.createdAt.ms);
+    return {
+      cause: "not_made_yet",
+      answer: `${who(evidence)} did not run at ${at}: it was made only at ${made}.`,
+      facts: [],
+    };
+  }
+  const stand = job === null ? null : standstillText(evidence, job);
+  // A pause that began later says nothing of an instant before it.
+  const isLaterPause = job !== null && dueMs < (pausedSinceMs(evidence, job) ?? dueMs);
+  if (stand !== null && !(stand.cause === "paused" && isLaterPause))
+    return { cause: stand.cause, answer: `${who(evidence)} did not run at ${at}: ${stand.text}.`, facts: [] };
   if (!isAwaited && knownFromMs !== null && dueMs < knownFromMs) {
     return {
       cause: "forgotten",

@@ -1,10 +1,14 @@
+import { askAfter } from "./clock-change.ts";
 import { tellDue } from "./explain-due.ts";
 import type { ExplainEvidence, ToldSlot } from "./explain-evidence.ts";
 import { moment, obstaclesBetween, subjectRun, who } from "./explain-obstacle.ts";
 import { capital, type Told } from "./explain-run.ts";
 import { repeatText } from "./explain-standstill.ts";
+import { nextOccurrence } from "./next-occurrence.ts";
 import type { Run } from "./run.ts";
+import type { Schedule } from "./schedule.ts";
 import { formatLength } from "./time-text.ts";
+import type { Zone } from "./zone.ts";
 
 /** A slot that was decided without a run of its own. */
 export function tellSlot(evidence: ExplainEvidence, slot: ToldSlot): Told {
@@ -61,7 +65,10 @@ export function tellSlot(evidence: ExplainEvidence, slot: ToldSlot): Told {
       const answers = {
         edited: `${notRun} because somebody edited, paused or completed it first: that instant was taken off its schedule.`,
         clock: `${notRun} because the clock or the time zone changed, and its schedule names another instant since.`,
-        reanchored: `${notRun} because Hermes or somebody else had moved its next run on, and nothing tells that it ran.`,
+        reanchored:
+          evidence.job !== null && !isNamed(evidence.job.schedule, dueMs, evidence.zone)
+            ? `${notRun} because its schedule does not name that time: its record had it as its next run and was moved on, and nothing tells that it ran.`
+            : `${notRun} because Hermes or somebody else had moved its next run on, and nothing tells that it ran.`,
       };
       return { cause: slot.reason, answer: answers[slot.reason], facts };
     }
@@ -145,4 +152,16 @@ function ownRunFacts(evidence: ExplainEvidence, atMs: number): Told["facts"] {
       const text = `That run began at ${moment(evidence, run.startedAtMs ?? run.claimedAtMs)} and ${run.endedAtMs === null ? "has been open for" : "took"} ${formatLength(forMs)}.`;
       return { atMs: run.startedAtMs ?? run.claimedAtMs, text };
     });
+}
+
+/** An interval names whatever it is counted from. */
+export function isNamed(schedule: Schedule | null, atMs: number, zone: Zone): boolean {
+  if (schedule?.kind !== "cron") return true;
+  try {
+    const namedMs = nextOccurrence(schedule, Math.min(atMs - 1, askAfter(schedule, atMs, zone)), zone);
+    return namedMs !== null && Math.abs(namedMs - atMs) < 1000;
+  } catch (error) {
+    if (error instanceof SyntaxError) return false;
+    throw error;
+  }
 }

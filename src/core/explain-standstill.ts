@@ -1,6 +1,7 @@
 import type { ExplainEvidence } from "./explain-evidence.ts";
 import { clause, moment, obstaclesBetween, quoted, who } from "./explain-obstacle.ts";
 import type { Told } from "./explain-run.ts";
+import { parseInstant } from "./instant.ts";
 import { hasPauseMark, isRunnable, isUsedUp, type Job } from "./job.ts";
 import { nextAhead } from "./missed-occurrence.ts";
 
@@ -37,7 +38,9 @@ export function standstillText(
   if (job.schedule === null) return { cause: "invalid", text: "its schedule is of no known kind" };
   if (isUsedUp(job)) return { cause: "repeat_used_up", text: `its count of repeats is used up${repeatText(job)}` };
   if (hasPauseMark(job)) {
-    const since = job.pausedAt === null || job.pausedAt === "" ? "" : ` since ${clause(job.pausedAt, 40)}`;
+    const pausedMs = pausedSinceMs(evidence, job);
+    const told = pausedMs === null ? clause(job.pausedAt ?? "", 40) : moment(evidence, pausedMs);
+    const since = told === "" ? "" : ` since ${told}`;
     const why = job.pausedReason ? ` (${clause(job.pausedReason, 120)})` : "";
     return { cause: "paused", text: `it is paused${since}${why}, and has no slots until it is resumed` };
   }
@@ -70,6 +73,11 @@ export function standstillText(
     if (!(error instanceof SyntaxError)) throw error;
     return { cause: "invalid", text: clause(error.message) };
   }
+}
+
+/** Null where it is not paused, or its record does not say since when. */
+export function pausedSinceMs({ zone }: ExplainEvidence, job: Job): number | null {
+  return job.pausedAt === null || !hasPauseMark(job) ? null : parseInstant(job.pausedAt, zone);
 }
 
 function onceText(evidence: ExplainEvidence, job: Job): { readonly cause: string; readonly text: string } {

@@ -1,16 +1,12 @@
-import { askAfter } from "./clock-change.ts";
 import { comingOccurrences } from "./coming-occurrences.ts";
 import { tellDue } from "./explain-due.ts";
 import type { ExplainEvidence } from "./explain-evidence.ts";
 import { blockNow, ordinaryRisks, tellFuture, tellUnnamed } from "./explain-future.ts";
 import { clause, moment, openSpell, quoted, withoutDaemon } from "./explain-obstacle.ts";
 import { capital, type Told, tellRun } from "./explain-run.ts";
-import { tellSlot } from "./explain-slot.ts";
+import { isNamed, tellSlot } from "./explain-slot.ts";
 import { standstillText, tellStandstill } from "./explain-standstill.ts";
-import { nextOccurrence } from "./next-occurrence.ts";
-import type { Schedule } from "./schedule.ts";
 import { formatDistance } from "./time-text.ts";
-import type { Zone } from "./zone.ts";
 
 export interface Explanation {
   /** One word for what the first sentence says. */
@@ -84,18 +80,6 @@ function scheduleText(evidence: ExplainEvidence): string {
   if (dueMs === null) return `${rule}.`;
   if (isNamed(job.schedule, dueMs, zone)) return `${rule}, which named ${moment(evidence, dueMs)}.`;
   return `${rule} now, which does not name ${moment(evidence, dueMs)}: the record had it as its next run then.`;
-}
-
-/** An interval names whatever it is counted from. */
-function isNamed(schedule: Schedule | null, atMs: number, zone: Zone): boolean {
-  if (schedule?.kind !== "cron") return true;
-  try {
-    const namedMs = nextOccurrence(schedule, Math.min(atMs - 1, askAfter(schedule, atMs, zone)), zone);
-    return namedMs !== null && Math.abs(namedMs - atMs) < 1000;
-  } catch (error) {
-    if (error instanceof SyntaxError) return false;
-    throw error;
-  }
 }
 
 function outlookText(evidence: ExplainEvidence): string {

@@ -46,6 +46,8 @@ export interface Job {
   readonly scheduleText: string;
   readonly enabled: boolean;
   readonly state: string;
+  /** When its record was made; absent where it does not say so. */
+  readonly createdAt?: StoredTime;
   readonly pausedAt: string | null;
   readonly pausedReason?: string | null;
   readonly repeatTimes: number | null;

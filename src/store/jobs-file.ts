@@ -131,6 +131,7 @@ export function readRecord(text: string, naiveZone: Zone): JobRecord | null {
   const { schedule, fault: scheduleFault } = readSchedule(record.schedule, naiveZone);
   const nextRunAt = readTime(record.next_run_at, naiveZone);
   const nextRunValue = record.next_run_at;
+  const createdAt = readTime(record.created_at, naiveZone);
   const repeat = readRepeat(record.repeat);
   const script = textOrNull(record.script);
   const job: Job = {
@@ -145,6 +146,7 @@ export function readRecord(text: string, naiveZone: Zone): JobRecord | null {
     scheduleText: readScheduleText(record),
     enabled: !("enabled" in record) || isTrue(record.enabled),
     state: asText(record.state) || "scheduled",
+    ...(createdAt === null ? {} : { createdAt }),
     pausedAt: textOrNull(record.paused_at),
     pausedReason: textOrNull(record.paused_reason),
     repeatTimes: repeat.times,
@@ -337,6 +339,7 @@ interface StoredRecord {
   readonly repeat?: unknown;
   readonly enabled?: unknown;
   readonly state?: unknown;
+  readonly created_at?: unknown;
   readonly paused_at?: unknown;
   readonly paused_reason?: unknown;
   readonly next_run_at?: unknown;

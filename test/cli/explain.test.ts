@@ -232,11 +232,49 @@ test("explain tells what became of slots without a run of their own", async () =
   ]);
   expect(await told(11)).toEqual([
     "reanchored",
-    `${first} 11:00 because Hermes or somebody else had moved its next run on, and nothing tells that it ran.`,
+    `${first} 11:00 because its schedule does not name that time: its record had it as its next run and was moved on, and nothing tells that it ran.`,
   ]);
   expect(await told(12)).toEqual([
     "elsewhere",
     'Job "nightly" was run for 12:00 by somebody else: a gateway, or a person with Hermes, took it before this daemon did.',
+  ]);
+});
+
+test("explain says that a job was not made yet", async () => {
+  const home = makeTimedHome("Europe/Berlin");
+  home.jobs([daily("9:00", "2026-01-06T09:00:00+01:00", { created_at: "2026-01-05T10:00:00+01:00" })]);
+  home.tick("2026-01-05T09:00:01Z");
+  expect(answer(await home.explain("2026-01-05T13:00:00Z", "9:00"))).toEqual([
+    "not_made_yet",
+    'Job "nightly" did not run at 09:00: it was made only at 10:00.',
+  ]);
+});
+
+test("explain does not blame a pause for what was before it, and tells when it began in the home's time", async () => {
+  const home = makeTimedHome("Europe/Berlin");
+  const pause = {
+    enabled: false,
+    state: "paused",
+    paused_at: "2026-01-05T10:00:00.123456+00:00",
+    paused_reason: "holidays",
+  };
+  home.jobs([daily("9:00", "2026-01-06T09:00:00+01:00", pause)]);
+  home.tick("2026-01-05T12:00:00Z");
+  const now = "2026-01-05T13:00:00Z";
+  expect(answer(await home.explain(now))).toEqual([
+    "paused",
+    'Job "nightly" does not run: it is paused since 11:00 (holidays), and has no slots until it is resumed.',
+  ]);
+  expect(answer(await home.explain(now, "9:00"))[0]).not.toBe("paused");
+});
+
+test("explain says that an instant was none of its job's schedule", async () => {
+  const home = makeTimedHome();
+  home.jobs([daily("9:00", "2026-01-05T10:17:00+00:00")]);
+  home.tick("2026-01-05T10:17:01Z");
+  expect(answer(await home.explain("2026-01-05T13:00:00Z", "10:17"))).toEqual([
+    "reanchored",
+    'Job "nightly" did not run at 10:17 because its schedule does not name that time: its record had it as its next run and was moved on, and nothing tells that it ran.',
   ]);
 });
 
