@@ -3,8 +3,8 @@ import { defineConfig } from "vitest/config";
 // Three projects: what needs no process of its own, what starts real processes, and what needs real Hermes from PyPI.
 export default defineConfig({
   test: {
-    // Most of these tests wait for processes, so they share two cores well; Vitest itself would leave one of the two alone.
-    maxWorkers: 2,
+    // Most of these tests wait for processes, so three share two cores well; Vitest itself would leave one of the two alone.
+    maxWorkers: 3,
     projects: [
       {
         test: {

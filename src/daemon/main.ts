@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { resolve as resolvePath } from "node:path";
-import { setFlagsFromString } from "node:v8";
 import { createAskHermes } from "../child/ask-hermes.ts";
 import { createChildTable } from "../child/child-table.ts";
 import { createWaitingBash } from "../child/waiting-bash.ts";
@@ -66,8 +65,6 @@ const lockTryMs = 20;
 
 /** Runs the daemon until it is told to end. Resolves to the exit status. */
 export async function runDaemon(options: DaemonOptions): Promise<number> {
-  // It reads much when it starts and little ever after: without this the memory of the start is never given back.
-  setFlagsFromString("--optimize-for-size");
   const system: System = {
     clock: createClock(),
     files: createFiles(),
