@@ -7,7 +7,7 @@ import type { ConfigError } from "../config/yaml-text.ts";
 import { restartsWithinMs } from "../core/alerts.ts";
 import { formatInstant } from "../core/instant.ts";
 import type { Job } from "../core/job.ts";
-import { heldJobs } from "../core/job-health.ts";
+import { suspectJobs } from "../core/job-health.ts";
 import { owedSince } from "../core/owed-slots.ts";
 import { boundsOf } from "../core/room.ts";
 
@@ -267,7 +267,7 @@ export function createReader(parts: CommandParts, { overrides, instead }: Reader
           configError: home.configError?.message ?? null,
           configFile: fileNow(home.configPath, home.config),
           configWarnings: home.hermes.warnings,
-          held: heldJobs(
+          held: suspectJobs(
             home.jobs,
             runs.health(home.name),
             (job) => jobSettings(home.settings, home.hermes.scriptTimeoutMs, job).crashLoop,

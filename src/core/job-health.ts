@@ -1,4 +1,4 @@
-import type { Job } from "./job.ts";
+import { isRunnable, type Job } from "./job.ts";
 import type { CrashLoopGuard } from "./job-policy.ts";
 import { editKey } from "./retry.ts";
 import type { Run, RunReason } from "./run.ts";
@@ -147,15 +147,23 @@ export function pauseText(failures: number, error: string | null): string {
   return `${pauseMark} ${failures === 1 ? "a failure" : `${failures} failures in a row`}, the last: ${why}`;
 }
 
-/** A job that is held back now, and why, in a sentence that begins with "it" or "the supervisor". */
+/** A job that is or was held back and has not run well since, and why, in a sentence that begins with "it" or "the supervisor". */
 export interface HeldJob {
   readonly jobId: string;
   readonly sinceMs: number | null;
   readonly untilMs: number;
+  /** The time is over, and its next run tells whether it works again. */
+  readonly isOver: boolean;
   readonly why: string;
 }
 
-export function heldJobs(
+/** The jobs that are held back now. */
+export function heldJobs(...facts: Parameters<typeof suspectJobs>): readonly HeldJob[] {
+  return suspectJobs(...facts).filter(({ isOver }) => !isOver);
+}
+
+/** The jobs that are held back now, and those that were and are still to show that they work. */
+export function suspectJobs(
   jobs: readonly Job[],
   health: ReadonlyMap<string, JobHealth>,
   guardOf: (job: Job) => CrashLoopGuard | null,
@@ -163,9 +171,12 @@ export function heldJobs(
 ): readonly HeldJob[] {
   return jobs.flatMap((job) => {
     const known = health.get(job.id);
-    const untilMs = known === undefined ? null : heldUntil(known, job, guardOf(job), nowMs);
-    if (known === undefined || untilMs === null) return [];
-    return [{ jobId: job.id, sinceMs: known.heldSinceMs, untilMs, why: holdText(known) }];
+    const guard = guardOf(job);
+    if (known === undefined || guard === null || known.heldUntilMs === null || known.editKey !== editKey(job))
+      return [];
+    const isOver = heldUntil(known, job, guard, nowMs) === null;
+    if (isOver && !isRunnable(job)) return [];
+    return [{ jobId: job.id, sinceMs: known.heldSinceMs, untilMs: known.heldUntilMs, isOver, why: holdText(known) }];
   });
 }
 

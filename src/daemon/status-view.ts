@@ -1,7 +1,7 @@
 import type { ConfigFile } from "../config/load-config.ts";
 import { restartsWithinMs } from "../core/alerts.ts";
 import type { Job } from "../core/job.ts";
-import { heldJobs } from "../core/job-health.ts";
+import { suspectJobs } from "../core/job-health.ts";
 import { owedSince } from "../core/owed-slots.ts";
 import type { HomeView, StatusView } from "../status/view.ts";
 import type { StoreSnapshot } from "../store/job-store.ts";
@@ -55,7 +55,7 @@ export function createStatusView(parts: DaemonParts, table: HomeTable, facts: ()
       configFile: home.settings.configFile,
       configWarnings: home.settings.hermesWarnings,
       hermes: home.settings.hermes,
-      held: heldJobs(jobs, home.health, (job) => home.settings.policy(job).crashLoop, parts.system.clock.nowMs()),
+      held: suspectJobs(jobs, home.health, (job) => home.settings.policy(job).crashLoop, parts.system.clock.nowMs()),
     };
   }
 

@@ -57,9 +57,12 @@ export function findConditions(view: StatusView): readonly Condition[] {
       const message = `The tick lock has been held by ${holderPid === null ? "another process" : `process ${holderPid}`} for ${Math.floor((view.nowMs - sinceMs) / 1000)} s`;
       add("lock_stuck", home.name, null, message, sinceMs);
     }
-    for (const { jobId, sinceMs: heldMs, untilMs, why } of home.held) {
+    for (const { jobId, sinceMs: heldMs, untilMs, isOver, why } of home.held) {
       const name = home.jobs.find(({ id }) => id === jobId)?.name ?? jobId;
-      const message = `Job "${name}" is held back until ${isoTime(untilMs)}: ${why}; edit it, or run it by hand once it works`;
+      const held = isOver
+        ? "was held back, and is tried again at its next time"
+        : `is held back until ${isoTime(untilMs)}`;
+      const message = `Job "${name}" ${held}: ${why}; edit it, or run it by hand once it works`;
       add("crash_loop", home.name, jobId, message, heldMs);
     }
     for (const stray of home.strays) add("job_invalid", home.name, null, stray, null, stray);

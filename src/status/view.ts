@@ -44,7 +44,7 @@ export interface HomeView extends HomeBounds {
   /** One sentence for each setting of Hermes that is passed over because it cannot be used. */
   readonly configWarnings: readonly string[];
   readonly hermes: HermesJson | null;
-  /** Jobs that are held back because they fail at once again and again. */
+  /** Jobs that are held back because they fail at once again and again, until they run well again. */
   readonly held: readonly HeldJob[];
 }
 

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import type { Job } from "../../src/core/job.ts";
+import { healthAfterRun, type JobHealth, suspectJobs } from "../../src/core/job-health.ts";
 import type { Run } from "../../src/core/run.ts";
 import { findConditions } from "../../src/status/conditions.ts";
 import { healthOf } from "../../src/status/health.ts";
@@ -124,6 +125,34 @@ test("health is green on a job that failed, an orphan or a missed slot, and red 
     ok: false,
     reasons: ["no file"],
   });
+});
+
+test("a job that was held back is one condition until it has run well", () => {
+  const job = sampleJob({ nextRunAt: stored(at("12:00:00")) });
+  const guard = { failures: 3, pauseMs: 60_000, pauseMsMax: 3_600_000 };
+  const policy = { streakPause: null, crashLoop: guard };
+  const end = { reason: "exit", startedAtMs: at("11:00:00"), endedAtMs: at("11:00:00"), isTriedAgain: false } as const;
+  let health: JobHealth | undefined;
+  for (const id of ["r1", "r2", "r3"]) {
+    health = healthAfterRun(health, { id, trigger: "schedule" }, job, { ...end, success: false }, policy) ?? undefined;
+  }
+  const toldAt = (clock: string, held: Job, known: JobHealth | null | undefined): readonly string[] => {
+    const all = new Map(known == null ? [] : [[held.id, known] as const]);
+    return told(view(at(clock), [home({ jobs: [held], held: suspectJobs([held], all, () => guard, at(clock)) })]));
+  };
+  const why = "it failed 3 times in a row within a second; edit it, or run it by hand once it works";
+  const over = healthAfterRun(health, { id: "r4", trigger: "schedule" }, job, { ...end, success: true }, policy);
+  expect([
+    toldAt("11:00:30", job, health),
+    toldAt("11:01:30", job, health),
+    toldAt("11:01:30", { ...job, enabled: false }, health),
+    toldAt("11:01:30", job, over),
+  ]).toEqual([
+    [`crash_loop: Job "sample" is held back until 2026-06-15T11:01:00.000Z: ${why}`],
+    [`crash_loop: Job "sample" was held back, and is tried again at its next time: ${why}`],
+    [],
+    [],
+  ]);
 });
 
 test("an orphan is told apart from a failure, and a later failure from the orphan", () => {
