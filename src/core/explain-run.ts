@@ -141,7 +141,8 @@ function failureText(evidence: ExplainEvidence, run: Run, reason: RunReason, too
   switch (reason) {
     case "timeout": {
       const limitMs = evidence.policy?.timeoutMs ?? null;
-      const limit = limitMs === null ? "" : ` of ${formatLength(limitMs)}`;
+      // The limit may have been edited since: one that the run did not reach was not what stopped it.
+      const limit = limitMs === null || tookMs < limitMs ? "" : ` of ${formatLength(limitMs)}`;
       return `, and was stopped after ${length} because it took longer than its time limit${limit}: ${error}`;
     }
     case "idle_timeout":

@@ -278,6 +278,20 @@ test("explain says that an instant was none of its job's schedule", async () => 
   ]);
 });
 
+test("explain names no time limit that a run did not reach", async () => {
+  const home = makeTimedHome();
+  home.jobs([daily("9:00", "2026-01-06T09:00:00+00:00")]);
+  const claimedAtMs = Date.parse("2026-01-05T09:00:00Z");
+  home.ledger.claim([claimedRun("run1", jobId, "nightly", { scheduledAtMs: claimedAtMs, claimedAtMs })]);
+  home.ledger.start("run1", claimedAtMs);
+  const end = completed({ endedAtMs: claimedAtMs + 3000 });
+  home.ledger.close("run1", { ...end, state: "failed", reason: "timeout", error: "Script timed out after 3s" });
+  expect(answer(await home.explain("2026-01-05T13:00:00Z"))).toEqual([
+    "timeout",
+    'Job "nightly" ran at 09:00, on time, and was stopped after 3.0 s because it took longer than its time limit: Script timed out after 3s.',
+  ]);
+});
+
 test("explain knows a job that is gone by its id", async () => {
   const home = makeTimedHome();
   home.jobs([]);
