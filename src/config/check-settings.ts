@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import { expectedAt, type FileSettings, fileSchema, knownKeys, settings } from "./schema.ts";
-import { unitProblem } from "./setting.ts";
+import { aTag, unitProblem } from "./setting.ts";
 
 /** One thing that is wrong with settings: at which of them, and in words, with what was expected. */
 export interface SettingProblem {
@@ -26,11 +26,18 @@ export function checkSettings(value: unknown, scope: "host" | "home"): CheckedSe
     if (issue.code === "unrecognized_keys") {
       for (const key of issue.keys.slice(0, problemsMax))
         problems.push({ path: [...path, key], part: "key", problem: unknownKey(path, key) });
+    } else if (issue.code === "invalid_key") {
+      const [inner, key] = [path.slice(0, -1), String(path.at(-1))];
+      const expected = `${expectedAt(inner) ?? "a mapping"}, with ${aTag} for each`;
+      const problem = `${inner.join(".")} has the key ${showValue(key)}, expected ${expected}`;
+      problems.push({ path, part: "key", problem });
     } else {
       const bound = issue.code === "custom" && issue.message !== unitProblem ? issue.message : null;
       const expected = bound ?? `expected ${expectedAt(path) ?? "a mapping"}`;
       const name = path.length === 0 ? "the configuration" : path.join(".");
-      problems.push({ path, part: "value", problem: `${name} is ${showValue(valueAt(value, path))}, ${expected}` });
+      const problem = `${name} is ${showValue(valueAt(value, path))}, ${expected}`;
+      // A number can be at fault in two ways at once, and is said once.
+      if (!problems.some((each) => each.problem === problem)) problems.push({ path, part: "value", problem });
     }
   }
   // A misspelt key also leaves the right one missing: one of the two is enough to say.
@@ -58,6 +65,10 @@ function hostOnlyProblems(value: unknown): readonly SettingProblem[] {
 function unknownKey(path: readonly (string | number)[], key: string): string {
   const full = [...path, key].join(".");
   const known = knownKeys(path);
+  if (known.includes(key)) {
+    const expected = expectedAt(path) ?? `one of ${known.join(", ")}`;
+    return `"${full}" cannot stand beside the other keys of ${path.join(".")}, expected ${expected}`;
+  }
   const near = nearest(key, known);
   if (near !== null) return `unknown setting "${full}", did you mean "${[...path, near].join(".")}"?`;
   const all = nearest(

@@ -3,6 +3,7 @@ import { type CrashLoopGuard, type Misfire, type Retry, retryCauses } from "../c
 import {
   aLength,
   aSize,
+  aTag,
   day,
   duration,
   gibibyte,
@@ -169,7 +170,7 @@ export const jobRules = {
     fallback: "[]",
     expected: "a list of at most 16 short names",
     about: "Names for groups of jobs.",
-    inside: { "*": "a name of letters, digits, _, . and -" },
+    inside: { "*": aTag },
   },
 } satisfies SettingRules;
 

@@ -28,6 +28,7 @@ export const gibibyte = 1024 ** 3;
 export const aLength = "a length of time with its unit, such as 10 s, 90 m or 2 h";
 export const aSize = "a size with its unit, such as 64 MiB";
 
+export const aTag = "a name of letters, digits, _, . and -";
 export const tagPattern = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 
 /** Stands for "not a quantity at all": the documents of the setting say what was expected. */

@@ -47,6 +47,8 @@ export function planRetryAfter(
   reason: RunReason | null,
   policy: Retry | null,
   seen: {
+    /** Null where the run never began. */
+    readonly startedAtMs: number | null;
     readonly failedAtMs: number;
     /** The job's record, or null where it is gone. */
     readonly job: Job | null;
@@ -65,7 +67,11 @@ export function planRetryAfter(
   if (hasPauseMark(seen.job)) return giveUp("paused");
   const dueAtMs = seen.failedAtMs + retryDelayMs(policy, run.attempt, seen.chance);
   const nextMs = slotAheadMs(seen.job, run.scheduledAtMs);
-  if (nextMs !== null && dueAtMs >= nextMs) return giveUp("next_slot");
+  // An attempt is taken to last as long as the run that failed: one that is open at the next slot would cost the job that slot. The
+  // end of an orphan is only the instant when it was decided, which says nothing of its length.
+  const isLengthKnown = seen.startedAtMs !== null && reason !== "orphaned";
+  const lengthMs = isLengthKnown ? Math.max(0, seen.failedAtMs - (seen.startedAtMs ?? seen.failedAtMs)) : 0;
+  if (nextMs !== null && dueAtMs + lengthMs >= nextMs) return giveUp("next_slot");
   return { state: "waiting", attempt, dueAtMs, reason: null };
 }
 

@@ -31,9 +31,11 @@ export function noteAttempt(
   if (end.success && known === undefined) return;
   const job = jobOf(home, run.jobId);
   const policy = home.settings.policy({ id: run.jobId, name: run.jobName, kind: run.kind });
+  const startedAtMs = ledger.run(run.id)?.startedAtMs ?? null;
   const plan = end.success
     ? null
     : planRetryAfter(run, end.reason, policy.retry, {
+        startedAtMs,
         failedAtMs: end.endedAtMs,
         job,
         isRetriedByHermes: end.isRetriedByHermes,
@@ -58,7 +60,6 @@ export function noteAttempt(
       ...(plan.dueAtMs === null ? { reason: plan.reason } : { at: new Date(plan.dueAtMs).toISOString() }),
     });
   }
-  const startedAtMs = ledger.run(run.id)?.startedAtMs ?? null;
   const isTriedAgain = plan?.state === "waiting" || end.isRetriedByHermes;
   const health = healthAfterRun(known, run, job, { ...end, startedAtMs, isTriedAgain }, policy);
   ledger.writeHealth(home.name, run.jobId, health);

@@ -35,6 +35,18 @@ const refusals: readonly (readonly [content: string, message: string])[] = [
   ],
   ["stop:\n  grace: 1 s\n  grace: 2 s\n", 'at line 3, column 3: key "grace" is there twice, expected once'],
   [
+    "limits: { max_open_runs: 99999999999999999999 }",
+    "at line 1, column 26: limits.max_open_runs is 100000000000000000000, expected a whole number from 1 to 10000",
+  ],
+  [
+    "defaults: { misfire: { run_all: 3, within: 10 m } }",
+    'at line 1, column 36: "defaults.misfire.within" cannot stand beside the other keys of defaults.misfire, expected run_once, skip, run_all, { run_all: 5 } or { within: 10 m }',
+  ],
+  [
+    'limits: { tags: { "a b": 2 } }',
+    'at line 1, column 19: limits.tags has the key "a b", expected a mapping from tags to numbers, such as { database: 1 }, with a name of letters, digits, _, . and - for each',
+  ],
+  [
     "stop:\n  grace: 1 s\n---\nstop:\n",
     "at line 3, column 1: not valid YAML: a second document begins here, expected one document",
   ],

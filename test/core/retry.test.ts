@@ -11,7 +11,7 @@ const policy: Retry = { attemptsMax: 2, backoffMs: 30_000, jitter: 0, causes: ["
 const next = stored(at("10:05:00"));
 const job = sampleJob({ nextRunAt: next, lastRunAt: stored(at("10:00:02")), lastStatus: "error" });
 const first = { trigger: "schedule", attempt: 1, scheduledAtMs: at("10:00:00") } as const;
-const seen = { failedAtMs: at("10:00:02"), job, isRetriedByHermes: false, chance: 0.5 };
+const seen = { startedAtMs: at("10:00:02"), failedAtMs: at("10:00:02"), job, isRetriedByHermes: false, chance: 0.5 };
 
 test("planRetryAfter() follows the policy's causes and leaves what is no failure of the job", () => {
   const all: Retry = {
@@ -48,6 +48,26 @@ const plans: readonly (readonly [string, Parameters<typeof planRetryAfter>, stri
   ["the last", [{ ...first, trigger: "retry", attempt: 3 }, "exit", policy, seen], "used_up"],
   ["a delay beyond the next slot", [first, "exit", { ...policy, backoffMs: 298_000 }, seen], "next_slot"],
   ["a delay just before it", [first, "exit", { ...policy, backoffMs: 297_999 }, seen], "attempt 2 at 10:04:59"],
+  [
+    "an attempt that would run past the next slot, if it takes as long as the run that failed",
+    [first, "exit", { ...policy, backoffMs: 200_000 }, { ...seen, failedAtMs: at("10:00:52") }],
+    "next_slot",
+  ],
+  [
+    "an attempt that would end just before it",
+    [first, "exit", { ...policy, backoffMs: 197_999 }, { ...seen, failedAtMs: at("10:00:52") }],
+    "attempt 2 at 10:04:09",
+  ],
+  [
+    "a run that never began",
+    [first, "not_started", policy, { ...seen, startedAtMs: null, failedAtMs: at("10:04:02") }],
+    "attempt 2 at 10:04:32",
+  ],
+  [
+    "a run whose end was seen long after it",
+    [first, "orphaned", policy, { ...seen, failedAtMs: at("10:04:02") }],
+    "attempt 2 at 10:04:32",
+  ],
   ["Hermes' own retry", [first, "exit", policy, { ...seen, isRetriedByHermes: true }], "hermes_retries"],
   ["a job that is gone", [first, "exit", policy, { ...seen, job: null }], "job_gone"],
   ["a paused job", [first, "exit", policy, { ...seen, job: { ...job, state: "paused" } }], "paused"],
