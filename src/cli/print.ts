@@ -1,3 +1,5 @@
+import { escapeControls } from "../core/escape-controls.ts";
+
 export { formatClock, formatDateTime, formatDistance, formatLength, formatWhen } from "../core/time-text.ts";
 
 /** Where a command prints. Made from the real streams in `main.ts`. */
@@ -260,7 +262,7 @@ function formatRecords(
     .join("\n");
 }
 
-/** The document, with what a terminal would obey written as `\\u009b`, which means the same to every reader of JSON. */
+/** The document, with nothing in it that a terminal would obey. */
 export function formatJson(value: unknown): string {
   return `${escapeControls(JSON.stringify(value, null, 2))}\n`;
 }
@@ -268,11 +270,4 @@ export function formatJson(value: unknown): string {
 /** As `formatJson`, in one line. */
 export function formatJsonLine(value: unknown): string {
   return `${escapeControls(JSON.stringify(value))}\n`;
-}
-
-function escapeControls(json: string): string {
-  return json.replace(
-    /[\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
 }

@@ -1,4 +1,5 @@
 import { destination, pino } from "pino";
+import { escapeControls } from "../core/escape-controls.ts";
 import type { Logger } from "./logger.ts";
 
 /** JSON lines on standard error, written at once: a line that is still in a buffer is lost with a killed process. */
@@ -11,6 +12,8 @@ export function createLogger(level: string): Logger {
       level,
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
+      // Names and errors come from whoever writes a job, and a log is read on a terminal.
+      hooks: { streamWrite: escapeControls },
       formatters: { level: (label) => ({ level: label }) },
     },
     output,
