@@ -10,6 +10,7 @@ import { readExit, readRunResult, runFolder } from "../output/run-folder.ts";
 import { CorruptStoreError, noFeatures, parseJobsFile, patchRecord } from "../store/jobs-file.ts";
 import type { System } from "../system/system.ts";
 import type { CommandParts } from "./command-parts.ts";
+import { isLifelineHeld } from "./lifeline.ts";
 import type { HomeReading, Reader } from "./reader.ts";
 
 /** What a home lends to the evidence of its runs. */
@@ -200,18 +201,6 @@ function tellDocument(
   const success = readDocument(Buffer.from(system.files.readPart(path, 0, length)).toString("utf8"), head);
   if (success === null) return "foreign";
   return success ? "success" : "failure";
-}
-
-function isLifelineHeld({ system }: CommandParts, path: string): boolean {
-  if (system.files.stat(path) === null) return false;
-  try {
-    const lock = system.locks.tryLock(path);
-    lock?.release();
-    return lock === null;
-  } catch {
-    // Another user's folder, or one that was deleted this moment.
-    return false;
-  }
 }
 
 /** What a spec may hold of names and paths that a person chose, and that may look like anything. */

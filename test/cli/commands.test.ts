@@ -529,6 +529,18 @@ test("logs -f ends with its run and leaves nothing out", async () => {
   expect((await following).out).toBe("first\nsecond\noh\n");
 });
 
+test("logs -f does not wait for an end that nobody is there to record", async () => {
+  prepare();
+  home.write("supervisor/runs/run000000003/output.log", "first\n");
+  home.write("supervisor/runs/run000000003/alive", "");
+  expect(await home.run("logs", "-f", "hourly")).toEqual({
+    exitCode: 5,
+    out: "first\n",
+    error:
+      'Cannot follow run "run000000003" to its end: no daemon is running and nothing of the run lives any more, hermes-supervisor start records how it ended\n',
+  });
+});
+
 test("logs says what it cannot find", async () => {
   prepare();
   const cases: readonly (readonly [readonly string[], number, string])[] = [
