@@ -140,7 +140,7 @@ test("config diff FILE tells what a reload changes, key by key, and what moves i
 team  defaults.overlap  skip  replace     ${at("new.yaml")}:5
 team  timezone          UTC   Asia/Tokyo  ${at("new.yaml")}:1
 
-Occurrences of the next 24 h: 1 moved, 0 gone, 0 new
+Occurrences of the next 24 h: 1 moved, 0 gone, 0 new; times in Asia/Tokyo
 team/digest: 01-06 12:00 → 01-06 03:00
 `,
     error: "No daemon runs: this is against what the files say now\n",

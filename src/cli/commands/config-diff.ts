@@ -163,7 +163,9 @@ function forecastText({ terminal, system }: CommandParts, forecasts: readonly Ho
   if (all.length === 0) return "Occurrences of the next 24 h: all as they are\n";
   const sum = (count: (job: JobForecast) => number): number => all.reduce((total, { job }) => total + count(job), 0);
   const counts = `${sum((job) => job.moved.length)} moved, ${sum((job) => job.vanished.length)} gone, ${sum((job) => job.appeared.length)} new`;
-  const head = `Occurrences of the next 24 h: ${counts}`;
+  // A changed zone is what moves most of them, so a time without its zone would say nothing.
+  const zones = [...new Set(all.slice(0, jobsMax).map(({ home }) => home.zone.name))];
+  const head = `Occurrences of the next 24 h: ${counts}; times in ${zones.length === 1 ? zones[0] : "each home's new zone"}`;
   const lines = [paint(terminal, "bold", head)];
   const nowMs = system.clock.nowMs();
   for (const { home, job } of all.slice(0, jobsMax)) {
