@@ -4,7 +4,7 @@ import { findConditions } from "../status/conditions.ts";
 import { type Answer, type ControlActions, problem, type Reply, type TextAnswer } from "../status/control-actions.ts";
 import { healthOf } from "../status/health.ts";
 import { jobJson, runJson, slotJson } from "../status/json.ts";
-import { nextCount, nextSnapshot } from "../status/next.ts";
+import { nextCount, nextCountFault, nextSnapshot } from "../status/next.ts";
 import { type ConfigReport, statusSnapshot } from "../status/snapshot.ts";
 import type { StatusView } from "../status/view.ts";
 import { packageRoot } from "../system/package-root.ts";
@@ -76,7 +76,8 @@ export function createControlActions(
       if (count === null || count === 0) return problem(400, "count is not a number, expected 1 to 1000");
       if (at === null) return problem(400, "at is not a time, expected ISO 8601");
       const homes = wanted(query).map((one) => ({ name: one.name, jobs: jobsOf(one), zone: one.settings.zone }));
-      return ok(nextSnapshot(homes, { home, jobId }, at, count));
+      const fault = nextCountFault(homes, { home, jobId }, count);
+      return fault === null ? ok(nextSnapshot(homes, { home, jobId }, at, count)) : problem(400, fault);
     },
   };
 

@@ -25,6 +25,22 @@ export function nextCount(isOneJob: boolean): number {
   return isOneJob ? 5 : 1;
 }
 
+/** The daemon does nothing else while it works these out, so one answer has not many more. */
+const occurrencesMax = 2000;
+
+/** Why so many occurrences of each job are too many for one answer, or null. One of each is not. */
+export function nextCountFault(
+  homes: readonly NextHome[],
+  wanted: { readonly home: string | null; readonly jobId: string | null },
+  count: number,
+): string | null {
+  const jobs = homes
+    .filter(({ name }) => wanted.home === null || wanted.home === name)
+    .reduce((sum, home) => sum + home.jobs.filter(({ id }) => wanted.jobId === null || wanted.jobId === id).length, 0);
+  if (count === 1 || count * jobs <= occurrencesMax) return null;
+  return `count is ${count} for each of ${jobs} jobs, expected at most ${occurrencesMax} in all`;
+}
+
 /** The next `count` occurrences of each job, in order of time. A job that does not run is left out unless it is asked for. */
 export function nextSnapshot(
   homes: readonly NextHome[],
