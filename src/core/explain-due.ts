@@ -58,7 +58,7 @@ export function tellDue(evidence: ExplainEvidence, dueMs: number, slot: ToldSlot
 }
 
 const waitWords: Readonly<Record<string, string>> = {
-  capacity: "a place",
+  capacity: "a place or the end of its own run",
   estop: "ESTOP to be removed",
   drain: "its home to be let go on",
   parked: "its home to be let go on",
