@@ -214,5 +214,5 @@ test("prompt jobs without a Hermes are a fault", async () => {
   const home = createHome();
   home.jobs([record("aaaaaaaaaaaa", "ask", { no_agent: false, script: null, prompt: "Hi" })]);
   const [told] = await problems(home, "hermes");
-  expect([told?.level, told?.message]).toEqual(["fault", "No installed Hermes was found, and 1 prompt jobs need it"]);
+  expect([told?.level, told?.message]).toEqual(["fault", "No installed Hermes was found, and a prompt job needs it"]);
 });

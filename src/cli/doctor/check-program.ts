@@ -96,11 +96,12 @@ export async function checkHermes(patient: Patient): Promise<readonly Finding[]>
     const [answer] = answers;
     if (answer !== undefined) findings.push(fine("hermes", answer, name));
     else {
-      const prompts = home.jobs.filter((job) => job.kind === "prompt" && job.enabled).length;
+      const prompts = home.jobs.filter((job) => job.kind === "prompt" && job.enabled && job.fault === null).length;
       const where = home.places.named ?? candidates[0]?.python;
       const what = where === undefined ? "No installed Hermes was found" : `"${where}" runs no Hermes`;
       const remedy = "name its interpreter: hermes.python in config.yaml, or HERMES_SUPERVISOR_PYTHON";
-      const consequence = prompts === 0 ? "; script jobs run without it" : `, and ${prompts} prompt jobs need it`;
+      const needed = prompts === 1 ? "a prompt job needs it" : `${prompts} prompt jobs need it`;
+      const consequence = prompts === 0 ? "; script jobs run without it" : `, and ${needed}`;
       findings.push((prompts === 0 ? warning : fault)("hermes", `${what}${consequence}`, remedy, name));
     }
   }
