@@ -5,6 +5,8 @@ import type { HomeRuntime } from "./home-runtime.ts";
 
 /** As often as Hermes' own ticker; `cron status` takes one of 200 s for stalled. */
 const beatMs = 60_000;
+/** One that ticks once is gone by then, and leaves no sign of a life. */
+const firstBeatMs = 1000;
 
 /**
  * Tells `hermes cron status` that a home is served, where no gateway does: with Hermes 0.22 a heartbeat that names a live process is
@@ -19,6 +21,7 @@ export function createHeartbeats(
 } {
   const { system } = parts;
   const beats = new WeakMap<HomeRuntime, number>();
+  const firstAtMonotonicMs = system.clock.monotonicMs() + firstBeatMs;
 
   function write(home: HomeRuntime, name: string, text: string): void {
     const temporary = `${home.cronFolder}/.hb_${system.random.token(8)}.tmp`;
@@ -40,7 +43,7 @@ export function createHeartbeats(
       if (parts.draining) return;
       const now = system.clock.monotonicMs();
       for (const home of homes().values()) {
-        if (now < (beats.get(home) ?? 0) || home.state.kind !== "active") continue;
+        if (now < (beats.get(home) ?? firstAtMonotonicMs) || home.state.kind !== "active") continue;
         if (home.settings.hermes?.features["heartbeat_writer"] !== true) continue;
         beats.set(home, now + beatMs);
         try {

@@ -71,14 +71,6 @@ export const documentDifferences: readonly DocumentDifference[] = [
       "Hermes knows secrets by their form; no secret of the home's .env shows in our documents, whatever its form",
   },
   {
-    releases: ["0.19", "0.20", "0.22"],
-    job: "key",
-    hermes: "token ghp_ab...6789 and sk-pro...6789\nAuthorization: Bearer abcdef...wxyz\n",
-    ours: "token ghp_abcdefghijklmnopqrstuvwxyz0123456789 and sk-proj-abcdefghijklmnopqrstuvwxyz0123456789\nAuthorization: Bearer abcdefghijklmnop.qrstuvwxyz\n",
-    reason:
-      "A secret that is not in the home's .env is known to Hermes' own redaction only, and a script's run does not ask it",
-  },
-  {
     releases: ["0.19", "0.20"],
     job: "gone",
     hermes: "Script not found: <home>/scripts/gone.sh",
