@@ -189,7 +189,7 @@ test.concurrent("explain names what a run ended of, and who asked for it", async
   ]);
   expect(await first("bbbbbbbbbb08")).toEqual([
     "paused",
-    'Job "job bbbbbbbbbb08" does not run: it is paused since 2026-01-02T03:04:05+00:00 (holidays), and has no slots until it is resumed.',
+    'Job "job bbbbbbbbbb08" does not run: it is paused since 2026-01-02 03:04:05 (holidays), and has no slots until it is resumed.',
   ]);
   expect(await first("bbbbbbbbbb09")).toEqual([
     "quota_hold",
