@@ -24,6 +24,9 @@ import { type Situation, situations, sourceId } from "./situations.ts";
 import { type StubModel, startStubModel, stubConfig } from "./stub-model.ts";
 import { startDaemon } from "./supervisor.ts";
 
+// The older two releases share the situations that all have; HERMES_SUPERVISOR_ALL_SITUATIONS=1 tries each beside each.
+const triesAll = process.env["HERMES_SUPERVISOR_ALL_SITUATIONS"] === "1";
+
 // The same jobs with the same model, once through a tick of real Hermes and once through our daemon: what is left of them is the same.
 
 const scripts = fileURLToPath(new URL("scripts", import.meta.url));
@@ -200,7 +203,11 @@ async function runSide(
 }
 
 for (const release of Object.values(releases)) {
-  const all = situations.filter((one) => one.releases === undefined || one.releases.includes(release.name));
+  const known = situations.filter((one) => one.releases === undefined || one.releases.includes(release.name));
+  const all = known.filter(
+    (_, index) => triesAll || release.name === "0.22" || index % 2 === Number(release.name === "0.20"),
+  );
+  const names = new Set(all.map(({ name }) => name));
 
   describe(`beside ${release.name}`, () => {
     const cleanup: (() => unknown)[] = [];
@@ -226,15 +233,17 @@ for (const release of Object.values(releases)) {
       const listed = differences
         .filter((one) => one.releases.includes(release.name))
         .flatMap(({ situations, left }) =>
-          situations.flatMap((situation) =>
-            Object.entries(left).map(([where, [hermes, ours]]) => ({ situation, where, hermes, ours })),
-          ),
+          situations
+            .filter((situation) => names.has(situation))
+            .flatMap((situation) =>
+              Object.entries(left).map(([where, [hermes, ours]]) => ({ situation, where, hermes, ours })),
+            ),
         );
       expect(sorted(found)).toEqual(sorted(listed));
       // Two sides that did nothing would agree as well.
       const ran = [...theirs.values()].filter((left) => left.has("row") && left.has("record"));
-      expect(ran.length).toBeGreaterThan(60);
-      expect(theirs.get("lost")?.has("record unreachable_retry")).toBe(release.name === "0.22");
+      expect(ran.length).toBeGreaterThan(0.7 * all.length);
+      if (names.has("lost")) expect(theirs.get("lost")?.has("record unreachable_retry")).toBe(release.name === "0.22");
     });
   });
 }
