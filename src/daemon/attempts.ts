@@ -7,6 +7,7 @@ import {
   healthAfterRun,
   heldUntil,
   holdText,
+  type JobHealth,
   pauseText,
 } from "../core/job-health.ts";
 import { editKey, planRetryAfter } from "../core/retry.ts";
@@ -62,15 +63,24 @@ export function noteAttempt(
   }
   const isTriedAgain = plan?.state === "waiting" || end.isRetriedByHermes;
   const health = healthAfterRun(known, run, job, { ...end, startedAtMs, isTriedAgain }, policy);
-  ledger.writeHealth(home.name, run.jobId, health);
-  if (health?.heldUntilMs != null && health.heldUntilMs !== known?.heldUntilMs) {
-    system.log.warn("a job is held back", {
-      home: home.name,
-      job_id: run.jobId,
-      why: holdText(health),
-      until: new Date(health.heldUntilMs).toISOString(),
-    });
-  }
+  writeHealth(parts, home, run.jobId, health);
+}
+
+/** Says so where the job is held back from now on. */
+function writeHealth(
+  { ledger, system }: DaemonParts,
+  home: HomeRuntime,
+  jobId: string,
+  health: JobHealth | null,
+): void {
+  ledger.writeHealth(home.name, jobId, health);
+  if (health?.heldUntilMs == null || health.heldUntilMs === home.health.get(jobId)?.heldUntilMs) return;
+  system.log.warn("a job is held back", {
+    home: home.name,
+    job_id: jobId,
+    why: holdText(health),
+    until: new Date(health.heldUntilMs).toISOString(),
+  });
 }
 
 /** Whether another attempt follows this run, so that people need not be told yet that it failed. */
@@ -150,19 +160,12 @@ function mayHaveKilled({ ledger, stateFolder, system }: DaemonParts, run: Run): 
   return lived.every(({ id }) => id === run.id);
 }
 
-function noteDeath({ ledger, system }: DaemonParts, home: HomeRuntime, run: Run): void {
+function noteDeath(parts: DaemonParts, home: HomeRuntime, run: Run): void {
   const job = jobOf(home, run.jobId);
   if (job === null) return;
   const { crashLoop } = home.settings.policy(job);
-  const health = healthAfterDeath(home.health.get(run.jobId), run.id, job, system.clock.nowMs(), crashLoop);
-  ledger.writeHealth(home.name, run.jobId, health);
-  if (health.heldUntilMs === null || health === home.health.get(run.jobId)) return;
-  system.log.warn("a job is held back", {
-    home: home.name,
-    job_id: run.jobId,
-    why: holdText(health),
-    until: new Date(health.heldUntilMs).toISOString(),
-  });
+  const nowMs = parts.system.clock.nowMs();
+  writeHealth(parts, home, run.jobId, healthAfterDeath(home.health.get(run.jobId), run.id, job, nowMs, crashLoop));
 }
 
 /** Null also where the store cannot be read: a job that nobody can read is not tried again. */
