@@ -200,6 +200,29 @@ export function createHermesExecutions(
     });
   }
 
+  function askCompleted(main: FileIdentity, jobId: string, scheduledAtMs: number): boolean {
+    const log = files.stat(`${path}-wal`);
+    if (!sameFile(main, answers.main) || !sameFile(log, answers.log)) answers = { main, log, known: new Map() };
+    const key = `${jobId}\n${scheduledAtMs}`;
+    const answer = answers.known.get(key) ?? ask(jobId, scheduledAtMs);
+    answers.known.set(key, answer);
+    return answer;
+  }
+
+  /** False also where there is no file, or it cannot be read, which is not tried again at once. */
+  function answered(question: (main: FileIdentity) => boolean): boolean {
+    const main = files.stat(path);
+    if (main === null || clock.monotonicMs() < readAgainAtMonotonicMs) return false;
+    try {
+      return question(main);
+    } catch (error) {
+      failed(error);
+      // Nobody can say, and then Hermes runs it, too. Whoever writes to this file says what is wrong with it.
+      readAgainAtMonotonicMs = clock.monotonicMs() + readRetryMs;
+      return false;
+    }
+  }
+
   return {
     write: (writes) =>
       inTransaction((database, columns) => {
@@ -231,36 +254,8 @@ export function createHermesExecutions(
       });
       return found ?? result;
     },
-    isCompleted(jobId, scheduledAtMs) {
-      const main = files.stat(path);
-      if (main === null || clock.monotonicMs() < readAgainAtMonotonicMs) return false;
-      const log = files.stat(`${path}-wal`);
-      if (!sameFile(main, answers.main) || !sameFile(log, answers.log)) answers = { main, log, known: new Map() };
-      const key = `${jobId}\n${scheduledAtMs}`;
-      let answer = answers.known.get(key);
-      if (answer === undefined) {
-        try {
-          answer = ask(jobId, scheduledAtMs);
-        } catch (error) {
-          failed(error);
-          // Nobody can say, and then Hermes runs it, too. Whoever writes to this file says what is wrong with it.
-          readAgainAtMonotonicMs = clock.monotonicMs() + readRetryMs;
-          return false;
-        }
-        answers.known.set(key, answer);
-      }
-      return answer;
-    },
-    isOverlapped(jobId, scheduledAtMs) {
-      if (files.stat(path) === null || clock.monotonicMs() < readAgainAtMonotonicMs) return false;
-      try {
-        return askOverlapped(jobId, scheduledAtMs);
-      } catch (error) {
-        failed(error);
-        readAgainAtMonotonicMs = clock.monotonicMs() + readRetryMs;
-        return false;
-      }
-    },
+    isCompleted: (jobId, scheduledAtMs) => answered((main) => askCompleted(main, jobId, scheduledAtMs)),
+    isOverlapped: (jobId, scheduledAtMs) => answered(() => askOverlapped(jobId, scheduledAtMs)),
     identity: () => files.stat(path),
   };
 }

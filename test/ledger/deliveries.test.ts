@@ -9,6 +9,7 @@ import type { QueuedDelivery } from "../../src/ledger/deliveries.ts";
 import { createRunLedger, type RunLedger } from "../../src/ledger/run-ledger.ts";
 import { ledgerVersion } from "../../src/ledger/schema.ts";
 import type { Files } from "../../src/system/files.ts";
+import { sampleRun } from "../helpers/sample-run.ts";
 
 let folder: string;
 let path: string;
@@ -40,31 +41,8 @@ function open(readOnly = false): RunLedger {
 const dayMs = Date.UTC(2026, 0, 5) + 0.001;
 
 function run(id: string, changes: Partial<Run> = {}): Run {
-  return {
-    id,
-    home: "default",
-    jobId: "aaaaaaaaaaaa",
-    jobName: "nightly",
-    kind: "script",
-    trigger: "schedule",
-    scheduledAtMs: dayMs,
-    claimedAtMs: dayMs,
-    startedAtMs: null,
-    endedAtMs: null,
-    attempt: 1,
-    state: "claimed",
-    reason: null,
-    exitCode: null,
-    signal: null,
-    fingerprint: { pid: 4242, startTicks: 1234567, bootId: "boot", pidNamespace: null },
-    owner: `host:4242:${id}`,
-    adopted: false,
-    error: null,
-    outputBytes: null,
-    outputPath: null,
-    documentPath: null,
-    ...changes,
-  };
+  const claimed = sampleRun(id, "default", "aaaaaaaaaaaa");
+  return { ...claimed, scheduledAtMs: dayMs, claimedAtMs: dayMs, ...changes };
 }
 
 function queued(runId: string, changes: Partial<QueuedDelivery> = {}): QueuedDelivery {
