@@ -1,6 +1,6 @@
 import { jobSettings } from "../config/effective-settings.ts";
-import { chooseSubject } from "../core/choose-subject.ts";
-import type { EnvironmentChange, ExplainEvidence, Subject } from "../core/explain-evidence.ts";
+import { chooseSubject } from "../core/explain/choose-subject.ts";
+import type { EnvironmentChange, ExplainEvidence, Subject } from "../core/explain/explain-evidence.ts";
 import type { DaemonLife } from "../core/home-history.ts";
 import type { Job } from "../core/job.ts";
 import { heldJobs } from "../core/job-health.ts";

@@ -1,5 +1,5 @@
-import { type Explanation, explain } from "../../core/explain.ts";
-import type { ExplainEvidence, ToldSlot } from "../../core/explain-evidence.ts";
+import { type Explanation, explain } from "../../core/explain/explain.ts";
+import type { ExplainEvidence, ToldSlot } from "../../core/explain/explain-evidence.ts";
 import { isoTime, jobJson, runJson, slotJson } from "../../status/json.ts";
 import type { CommandParts } from "../command-parts.ts";
 import { type ExitCode, exitCodes } from "../exit-codes.ts";

@@ -1,9 +1,9 @@
+import { parseInstant } from "../instant.ts";
+import { hasPauseMark, isRunnable, isUsedUp, type Job } from "../job.ts";
+import { nextAhead } from "../missed-occurrence.ts";
 import type { ExplainEvidence } from "./explain-evidence.ts";
 import { clause, moment, obstaclesBetween, quoted, who } from "./explain-obstacle.ts";
 import type { Told } from "./explain-run.ts";
-import { parseInstant } from "./instant.ts";
-import { hasPauseMark, isRunnable, isUsedUp, type Job } from "./job.ts";
-import { nextAhead } from "./missed-occurrence.ts";
 
 export function tellStandstill(evidence: ExplainEvidence): Told {
   const { job } = evidence;

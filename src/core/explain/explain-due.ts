@@ -1,8 +1,8 @@
+import { formatDistance } from "../time-text.ts";
 import type { ExplainEvidence, ToldSlot } from "./explain-evidence.ts";
 import { moment, obstacleNow, obstaclesBetween, who } from "./explain-obstacle.ts";
 import type { Told } from "./explain-run.ts";
 import { pausedSinceMs, standstillText } from "./explain-standstill.ts";
-import { formatDistance } from "./time-text.ts";
 
 /** An instant that has come and that nobody has decided. */
 export function tellDue(evidence: ExplainEvidence, dueMs: number, slot: ToldSlot | null): Told {

@@ -1,9 +1,9 @@
-import { clockChangeAt } from "./clock-change.ts";
+import { clockChangeAt } from "../clock-change.ts";
+import { isOpenRun, type Run, type RunReason } from "../run.ts";
+import { retryText } from "../run-retry.ts";
+import { formatLength } from "../time-text.ts";
 import type { ExplainEvidence, ToldSlot } from "./explain-evidence.ts";
 import { type Cause, clause, moment, obstaclesBetween, quoted, withoutDaemon } from "./explain-obstacle.ts";
-import { isOpenRun, type Run, type RunReason } from "./run.ts";
-import { retryText } from "./run-retry.ts";
-import { formatLength } from "./time-text.ts";
 
 /** The first sentence, and facts behind it with their times. */
 export interface Told {

@@ -1,9 +1,9 @@
+import { type HomeSpell, type SpellKind, stretchWithoutDaemon } from "../home-history.ts";
+import { fullText } from "../room.ts";
+import { isOpenRun, type Run } from "../run.ts";
+import type { PendingReason } from "../slot.ts";
+import { formatLength, formatMoment } from "../time-text.ts";
 import type { ExplainEvidence, ToldSlot } from "./explain-evidence.ts";
-import { type HomeSpell, type SpellKind, stretchWithoutDaemon } from "./home-history.ts";
-import { fullText } from "./room.ts";
-import { isOpenRun, type Run } from "./run.ts";
-import type { PendingReason } from "./slot.ts";
-import { formatLength, formatMoment } from "./time-text.ts";
 
 /** What an explanation comes down to, as one word for programs. */
 export type Cause =

@@ -1,4 +1,5 @@
-import { comingOccurrences } from "./coming-occurrences.ts";
+import { comingOccurrences } from "../coming-occurrences.ts";
+import { formatDistance } from "../time-text.ts";
 import { tellDue } from "./explain-due.ts";
 import type { ExplainEvidence } from "./explain-evidence.ts";
 import { blockNow, ordinaryRisks, tellFuture, tellUnnamed } from "./explain-future.ts";
@@ -6,7 +7,6 @@ import { clause, moment, openSpell, quoted, withoutDaemon } from "./explain-obst
 import { capital, type Told, tellRun } from "./explain-run.ts";
 import { isNamed, tellSlot } from "./explain-slot.ts";
 import { standstillText, tellStandstill } from "./explain-standstill.ts";
-import { formatDistance } from "./time-text.ts";
 
 export interface Explanation {
   /** One word for what the first sentence says. */

@@ -1,11 +1,11 @@
-import { askAfter } from "./clock-change.ts";
-import { comingOccurrences } from "./coming-occurrences.ts";
+import { askAfter } from "../clock-change.ts";
+import { comingOccurrences } from "../coming-occurrences.ts";
+import { isRunnable, isUsedUp, type Job } from "../job.ts";
+import { nextOccurrence } from "../next-occurrence.ts";
+import { isOpenRun, type Run } from "../run.ts";
+import type { OwedSlots } from "../slot.ts";
+import type { Zone } from "../zone.ts";
 import type { Subject, ToldSlot } from "./explain-evidence.ts";
-import { isRunnable, isUsedUp, type Job } from "./job.ts";
-import { nextOccurrence } from "./next-occurrence.ts";
-import { isOpenRun, type Run } from "./run.ts";
-import type { OwedSlots } from "./slot.ts";
-import type { Zone } from "./zone.ts";
 
 export interface SubjectFacts {
   readonly nowMs: number;

@@ -1,14 +1,14 @@
-import { askAfter, clockChangeAt } from "./clock-change.ts";
-import { comingOccurrences } from "./coming-occurrences.ts";
+import { askAfter, clockChangeAt } from "../clock-change.ts";
+import { comingOccurrences } from "../coming-occurrences.ts";
+import type { Job } from "../job.ts";
+import { nextOccurrence } from "../next-occurrence.ts";
+import type { Schedule } from "../schedule.ts";
+import { formatDistance } from "../time-text.ts";
+import type { Zone } from "../zone.ts";
 import type { ExplainEvidence } from "./explain-evidence.ts";
 import { clause, moment, obstacleNow, openSpell, quoted, who, withoutDaemon } from "./explain-obstacle.ts";
 import type { Told } from "./explain-run.ts";
 import { standstillText } from "./explain-standstill.ts";
-import type { Job } from "./job.ts";
-import { nextOccurrence } from "./next-occurrence.ts";
-import type { Schedule } from "./schedule.ts";
-import { formatDistance } from "./time-text.ts";
-import type { Zone } from "./zone.ts";
 
 export function tellUnnamed(evidence: ExplainEvidence, atMs: number): Told {
   const { job, zone, neighbours } = evidence;

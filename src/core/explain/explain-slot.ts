@@ -1,14 +1,14 @@
-import { askAfter } from "./clock-change.ts";
+import { askAfter } from "../clock-change.ts";
+import { nextOccurrence } from "../next-occurrence.ts";
+import type { Run } from "../run.ts";
+import type { Schedule } from "../schedule.ts";
+import { formatLength } from "../time-text.ts";
+import type { Zone } from "../zone.ts";
 import { tellDue } from "./explain-due.ts";
 import type { ExplainEvidence, ToldSlot } from "./explain-evidence.ts";
 import { moment, obstaclesBetween, subjectRun, who } from "./explain-obstacle.ts";
 import { capital, type Told } from "./explain-run.ts";
 import { repeatText } from "./explain-standstill.ts";
-import { nextOccurrence } from "./next-occurrence.ts";
-import type { Run } from "./run.ts";
-import type { Schedule } from "./schedule.ts";
-import { formatLength } from "./time-text.ts";
-import type { Zone } from "./zone.ts";
 
 /** A slot that was decided without a run of its own. */
 export function tellSlot(evidence: ExplainEvidence, slot: ToldSlot): Told {

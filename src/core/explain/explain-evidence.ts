@@ -1,11 +1,11 @@
-import type { DaemonLife, HomeSpell } from "./home-history.ts";
-import type { Job } from "./job.ts";
-import type { HeldJob } from "./job-health.ts";
-import type { Misfire, Overlap } from "./job-policy.ts";
-import type { Bound } from "./room.ts";
-import type { Run } from "./run.ts";
-import type { OwedSlots, PendingReason, SlotLine } from "./slot.ts";
-import type { Zone } from "./zone.ts";
+import type { DaemonLife, HomeSpell } from "../home-history.ts";
+import type { Job } from "../job.ts";
+import type { HeldJob } from "../job-health.ts";
+import type { Misfire, Overlap } from "../job-policy.ts";
+import type { Bound } from "../room.ts";
+import type { Run } from "../run.ts";
+import type { OwedSlots, PendingReason, SlotLine } from "../slot.ts";
+import type { Zone } from "../zone.ts";
 
 /** A line of the slot ledger, with what it waited for before it was decided. */
 export type ToldSlot = SlotLine & { readonly waitedFor?: PendingReason };
