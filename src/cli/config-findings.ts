@@ -1,3 +1,4 @@
+import { limitWarnings } from "../config/limit-warnings.ts";
 import { policyWarnings, strayJobEntries } from "../config/policy-warnings.ts";
 import type { ConfigError } from "../config/yaml-text.ts";
 import { periodMs } from "../core/grace.ts";
@@ -20,7 +21,8 @@ export function checkFiles({ system }: CommandParts, reader: Reader): readonly C
   const homes = reader.homes();
   const path = reader.hostConfigPath;
   const all = homes.flatMap((home) => home.jobs);
-  const ofHost = new Set(strayJobEntries(all, Object.keys(host.value.values.jobs ?? {}), path));
+  const strays = strayJobEntries(all, Object.keys(host.value.values.jobs ?? {}), path);
+  const ofHost = new Set([...limitWarnings(reader.hostSettings()), ...strays]);
   const ofHomes = homes.map((home) => {
     const { jobs, settings, hermes, zone } = home;
     const own = strayJobEntries(jobs, Object.keys(home.config.value.section.values.jobs ?? {}), home.configPath);

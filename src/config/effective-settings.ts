@@ -32,6 +32,8 @@ export interface Settings {
   readonly maxOpenRuns: number;
   /** By class and tag: of the home's own section, which count beside the host's; of the host's file where there is no home. */
   readonly groupLimits: GroupLimits;
+  /** Those of the host. */
+  readonly hostGroupLimits: GroupLimits;
   readonly order: "fair" | "oldest_first";
   readonly waitMaxMs: number;
   /** Shares in percent; null: not looked at. */
@@ -121,6 +123,7 @@ export function effectiveSettings(
   const inForce = {
     maxOpenRuns: of("limits", "max_open_runs"),
     groupLimits: groupLimits(home === null ? layers : [home]),
+    hostGroupLimits: groupLimits([...overrides, host]),
     order: of("limits", "order"),
     waitMaxMs: of("limits", "wait_max"),
     pressureMax: { memory: of("pressure", "memory_max"), cpu: of("pressure", "cpu_max") },

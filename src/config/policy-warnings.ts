@@ -1,8 +1,11 @@
+import { clampGrace } from "../core/grace.ts";
 import type { JobKind } from "../core/job.ts";
+import type { Misfire } from "../core/job-policy.ts";
 import { retryDelayMs } from "../core/retry.ts";
 import { nearest } from "./check-settings.ts";
 import { type JobSettings, jobSettings, promptTimeoutMsMin, type Settings } from "./effective-settings.ts";
 import type { JobKey } from "./job-rules.ts";
+import { homeLimitWarnings } from "./limit-warnings.ts";
 import { formatDuration } from "./quantity.ts";
 
 export interface WarnedJob {
@@ -29,10 +32,15 @@ const [namesMax, warningsMax] = [3, 50];
 export function policyWarnings(
   jobs: readonly WarnedJob[],
   inForce: Settings,
-  hermes: { readonly scriptTimeoutMs: number; readonly maxParallelJobs: number | null },
+  hermes: {
+    readonly scriptTimeoutMs: number;
+    readonly maxParallelJobs: number | null;
+    readonly catchUpMissed: boolean;
+  },
   periodMs: (job: WarnedJob) => number | null,
 ): readonly string[] {
   const sources = new Map(inForce.shown.map(({ key, source }) => [key, source]));
+  const history = { runsMax: inForce.retention.runsMax, source: sources.get("retention.runs_max") ?? "default" };
   const found = new Map<string, string[]>();
   // Most jobs have no entry of their own, and then what counts is the same for all of a kind.
   const shared = new Map<string, readonly Conflict[]>();
@@ -42,9 +50,12 @@ export function policyWarnings(
     const known = isOwn ? undefined : settingsOfKind.get(job.kind);
     const settings = known ?? jobSettings(inForce, hermes.scriptTimeoutMs, job);
     if (!isOwn) settingsOfKind.set(job.kind, settings);
-    const period = settings.retry === null ? null : periodMs(job);
+    const needsPeriod = settings.retry !== null || (!hermes.catchUpMissed && catchUpMs(settings.misfire) > 0);
+    const period = needsPeriod ? periodMs(job) : null;
     const sharedKey = `${job.kind} ${period}`;
-    const conflicts = (isOwn ? undefined : shared.get(sharedKey)) ?? conflictsOf(job.kind, settings, period);
+    const conflicts =
+      (isOwn ? undefined : shared.get(sharedKey)) ??
+      conflictsOf(job.kind, settings, period, history, hermes.catchUpMissed);
     if (!isOwn) shared.set(sharedKey, conflicts);
     for (const { setting, problem } of conflicts) {
       const key = [`jobs.${job.id}`, `jobs.${job.name}`, "defaults"].find((entry) =>
@@ -58,7 +69,7 @@ export function policyWarnings(
     }
   }
   const texts = [...found].map(([text, names]) => `${text} (${namesText(names)})`);
-  return [...texts, ...hostConflict(inForce, hermes.maxParallelJobs, sources)].slice(0, warningsMax);
+  return [...texts, ...homeLimitWarnings(inForce, hermes.maxParallelJobs)].slice(0, warningsMax);
 }
 
 /** Entries of `jobs` that name no job of any home they count for. */
@@ -82,7 +93,13 @@ function isSet(sources: ReadonlyMap<string, string>, key: string): boolean {
   return (sources.get(key) ?? "default") !== "default";
 }
 
-function conflictsOf(kind: JobKind, settings: JobSettings, periodMs: number | null): readonly Conflict[] {
+function conflictsOf(
+  kind: JobKind,
+  settings: JobSettings,
+  periodMs: number | null,
+  history: { readonly runsMax: number; readonly source: string },
+  catchUpMissed: boolean,
+): readonly Conflict[] {
   const { timeoutMs, timeoutAskedMs, idleTimeoutMs, stopGraceMs, misfire, retry } = settings;
   const conflicts: Conflict[] = [];
   const say = (setting: JobKey, problem: string): void => void conflicts.push({ setting, problem });
@@ -106,6 +123,22 @@ function conflictsOf(kind: JobKind, settings: JobSettings, periodMs: number | nu
       "misfire",
       `within ${formatDuration(misfire.withinMs)} is shorter than others may hold the tick lock (${formatDuration(ordinaryHoldMs)}); a slot that is later is skipped, with a line`,
     );
+  if (misfire.kind === "run_all" && misfire.runsMax > history.runsMax)
+    say(
+      "misfire",
+      `run_all ${misfire.runsMax} is more than retention.runs_max (${history.runsMax}, ${history.source}); all of them run, and the history keeps the last ${history.runsMax}`,
+    );
+  const graceMs = clampGrace(periodMs ?? 0);
+  if (!catchUpMissed && catchUpMs(misfire) > graceMs) {
+    const asked =
+      misfire.kind === "within"
+        ? `within ${formatDuration(misfire.withinMs)}`
+        : `run_all ${misfire.kind === "run_all" ? misfire.runsMax : 1}`;
+    say(
+      "misfire",
+      `${asked} cannot hold beside cron.catch_up_missed: false of Hermes; what is later than its grace (${formatDuration(graceMs)}) is missed`,
+    );
+  }
   if (retry !== null && periodMs !== null) {
     const attempts = Array.from({ length: retry.attemptsMax }, (_, index) => index + 1);
     const waitsMs = attempts.reduce((sum, attempt) => sum + retryDelayMs(retry, attempt, 0.5), 0);
@@ -118,15 +151,17 @@ function conflictsOf(kind: JobKind, settings: JobSettings, periodMs: number | nu
   return conflicts;
 }
 
-function hostConflict(
-  { maxOpenRuns }: Settings,
-  parallelMax: number | null,
-  sources: ReadonlyMap<string, string>,
-): readonly string[] {
-  if (parallelMax === null || parallelMax <= maxOpenRuns) return [];
-  return [
-    `cron.max_parallel_jobs: ${parallelMax} is more than limits.max_open_runs of the host (${maxOpenRuns}, ${sources.get("limits.max_open_runs") ?? "default"}); ${maxOpenRuns} applies`,
-  ];
+/** How late an instant may be that the setting asks to be run still. What nobody has asked for is 0. */
+function catchUpMs(misfire: Misfire): number {
+  switch (misfire.kind) {
+    case "run_all":
+      return Number.POSITIVE_INFINITY;
+    case "within":
+      return misfire.withinMs;
+    case "run_once":
+    case "skip":
+      return 0;
+  }
 }
 
 function namesText(names: readonly string[]): string {

@@ -48,6 +48,7 @@ function hermesCronPeriod(text: string, zone: Zone, nowMs: number): number {
   }
 }
 
-function clampGrace(milliseconds: number): number {
+/** Of a period that is 0 where there is none. */
+export function clampGrace(milliseconds: number): number {
   return Math.max(graceMinMs, Math.min(milliseconds, graceMaxMs));
 }

@@ -1,5 +1,6 @@
 import { changedSettings, formatChange } from "../config/changed-settings.ts";
 import { effectiveSettings, type Settings, type ShownSetting } from "../config/effective-settings.ts";
+import { limitWarnings } from "../config/limit-warnings.ts";
 import { type InForce, type Loaded, loadHostConfig } from "../config/load-config.ts";
 import type { ConfigLayer } from "../config/parse-config.ts";
 import type { ConfigError } from "../config/yaml-text.ts";
@@ -27,6 +28,8 @@ export function createHostConfig(
   let loaded = loadHostConfig(system, path, null);
   const resolve = (): Settings => effectiveSettings(loaded.value, null, variables, overrides);
   let settings = resolve();
+  let said: readonly string[] = [];
+  sayWarnings();
   return {
     path,
     overrides,
@@ -39,8 +42,16 @@ export function createHostConfig(
       const shown = settings.shown;
       if (loaded.value !== before.value) settings = resolve();
       sayReload(system.log, null, path, before, loaded, shown, settings.shown);
+      sayWarnings();
     },
   };
+
+  /** What in the settings cannot be met, once each. */
+  function sayWarnings(): void {
+    const warnings = limitWarnings(settings);
+    for (const warning of warnings) if (!said.includes(warning)) system.log.warn(warning);
+    said = warnings;
+  }
 }
 
 /** How many changes one line of the log names. */

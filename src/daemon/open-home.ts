@@ -235,7 +235,7 @@ function settingsOf(
     limits: (job) => jobSettings(inForce, hermes.scriptTimeoutMs, job),
     policy: (job) => jobSettings(inForce, hermes.scriptTimeoutMs, job),
     runClaimLifeMs: Math.max(1_800_000, Number.isFinite(idle) && idle > 0 ? 3000 * idle : 0),
-    catchUpMissed: catchUpMissed(config.value.hermes),
+    catchUpMissed: hermes.catchUpMissed,
     environments: {
       script: {
         id: fingerprintOf(scriptVariables),
@@ -291,11 +291,6 @@ function hermesFolder(system: System, path: string, installed: InstalledHermes |
   const beside = installed?.python.slice(0, installed.python.lastIndexOf("/")) ?? "";
   const command = findOnPath(system, path, "hermes") ?? findOnPath(system, beside, "hermes");
   return command === null ? null : command.slice(0, command.lastIndexOf("/"));
-}
-
-function catchUpMissed(hermes: unknown): boolean {
-  const cron = typeof hermes === "object" && hermes !== null && "cron" in hermes ? hermes.cron : null;
-  return !(typeof cron === "object" && cron !== null && "catch_up_missed" in cron && cron.catch_up_missed === false);
 }
 
 /** Tells one set of variables from another without keeping a value. */

@@ -11,6 +11,8 @@ export interface HermesSettings {
   readonly timezone: string | null;
   /** Empty for the built-in ticker. */
   readonly cronProvider: string;
+  /** False drops slots that are later than their grace. */
+  readonly catchUpMissed: boolean;
   /** The profile has asked to be left alone by the host's gateway. */
   readonly standalone: boolean;
   /** `TERMINAL_*` variables that the file sets explicitly; Hermes puts them into every child's environment. */
@@ -135,6 +137,7 @@ export function resolveHermesSettings(
     outputRetention,
     timezone,
     cronProvider: typeof provider === "string" ? provider.trim() : "",
+    catchUpMissed: cron["catch_up_missed"] !== false,
     standalone: isTruthy(expand(asRecord(root["gateway"])["standalone"])),
     terminal: terminalVariables(asRecord(root["terminal"]), expand, variables["HOME"]),
     sources: {

@@ -57,6 +57,20 @@ warning  ${at("new.yaml")}: defaults.timeout (${at("new.yaml")}:5): 5 s is less 
   });
 });
 
+test("config check FILE warns of bounds that others keep from being reached", async () => {
+  home.write("new.yaml", "limits:\n  tags: {db: 20}\n");
+  const warning = "limits.max_open_runs of the host (16, default); 16 applies";
+  expect(await home.run("config", "check", at("new.yaml"))).toEqual({
+    exitCode: 0,
+    out: `warning  ${at("new.yaml")}: limits.tags.db (${at("new.yaml")}:2): 20 is more than ${warning}\n`,
+    error: "",
+  });
+  home.write("home.yaml", "cron: {max_parallel_jobs: 2}\nsupervisor:\n  limits: {classes: {script: 3}}\n");
+  expect((await home.run("config", "check", at("home.yaml"), "--for", "team")).out).toBe(
+    `warning  ${at("home.yaml")}: limits.classes.script (${at("home.yaml")}:3): 3 is more than cron.max_parallel_jobs of this home (2); 2 applies\n`,
+  );
+});
+
 test("config check FILE takes Hermes' own keys for a home's file, and --for says whose it is", async () => {
   home.write("new.yaml", "timezone: UTC\nsupervisor:\n  limits: {max_open_runs: 3}\n");
   const problem = `Cannot read config "${at("new.yaml")}" at line 3, column 12: limits.max_open_runs is set for one home, expected it in the host's config only`;

@@ -214,6 +214,7 @@ test("effectiveSettings() has the documented defaults", () => {
   expect(inForce).toEqual({
     maxOpenRuns: 16,
     groupLimits: { classes: {}, tags: {} },
+    hostGroupLimits: { classes: {}, tags: {} },
     order: "fair",
     waitMaxMs: 600_000,
     pressureMax: { memory: null, cpu: null },

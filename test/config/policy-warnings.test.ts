@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { effectiveSettings } from "../../src/config/effective-settings.ts";
-import { parseHostConfig } from "../../src/config/parse-config.ts";
+import { limitWarnings } from "../../src/config/limit-warnings.ts";
+import { parseHomeConfig, parseHostConfig } from "../../src/config/parse-config.ts";
 import { policyWarnings, strayJobEntries, type WarnedJob } from "../../src/config/policy-warnings.ts";
 
 const script: WarnedJob = { id: "0123456789ab", name: "nightly", kind: "script" };
@@ -14,7 +15,12 @@ function warningsOf(
   maxParallelJobs: number | null = 4,
 ) {
   const inForce = effectiveSettings(parseHostConfig(yaml, path), null, {});
-  return policyWarnings(jobs, inForce, { scriptTimeoutMs: 3_600_000, maxParallelJobs }, () => periodMs);
+  return policyWarnings(
+    jobs,
+    inForce,
+    { scriptTimeoutMs: 3_600_000, maxParallelJobs, catchUpMissed: true },
+    () => periodMs,
+  );
 }
 
 const cases: readonly (readonly [yaml: string, job: WarnedJob, warning: string])[] = [
@@ -85,6 +91,67 @@ test("policyWarnings() says when a home may run more than its host", () => {
     `cron.max_parallel_jobs: 4 is more than limits.max_open_runs of the host (2, ${path}:1); 2 applies`,
   ]);
   expect(warningsOf("limits: {max_open_runs: 2}", [], 1, null)).toEqual([]);
+});
+
+const limitCases: readonly (readonly [yaml: string, warning: string])[] = [
+  [
+    "limits: { classes: { script: 40, prompt: 16 } }",
+    `limits.classes.script (${path}:1): 40 is more than limits.max_open_runs of the host (16, default); 16 applies`,
+  ],
+  [
+    "limits:\n  max_open_runs: 2\n  tags: { database: 3 }",
+    `limits.tags.database (${path}:3): 3 is more than limits.max_open_runs of the host (2, ${path}:2); 2 applies`,
+  ],
+];
+
+test("limitWarnings() says when a class or tag may run more than its host", () => {
+  const said = (yaml: string) => limitWarnings(effectiveSettings(parseHostConfig(yaml, path), null, {}));
+  for (const [yaml, warning] of limitCases) expect(said(yaml)).toEqual([warning]);
+  expect(said("limits: { classes: { script: 16 }, tags: { database: 1 } }")).toEqual([]);
+});
+
+test("policyWarnings() says when a class or tag of a home may run more than the home or its host", () => {
+  const homePath = "/home/config.yaml";
+  const said = (hostYaml: string, homeYaml: string, maxParallelJobs: number | null) => {
+    const section = parseHomeConfig(`supervisor:\n  ${homeYaml}`, homePath).section;
+    const inForce = effectiveSettings(parseHostConfig(hostYaml, path), section, {});
+    return policyWarnings([], inForce, { scriptTimeoutMs: 1, maxParallelJobs, catchUpMissed: true }, () => null);
+  };
+  expect(said("", "limits: { classes: { script: 8 } }", 4)).toEqual([
+    `limits.classes.script (${homePath}:2): 8 is more than cron.max_parallel_jobs of this home (4); 4 applies`,
+  ]);
+  expect(said("limits: { tags: { db: 2 } }", "limits: { tags: { db: 3, web: 3 } }", 4)).toEqual([
+    `limits.tags.db (${homePath}:2): 3 is more than limits.tags.db of the host (2); 2 applies`,
+  ]);
+  expect(said("", "limits: { tags: { db: 30 } }", null)).toEqual([
+    `limits.tags.db (${homePath}:2): 30 is more than limits.max_open_runs of the host (16, default); 16 applies`,
+  ]);
+  expect(said("limits: { tags: { db: 2 } }", "limits: { tags: { db: 2 } }", null)).toEqual([]);
+});
+
+test("policyWarnings() says when more runs catch up than the history keeps", () => {
+  expect(warningsOf("retention: { runs_max: 20 }\ndefaults: { misfire: { run_all: 50 } }")).toEqual([
+    `defaults.misfire (${path}:2): run_all 50 is more than retention.runs_max (20, ${path}:1); all of them run, and the history keeps the last 20 (job "nightly")`,
+  ]);
+  expect(warningsOf("defaults: { misfire: { run_all: 1000 } }")).toEqual([]);
+});
+
+test("policyWarnings() says when Hermes' own setting drops what a job is to catch up with", () => {
+  const said = (yaml: string) =>
+    policyWarnings(
+      [script],
+      effectiveSettings(parseHostConfig(yaml, path), null, {}),
+      { scriptTimeoutMs: 3_600_000, maxParallelJobs: 4, catchUpMissed: false },
+      () => 60_000,
+    );
+  expect(said("defaults: { misfire: { run_all: 5 } }")).toEqual([
+    `defaults.misfire (${path}:1): run_all 5 cannot hold beside cron.catch_up_missed: false of Hermes; what is later than its grace (2 m) is missed (job "nightly")`,
+  ]);
+  expect(said("defaults: { misfire: { within: 10 m } }")).toEqual([
+    `defaults.misfire (${path}:1): within 10 m cannot hold beside cron.catch_up_missed: false of Hermes; what is later than its grace (2 m) is missed (job "nightly")`,
+  ]);
+  for (const yaml of ["", "defaults: { misfire: { within: 2 m } }", "defaults: { misfire: skip }"])
+    expect(said(yaml)).toEqual([]);
 });
 
 test("strayJobEntries() names entries for jobs that are not there", () => {

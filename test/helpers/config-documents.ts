@@ -173,6 +173,9 @@ Settings that are right each by itself and cannot be met together are warnings, 
 | the waits of \`retry\` not less than the time to the next slot | a retry that would run past the next slot gives way to it |
 | \`misfire: { within: … }\` under 5 s, as long as others may hold the tick lock | as it is set: a later slot is skipped, with a line |
 | \`cron.max_parallel_jobs\` above \`limits.max_open_runs\` | the less of the two |
+| a bound of \`limits.classes\` or \`limits.tags\` above \`limits.max_open_runs\`; a home's also above its \`cron.max_parallel_jobs\` or the host's for the same group | the least of them |
+| \`misfire: { run_all: N }\` with N above \`retention.runs_max\` | all N run, and the history keeps the last |
+| \`misfire: run_all\`, or \`within\` more than the grace, beside \`cron.catch_up_missed: false\` | Hermes' setting: what is later than its grace is missed |
 | \`jobs.<entry>\` that is no job's id or name | nothing, until there is such a job |
 
 ## Every setting

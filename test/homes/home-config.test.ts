@@ -7,6 +7,7 @@ test("resolveHermesSettings() has Hermes' defaults, and four runs at once", () =
   for (const hermes of [{}, null, [], "x", { cron: null, gateway: 3, timezone: 7, terminal: [] }]) {
     expect(resolveHermesSettings(hermes, {})).toEqual({
       maxParallelJobs: 4,
+      catchUpMissed: true,
       scriptTimeoutMs: 3_600_000,
       outputRetention: 50,
       timezone: null,
