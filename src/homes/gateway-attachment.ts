@@ -227,10 +227,16 @@ export function readGatewayProcess(
 
 const freshMs = 150_000;
 
-/** Whether a ticker went round in a home lately. It does so too while it dispatches nothing. */
-export function hasHeartbeat(system: Pick<System, "files" | "clock">, home: AttachmentHome): boolean {
+/** Whether a ticker went round in a home lately. It does so too while it dispatches nothing. A daemon leaves the same sign, with its process. */
+export function hasHeartbeat(
+  system: Pick<System, "files" | "clock">,
+  home: AttachmentHome,
+  daemons: readonly (number | null)[],
+): boolean {
   const text = readOrNull(system.files, join(home.path, "cron", "ticker_heartbeat")) ?? "";
-  return system.clock.nowMs() - Number.parseFloat(text) * 1000 < freshMs;
+  const [seconds = "", writer] = text.trim().split(/\s+/u);
+  if (writer !== undefined && daemons.includes(Number(writer))) return false;
+  return system.clock.nowMs() - Number.parseFloat(seconds) * 1000 < freshMs;
 }
 
 /**

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, expect, onTestFinished, test } from "vitest";
 import type { Finding } from "../../src/cli/doctor/finding.ts";
 import type { Host } from "../../src/system/host.ts";
-import { type CliHome, createCliHome, record } from "./cli-home.ts";
+import { type CliHome, createCliHome, nowMs, record } from "./cli-home.ts";
 
 const opened: CliHome[] = [];
 const me = { uid: process.getuid?.() ?? 0, name: "me" };
@@ -184,6 +184,53 @@ test("doctor tells of a clock that nothing keeps, of groups and orphans that nob
     "Another daemon (process 12, state in /elsewhere) serves the same home: nothing runs twice, but half the history is there",
     "The crontab of this user calls hermes cron tick, which holds the tick lock until its last job has ended",
   ]);
+});
+
+test("doctor tells of a ticker elsewhere by its heartbeat, and not of the daemon's own", async () => {
+  const home = createHome({
+    holdersOf: () => [{ pid: 12, path: "/other/daemon.lock", commandLine: "node\0main.js\0start\0" }],
+  });
+  home.ledger((ledger) => ledger.setNote("daemon", JSON.stringify({ pid: 4711 })));
+  const seconds = nowMs / 1000 - 30;
+  const told = async (heartbeat: string): Promise<readonly string[]> => {
+    home.write("cron/ticker_heartbeat", heartbeat);
+    return (await problems(home, "tickers")).map(({ message }) => message);
+  };
+  const message =
+    "A gateway went round in it within the last minutes, and none runs here: another host or container ticks the same home";
+  expect(await told(`${seconds} 4711`)).toEqual([]);
+  expect(await told(`${seconds} 12`)).toEqual([]);
+  expect(await told(`${seconds} 4712`)).toEqual([message]);
+  expect(await told(`${seconds}`)).toEqual([message]);
+  expect(await told(`${seconds - 600} 4712`)).toEqual([]);
+});
+
+test("doctor keeps within the terminal, and breaks no command", async () => {
+  const home = createHome({ isClockSynchronised: () => false, canGroup: () => false });
+  const { out } = await home.runOnColumns(60, "doctor");
+  expect(out.replaceAll(/\x1b\[\d+m/gu, "")).toContain(
+    [
+      "! Nothing keeps the clock right: jobs start when this clock",
+      "  says so",
+      "    timedatectl set-ntp true",
+      "",
+    ].join("\n"),
+  );
+  expect(out.replaceAll(/\x1b\[\d+m/gu, "").replaceAll(home.root, "/h")).toContain(
+    [
+      "! This process may make no control groups; runs are found by",
+      "  other marks, which a program can shed",
+      "    hermes-supervisor install systemd (Delegate=yes), or a",
+      "    container that may write its /sys/fs/cgroup",
+      "",
+    ].join("\n"),
+  );
+  chmodSync(join(home.root, "cron/jobs.json"), 0o644);
+  expect((await home.runOnColumns(20, "doctor")).out).toContain(`chmod 600 ${home.root}/cron/jobs.json`);
+  // In a pipe nothing is broken, so that a line can be searched for.
+  expect((await home.run("doctor")).out).toContain(
+    "! This process may make no control groups; runs are found by other marks, which a program can shed\n",
+  );
 });
 
 test("doctor tells of configurations, homes and jobs that cannot be used", async () => {

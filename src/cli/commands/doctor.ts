@@ -4,7 +4,7 @@ import { checkClock, checkContainment, checkService, checkTickers } from "../doc
 import { checkHermes, checkHomeStates, checkProgram } from "../doctor/check-program.ts";
 import { type Finding, fault, type Level, type Patient } from "../doctor/finding.ts";
 import { type ExitCode, exitCodes } from "../exit-codes.ts";
-import { type Colour, formatJson, paint, printable } from "../print.ts";
+import { type Colour, formatJson, paint, printable, type Terminal, wrap } from "../print.ts";
 import { createReader } from "../reader.ts";
 
 export interface DoctorOptions {
@@ -24,6 +24,9 @@ const checks: readonly (readonly [string, (patient: Patient) => readonly Finding
   ["tickers", checkTickers],
   ["service", checkService],
 ];
+
+/** A terminal narrower than any word is not worth a column for each letter. */
+const columnsMin = 8;
 
 const marks: Readonly<Record<Level, readonly [string, Colour]>> = {
   ok: ["✓", "green"],
@@ -66,8 +69,20 @@ async function examine(
 function formatFinding({ terminal }: CommandParts, { level, home, message, remedy }: Finding): string {
   const [mark, colour] = marks[level];
   const whose = home === null ? "" : `${printable(home)}: `;
-  const line = `${paint(terminal, colour, mark)} ${whose}${printable(message)}\n`;
-  return remedy === null ? line : `${line}    ${paint(terminal, "bold", printable(remedy))}\n`;
+  const lines = [`${paint(terminal, colour, mark)} ${indented(terminal, 2, `${whose}${printable(message)}`)}\n`];
+  if (remedy !== null) {
+    const text = printable(remedy);
+    // A mere command stays in one line, however long, so that it can be copied.
+    const shown = text.includes(", ") ? indented(terminal, 4, text) : text;
+    lines.push(`    ${paint(terminal, "bold", shown)}\n`);
+  }
+  return lines.join("");
+}
+
+/** Further lines begin below the first, which is indented already. */
+function indented({ columns }: Pick<Terminal, "columns">, indent: number, text: string): string {
+  const width = columns === null ? null : Math.max(columnsMin, columns - indent);
+  return wrap(text, width).replaceAll("\n", `\n${" ".repeat(indent)}`);
 }
 
 function formatSum({ terminal }: CommandParts, findings: readonly Finding[]): string {

@@ -141,7 +141,7 @@ interface HomeStatus {
 
 export async function gatewayStatus(parts: CommandParts, options: { readonly json?: boolean }): Promise<ExitCode> {
   const daemon = createReader(parts).daemon();
-  const homes = readGateways(parts, daemon.running);
+  const homes = readGateways(parts, daemon);
   const json = {
     daemon: { running: daemon.running, pid: daemon.pid },
     homes: homes.map(({ attachment, gateway, ticks, problems, home, path }) => ({
@@ -160,7 +160,10 @@ export async function gatewayStatus(parts: CommandParts, options: { readonly jso
 }
 
 /** Who runs the jobs of each home. */
-export function readGateways(parts: CommandParts, daemonRuns: boolean): readonly HomeStatus[] {
+export function readGateways(
+  parts: CommandParts,
+  daemon: { readonly running: boolean; readonly pid: number | null },
+): readonly HomeStatus[] {
   const { system } = parts;
   const text = pluginText(parts);
   const homes = findHomes(system, parts.rootHome).homes.filter(({ state }) => state === "active");
@@ -169,10 +172,10 @@ export function readGateways(parts: CommandParts, daemonRuns: boolean): readonly
   return homes.map((home): HomeStatus => {
     const attachment = readAttachment(system, home, parts.stateFolder, text);
     const own = home === root ? rootProcess : readGatewayProcess(system, home);
-    const serving = own ?? (hasHeartbeat(system, home) ? rootProcess : null);
+    const serving = own ?? (hasHeartbeat(system, home, [daemon.pid]) ? rootProcess : null);
     const gateway = serving === null ? null : { ...serving, isOwn: own !== null };
     const standsDown = gateway === null || gateway.hasPlugin;
-    const ticks = daemonRuns ? (standsDown ? "supervisor" : "both") : gateway === null ? "nobody" : "gateway";
+    const ticks = daemon.running ? (standsDown ? "supervisor" : "both") : gateway === null ? "nobody" : "gateway";
     const problems = [...attachment.problems];
     if (attachment.attached && attachment.standalone && home.name !== "default") {
       problems.push("gateway.standalone is true, so the supervisor leaves its jobs alone: detach it");

@@ -40,9 +40,10 @@ export function checkContainment({ host, daemon, reader }: Patient): readonly Fi
     return [fine("containment", "Without /proc a run's processes are found by their group and their parents")];
   }
   const note = daemon.running ? readNote(reader.ledger().note("daemon")) : null;
+  // An older daemon said nothing of it.
   const groups = note?.groups ?? host.canGroup();
   const reaps = note?.reaping === undefined ? host.canReap() : note.reaping !== "none";
-  const whose = note === null ? "This process" : "The daemon";
+  const whose = note?.groups === undefined ? "This process" : "The daemon";
   return [
     groups
       ? fine("control_groups", `${whose} may make control groups, so nothing of a run can hide`)
@@ -52,7 +53,10 @@ export function checkContainment({ host, daemon, reader }: Patient): readonly Fi
           "hermes-supervisor install systemd (Delegate=yes), or a container that may write its /sys/fs/cgroup",
         ),
     reaps
-      ? fine("reaper", `Orphans of runs become children of ${note === null ? "this process" : "the daemon"}`)
+      ? fine(
+          "reaper",
+          `Orphans of runs become children of ${note?.reaping === undefined ? "this process" : "the daemon"}`,
+        )
       : warning(
           "reaper",
           "Orphans of runs are lost from sight: this system lets nobody adopt them",
@@ -62,22 +66,24 @@ export function checkContainment({ host, daemon, reader }: Patient): readonly Fi
 }
 
 interface DaemonNote {
+  readonly pid?: number;
   readonly groups?: boolean;
   readonly reaping?: string;
 }
 
 function readNote(text: string | null): DaemonNote | null {
-  const note = text === null ? null : (JSON.parse(text) as DaemonNote);
-  // An older daemon said nothing of it.
-  return note?.groups === undefined ? null : note;
+  return text === null ? null : (JSON.parse(text) as DaemonNote);
 }
 
 /** Whoever else may start this home's jobs. */
 export async function checkTickers(patient: Patient): Promise<readonly Finding[]> {
-  const { parts, homes, host, daemon } = patient;
+  const { parts, homes, host, daemon, reader } = patient;
   const { stateFolder, rootHome } = parts;
   const findings: Finding[] = [];
-  for (const { home, path, gateway, ticks, problems } of readGateways(parts, daemon.running)) {
+  const holders = host.holdersOf("daemon.lock");
+  // A daemon that has ended left its heartbeat behind, and its note.
+  const daemons = [daemon.pid, readNote(reader.ledger().note("daemon"))?.pid ?? null, ...holders.map(({ pid }) => pid)];
+  for (const { home, path, gateway, ticks, problems } of readGateways(parts, daemon)) {
     for (const problem of problems) {
       const remedy = problem.includes("hermes gateway restart")
         ? "hermes gateway restart"
@@ -87,13 +93,13 @@ export async function checkTickers(patient: Patient): Promise<readonly Finding[]
     if (problems.length > 0) continue;
     if (gateway !== null) {
       findings.push(fine("tickers", `Its gateway (process ${gateway.pid}); its jobs are run by the ${ticks}`, home));
-    } else if (hasHeartbeat(parts.system, { name: home, path })) {
+    } else if (hasHeartbeat(parts.system, { name: home, path }, daemons)) {
       const message =
         "A gateway went round in it within the last minutes, and none runs here: another host or container ticks the same home";
       findings.push(warning("tickers", message, "hermes gateway stop, over there", home));
     }
   }
-  for (const { pid, path, commandLine } of host.holdersOf("daemon.lock")) {
+  for (const { pid, path, commandLine } of holders) {
     const state = dirname(path);
     if (state === stateFolder || pid === daemon.pid) continue;
     const words = commandLine.split("\0");
