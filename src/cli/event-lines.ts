@@ -1,10 +1,9 @@
 import type { Run } from "../core/run.ts";
 import type { RunLedger } from "../ledger/run-ledger.ts";
 import type { CommandParts } from "./command-parts.ts";
-import { formatTook } from "./commands/runs.ts";
-import { jobLabel } from "./commands/status.ts";
 import { formatDateTime, paint, printable, shortName } from "./print.ts";
 import type { Reader } from "./reader.ts";
+import { formatTook, jobLabel } from "./run-text.ts";
 
 /** Something that is shown again and again while a daemon runs in this process. */
 export interface View {

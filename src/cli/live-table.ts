@@ -5,8 +5,6 @@ import type { LedgerSlot } from "../ledger/slots.ts";
 import { runFolder } from "../output/run-folder.ts";
 import type { Timer } from "../system/clock.ts";
 import type { CommandParts } from "./command-parts.ts";
-import { formatEnd, formatTook, stateColours } from "./commands/runs.ts";
-import { jobLabel } from "./commands/status.ts";
 import { createEventLines, endingText, type View } from "./event-lines.ts";
 import {
   type Cell,
@@ -19,6 +17,7 @@ import {
   printable,
 } from "./print.ts";
 import type { HomeReading, Reader } from "./reader.ts";
+import { formatEnd, formatTook, jobLabel, stateColours } from "./run-text.ts";
 
 const paintMs = 300;
 const historyMax = 14;

@@ -201,6 +201,7 @@ test("status prints the daemon, homes, open runs and alerts", async () => {
   expect((await home.run("status")).out).toBe(
     `Daemon  not running, start it with hermes-supervisor start
 State   ${home.state}
+Last    backup 🚀 (run000000002) failed: exit 3 after 9.0 s, 2 min ago
 
 HOME     STATE   ENABLED  RUNNING  WAITING  HERMES  NEXT
 default  active   3 of 4   0 of 4        0  none    12:30:00 in 30 min

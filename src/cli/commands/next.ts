@@ -4,8 +4,8 @@ import type { ExitCode } from "../exit-codes.ts";
 import { parseCount, parseTime } from "../parse-time.ts";
 import { type Cell, formatDateTime, formatDistance, formatTable, paint, printable } from "../print.ts";
 import { createReader, type Reader } from "../reader.ts";
+import { jobLabel } from "../run-text.ts";
 import { type ShowOptions, show } from "../show.ts";
-import { jobLabel } from "./status.ts";
 
 const countMax = 100_000;
 

@@ -5,10 +5,10 @@ import { runJson } from "../../status/json.ts";
 import type { CommandParts } from "../command-parts.ts";
 import type { ExitCode } from "../exit-codes.ts";
 import { parseCount, parseTime, usage } from "../parse-time.ts";
-import { type Cell, type Colour, formatLength, formatTable, formatWhen, printable } from "../print.ts";
+import { type Cell, formatTable, formatWhen, printable } from "../print.ts";
 import { createReader, type Reader } from "../reader.ts";
+import { formatEnd, formatTook, jobLabel, stateColours } from "../run-text.ts";
 import { type ShowOptions, show } from "../show.ts";
-import { jobLabel } from "./status.ts";
 
 export interface RunsOptions extends ShowOptions {
   readonly limit?: string;
@@ -17,14 +17,6 @@ export interface RunsOptions extends ShowOptions {
 }
 
 const states: readonly RunState[] = ["claimed", "running", "completed", "failed", "void"];
-
-export const stateColours: Readonly<Record<RunState, Colour>> = {
-  claimed: "blue",
-  running: "blue",
-  completed: "green",
-  failed: "red",
-  void: "dim",
-};
 
 export function parseRunState(text: string | undefined): RunState | null {
   if (text === undefined) return null;
@@ -108,15 +100,4 @@ function undeliveredText({ delivery }: Run): string {
 
 function oneLine(text: string): string {
   return text.replace(/\s*\n\s*/g, " ");
-}
-
-export function formatTook(run: Run, nowMs: number): string {
-  return run.startedAtMs === null ? "" : formatLength((run.endedAtMs ?? nowMs) - run.startedAtMs);
-}
-
-/** The state, with what ended the run where it did not complete. */
-export function formatEnd(run: Run): string {
-  if (run.state !== "failed") return run.state;
-  if (run.reason === "exit") return `failed: exit ${run.exitCode}`;
-  return `failed: ${run.reason === "signal" ? run.signal : run.reason}`;
 }

@@ -6,8 +6,8 @@ import type { ExitCode } from "../exit-codes.ts";
 import { parseCount, parseTime } from "../parse-time.ts";
 import { type Cell, type Colour, formatLength, formatTable, formatWhen } from "../print.ts";
 import { createReader, type Reader } from "../reader.ts";
+import { jobLabel } from "../run-text.ts";
 import { type ShowOptions, show } from "../show.ts";
-import { jobLabel } from "./status.ts";
 
 export interface SlotsOptions extends ShowOptions {
   readonly limit?: string;

@@ -11,8 +11,10 @@ import {
   formatWhen,
   paint,
   printable,
+  shortName,
 } from "../print.ts";
 import { createReader, type Reader } from "../reader.ts";
+import { formatEnd, formatTook, jobLabel, stateColours } from "../run-text.ts";
 import { type ShowOptions, show } from "../show.ts";
 import { waitLines } from "../wait-lines.ts";
 import { tickerNotes } from "./gateway.ts";
@@ -41,7 +43,7 @@ export function status(parts: CommandParts, options: ShowOptions): Promise<ExitC
 function formatStatus(parts: CommandParts, reader: Reader, snapshot: StatusJson): string {
   const { terminal, system } = parts;
   const nowMs = system.clock.nowMs();
-  const blocks = [daemonText(parts, reader, snapshot, nowMs)];
+  const blocks = [daemonText(parts, reader, snapshot, nowMs) + lastRunText(parts, reader, nowMs)];
   if (snapshot.homes.length === 0) blocks.push(`No Hermes home at ${printable(parts.rootHome)}\n`);
   else blocks.push(homesText(parts, reader, snapshot, nowMs));
   const tickers = tickerNotes(parts, snapshot.homes, snapshot.daemon.running);
@@ -103,6 +105,19 @@ function daemonText(parts: CommandParts, reader: Reader, { daemon }: StatusJson,
   return `Daemon  ${paint(terminal, "green", "running")}, ${facts.join(", ")}\n${state}`;
 }
 
+/** The run that ended last: a short one is never seen among the open ones. */
+function lastRunText({ terminal }: CommandParts, reader: Reader, nowMs: number): string {
+  const ledger = reader.ledger();
+  const [run] = (["completed", "failed"] as const)
+    .flatMap((state) => ledger.runs({ state, limit: 1 }))
+    .sort((one, other) => (other.endedAtMs ?? 0) - (one.endedAtMs ?? 0));
+  if (run === undefined) return "";
+  const took = run.startedAtMs === null ? "" : ` after ${formatTook(run, nowMs)}`;
+  const when = run.endedAtMs === null ? "" : `, ${formatDistance(run.endedAtMs, nowMs)}`;
+  const end = `${paint(terminal, stateColours[run.state], formatEnd(run))}${took}${when}`;
+  return `Last    ${shortName(jobLabel(run.home, run.jobName))} (${run.id}) ${end}\n`;
+}
+
 /** What holds a paused home, and how that ends. */
 const holdTexts: Readonly<Record<string, string>> = {
   estop: "ESTOP is there, hermes resume removes it",
@@ -141,9 +156,4 @@ function homesText(parts: CommandParts, reader: Reader, snapshot: StatusJson, no
         `${printable(home.name)} is ${home.state}: ${printable(holdTexts[home.reason ?? ""] ?? home.reason ?? "")}\n`,
     );
   return formatTable(parts.terminal, columns, rows) + reasons.join("");
-}
-
-/** A job's name with its profile before it, where it is not the root home's. */
-export function jobLabel(home: string, name: string): string {
-  return home === "default" ? name : `${home}/${name}`;
 }

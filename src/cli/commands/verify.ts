@@ -6,7 +6,7 @@ import { gatherEvidence } from "../gather-evidence.ts";
 import { formatJson, paint, printable } from "../print.ts";
 import { createProgress } from "../progress.ts";
 import { createReader, type Reader } from "../reader.ts";
-import { jobLabel } from "./status.ts";
+import { jobLabel } from "../run-text.ts";
 
 /**
  * What one look finds may be on its way: a claim between two writes, an end that is being recorded. A violation is what every
