@@ -103,7 +103,7 @@ export function createEndedRuns(
         else done(end.run.id);
       }
     } catch (error) {
-      if (error instanceof InvariantError) throw error;
+      if (!(error instanceof Error) || error instanceof InvariantError) throw error;
       // Most likely a full disk. Every step can be done again, so these ends wait and are tried again.
       noteEndsFault(system.log, home, error);
       tryLater(ends);
@@ -142,7 +142,7 @@ export function createEndedRuns(
     try {
       recordEnds(ends);
     } catch (error) {
-      if (error instanceof InvariantError) throw error;
+      if (!(error instanceof Error) || error instanceof InvariantError) throw error;
       if (!missing.has(name))
         system.log.error("ends of runs could not be recorded yet", { home: name, error: String(error) });
       missing.add(name);
@@ -158,7 +158,7 @@ export function createEndedRuns(
     try {
       recordEnds(ends);
     } catch (error) {
-      if (error instanceof InvariantError) throw error;
+      if (!(error instanceof Error) || error instanceof InvariantError) throw error;
       noteEndsFault(system.log, home, error);
       tryLater(ends);
       return;

@@ -120,6 +120,8 @@ export interface HomeRuntime {
   waitsFor: ReadonlyMap<string, WaitsFor>;
   /** Runs of this home that an earlier daemon left and that are not decided yet: nothing is claimed before. */
   recovering: number;
+  /** Whether the claims that an earlier daemon left in its records are given back: a claim made before would wipe out what they tell. */
+  isCleared: boolean;
   /** Not to be ticked before this moment (monotonic ms): a lock was busy, or the home could not be read. */
   retryAtMonotonicMs: number | null;
   /** Since when somebody else has held the tick lock against us (monotonic ms), or null. */

@@ -33,7 +33,7 @@ export function programOf(parts: DaemonParts, home: HomeRuntime, job: Job): JobP
       ? { ok: false, text: "Script cannot be started: its path, folder or interpreter contains a line break or NUL" }
       : chosen;
   } catch (error) {
-    if (error instanceof InvariantError) throw error;
+    if (!(error instanceof Error) || error instanceof InvariantError) throw error;
     return { ok: false, text: `Script cannot be started: ${error instanceof Error ? error.message : String(error)}` };
   }
 }

@@ -88,7 +88,7 @@ function whileRunning(parts: DaemonParts, home: HomeRuntime, act: () => void): v
   try {
     act();
   } catch (error) {
-    if (error instanceof InvariantError) throw error;
+    if (!(error instanceof Error) || error instanceof InvariantError) throw error;
     parts.system.log.error("the start of runs could not be recorded", { home: home.name, error: String(error) });
   }
 }
@@ -133,7 +133,7 @@ function promptProgram(parts: DaemonParts, home: HomeRuntime, claim: DurableClai
     const hasRow = home.settings.hermes?.features["executions"] === true;
     writeJobFile(parts.system, folder, record, hasRow ? executionId(claim.run) : null);
   } catch (error) {
-    if (error instanceof InvariantError) throw error;
+    if (!(error instanceof Error) || error instanceof InvariantError) throw error;
     return {
       ok: false,
       text: `The job could not be handed to its worker: ${error instanceof Error ? error.message : String(error)}`,

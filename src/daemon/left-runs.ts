@@ -53,9 +53,10 @@ export function createLeftRuns(
   wake: () => void,
 ): LeftRuns {
   const { system } = parts;
-  const cleared = new WeakSet<HomeRuntime>();
   /** Runs that could not be decided at first, and were told of. */
   const undecided = new Set<string>();
+  /** Runs of which nothing is known yet but that they are to be looked at again: they may have been none. */
+  const waiting = new Set<string>();
   let timer: Timer | null = null;
   let halted = false;
 
@@ -82,8 +83,10 @@ export function createLeftRuns(
   function lookAgain(run: Run, inMs: number, look: () => void): void {
     const home = homes().get(run.home);
     add(run);
+    waiting.add(run.id);
     if (home !== undefined) home.recovering++;
     system.clock.after(inMs, () => {
+      waiting.delete(run.id);
       if (home !== undefined) home.recovering--;
       parts.children.remove(run.id);
       if (!halted) look();
@@ -155,7 +158,7 @@ export function createLeftRuns(
     if (halted) return;
     let left = 0;
     for (const child of parts.children.all()) {
-      if (child.ended !== null || ends.has(child.runId)) continue;
+      if (child.ended !== null || waiting.has(child.runId) || ends.has(child.runId)) continue;
       const run = parts.ledger.run(child.runId);
       if (run === null) continue;
       if (isLauncherAlive(parts, run)) {
@@ -220,7 +223,7 @@ export function createLeftRuns(
       if (!handedOver) noteDeaths(parts, homes(), open);
     },
     clearClaims(home) {
-      if (cleared.has(home)) return;
+      if (home.isCleared) return;
       const { jobs } = home.store.read();
       noteLostRecords(home, jobs);
       for (const job of jobs) {
@@ -233,7 +236,7 @@ export function createLeftRuns(
           ends.addUnsettled(knownEnd(parts, run) ?? orphanEnd(parts, run));
         }
       }
-      cleared.add(home);
+      home.isCleared = true;
     },
     halt() {
       halted = true;

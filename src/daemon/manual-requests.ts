@@ -76,7 +76,8 @@ export function createManualRequests(
     if (home === undefined) return refuse(one, `there is no home "${homeName}" any more`);
     if (system.clock.nowMs() - requestedAtMs > lifeMs) return refuse(one, "it could not be started within an hour");
     if (home.state.kind !== "active") return wait(one, `its home is ${home.state.kind}`, retryMs);
-    if (home.recovering > 0) return wait(one, "runs of an earlier daemon are not decided yet", retryMs);
+    if (home.recovering > 0 || !home.isCleared)
+      return wait(one, "runs of an earlier daemon are not decided yet", retryMs);
     try {
       const made = claimManual(parts, home, jobId, id);
       switch (made.kind) {

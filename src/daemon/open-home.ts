@@ -155,6 +155,7 @@ export function openHome(sources: HomeSources, found: FoundHome): OpenHome {
     waiting: 0,
     waitsFor: new Map(),
     recovering: 0,
+    isCleared: false,
     retryAtMonotonicMs: null,
     lockBusy: null,
   };

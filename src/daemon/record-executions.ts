@@ -142,6 +142,8 @@ export function createExecutionsMirror(
       return run === null ? [] : [writeOf(home, run, details)];
     });
     take(home, state, writes.length === 0 ? { kind: "done" } : home.executions.write(writes), identity);
+    // Its start is recorded in a moment, when this turn may be over, and nothing else need happen until its end.
+    if (writes.some(({ row }) => row.status === "claimed")) clock.after(gatherMs, wake);
     return true;
   }
 

@@ -14,7 +14,7 @@ export interface PlannedRetry extends Omit<WaitingRetry, "dueAtMs"> {
 
 /** Attempts that follow failed runs, and how jobs have been doing. */
 export interface AttemptLedger {
-  /** A run has one: a second time changes nothing. */
+  /** A run has one: a second time changes nothing. What an earlier run of the job waits for is over when this one waits. */
   planRetry(retry: PlannedRetry): void;
   /** By job, the attempt that is to come. */
   waitingRetries(home: string): ReadonlyMap<string, WaitingRetry>;
@@ -47,6 +47,10 @@ type RetryRow = Row<
 
 export function createAttemptLedger(database: DatabaseSync): AttemptLedger {
   const insert = database.prepare("INSERT OR IGNORE INTO retry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)");
+  const endOthers = database.prepare(
+    `UPDATE retry SET state = 'given_up', reason = 'ran_since'
+      WHERE home = ? AND job_id = ? AND run_id <> ? AND state = 'waiting'`,
+  );
   const waiting = database.prepare("SELECT * FROM retry WHERE home = ? AND state = 'waiting' ORDER BY failed_us");
   const withRetries = database.prepare("SELECT DISTINCT home FROM retry WHERE state = 'waiting'");
   const one = database.prepare("SELECT * FROM retry WHERE run_id = ?");
@@ -66,7 +70,7 @@ export function createAttemptLedger(database: DatabaseSync): AttemptLedger {
 
   return {
     planRetry(retry) {
-      insert.run(
+      const { changes } = insert.run(
         retry.runId,
         retry.home,
         retry.jobId,
@@ -78,8 +82,9 @@ export function createAttemptLedger(database: DatabaseSync): AttemptLedger {
         retry.state,
         retry.reason,
       );
+      if (changes === 1 && retry.state === "waiting") endOthers.run(retry.home, retry.jobId, retry.runId);
     },
-    // Should two runs of a job wait, the later failure is the one that counts.
+    // A ledger of an earlier version can have two of a job: the later failure is the one that counts.
     waitingRetries: (home) => new Map(waiting.all(home).map((row: RetryRow) => [String(row.job_id), toWaiting(row)])),
     homesWithRetries: () => withRetries.all().map((row: Row<"home">) => String(row.home)),
     retry: (runId) => orNull(one.get(runId), toRunRetry),

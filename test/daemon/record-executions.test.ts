@@ -28,7 +28,7 @@ interface Host {
   mirror(): ExecutionsMirror;
   /** Does what the daemon's loop does for so long. */
   live(mirror: ExecutionsMirror, ms: number): Promise<void>;
-  run(id: string, more?: Partial<Run>): void;
+  run(id: string, more?: Partial<Run> & { readonly startsLater?: boolean }): void;
   end(id: string): void;
 }
 
@@ -116,7 +116,7 @@ function createHost(): Host {
       }
       clock.pass(untilMs - clock.monotonicMs());
     },
-    run(id, more = {}) {
+    run(id, { startsLater = false, ...more } = {}) {
       const run = {
         id,
         home: "default",
@@ -143,7 +143,7 @@ function createHost(): Host {
         ...more,
       } as const;
       ledger.claim([run]);
-      ledger.start(id, clock.nowMs());
+      if (!startsLater) ledger.start(id, clock.nowMs());
     },
     end(id) {
       const end = { exitCode: 0, signal: null, error: null, outputBytes: null, outputPath: null, documentPath: null };
@@ -186,6 +186,25 @@ test("the row of a prompt job's run is written at once, as running", async () =>
     expect(mirror.wakeAtMonotonicMs() === null).toBe(turns > 0);
   }
   expect(host.tries.slice(1)).toEqual([expect.stringMatching(/^5000\.\d+: row of a running$/u)]);
+});
+
+test("a run whose row was written before its start was recorded is looked at again soon", async () => {
+  const host = createHost();
+  const mirror = host.mirror();
+  await host.live(mirror, 5000);
+  noteExecution(host.home, "earlier");
+  await host.live(mirror, 190);
+  host.run("a", { startsLater: true });
+  noteExecution(host.home, "a");
+  await host.live(mirror, 20);
+  // The daemon's loop has gone to sleep when the start is recorded.
+  host.ledger.start("a", host.clock.nowMs());
+  noteExecution(host.home, "a");
+  const before = host.wakes;
+  while (host.wakes === before && host.clock.fireNext());
+  await host.live(mirror, 5000);
+  expect(host.tries.slice(1)).toEqual(["5200: row of a claimed", "5600: row of a running"]);
+  expect([host.wakes, host.clock.nextMs()]).toEqual([before + 1, null]);
 });
 
 test("nothing is written right before a job is due, unless it has waited for long", async () => {

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Run } from "../../src/core/run.ts";
+import type { PlannedRetry } from "../../src/ledger/attempts.ts";
 import { createRunLedger, type RunEnd, type RunLedger } from "../../src/ledger/run-ledger.ts";
 import type { Files } from "../../src/system/files.ts";
 import { claimedRun, completed, slot } from "../cli/cli-home.ts";
@@ -83,26 +84,30 @@ test("only runs that are over, settled, delivered and asked for by nobody are to
   expect([ledger.delivery("delivered"), ledger.delivery("undelivered")?.state]).toEqual([null, "pending"]);
 });
 
+function waitingRetry(runId: string): PlannedRetry {
+  return {
+    runId,
+    home: "default",
+    jobId: "a",
+    attempt: 2,
+    scheduledAtMs: dayMs,
+    failedAtMs: dayMs,
+    dueAtMs: dayMs + 1,
+    editKey: "",
+    state: "waiting",
+    reason: null,
+  };
+}
+
 test("a run stays while another attempt is to follow it or runs, and its retry goes with it", () => {
   const ledger = open();
   fill(ledger, ["waits", "runs", "over"]);
-  for (const runId of ["waits", "runs", "over"]) {
-    ledger.planRetry({
-      runId,
-      home: "default",
-      jobId: "a",
-      attempt: 2,
-      scheduledAtMs: dayMs,
-      failedAtMs: dayMs,
-      dueAtMs: dayMs + 1,
-      editKey: "",
-      state: "waiting",
-      reason: null,
-    });
-  }
   ledger.claim([claimedRun("second", "a", "job a", { claimedAtMs: dayMs + 1e9, owner: "o:second" })]);
-  ledger.startRetry("runs", "second");
+  ledger.planRetry(waitingRetry("over"));
   ledger.endRetry("over", "edited");
+  ledger.planRetry(waitingRetry("runs"));
+  ledger.startRetry("runs", "second");
+  ledger.planRetry(waitingRetry("waits"));
   expect(ledger.runsClaimedBefore(dayMs + 1e8, 9)).toEqual(["over"]);
   ledger.forgetRuns(["waits", "runs", "over"]);
   expect(["waits", "runs", "over"].map((runId) => ledger.retry(runId)?.state)).toEqual([
@@ -110,6 +115,30 @@ test("a run stays while another attempt is to follow it or runs, and its retry g
     "started",
     undefined,
   ]);
+});
+
+test("planRetry() ends what an earlier run of the job waits for, and leaves every other one", () => {
+  const ledger = open();
+  fill(ledger, ["earlier", "later", "last"]);
+  for (const [runId, more] of [
+    ["earlier", {}],
+    ["elsewhere", { home: "work" }],
+    ["other", { jobId: "b" }],
+    ["later", {}],
+    ["last", { state: "given_up", dueAtMs: null, reason: "used_up" }],
+    ["later", {}],
+  ] as const) {
+    ledger.planRetry({ ...waitingRetry(runId), ...more });
+  }
+  const told = ["earlier", "elsewhere", "other", "later", "last"].map((runId) => ledger.retry(runId));
+  expect(told.map((retry) => `${retry?.state} ${retry?.reason}`)).toEqual([
+    "given_up ran_since",
+    "waiting null",
+    "waiting null",
+    "waiting null",
+    "given_up used_up",
+  ]);
+  expect([...ledger.waitingRetries("default").values()].map(({ runId }) => runId)).toEqual(["later", "other"]);
 });
 
 test("of one job in one home the newest runs are kept, whatever stands beside them", () => {

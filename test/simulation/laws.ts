@@ -3,6 +3,7 @@ import { instantsMax } from "../../src/core/missed-occurrence.ts";
 import type { Run } from "../../src/core/run.ts";
 import { attemptProblems } from "../../src/core/verify-attempts.ts";
 import type { LedgerSlot } from "../../src/ledger/slots.ts";
+import { runFiles } from "../../worker/protocol.ts";
 import { type FakeEnd, type FakeProcess, type FakeRun, signalNumbers } from "../helpers/fake-processes.ts";
 import type { DaemonLife } from "./daemon-life.ts";
 import { pathOf, type World } from "./simulate.ts";
@@ -130,6 +131,16 @@ export function noteEnds(world: World): void {
   }
 }
 
+/** To be called when a daemon has died: what it had just decided to stop, and had not asked to leave. */
+export function noteSpared({ host, files, clock, spared }: World): void {
+  for (const run of host.runs.values()) {
+    if (run.processes.size === 0 || run.signals > 0) continue;
+    const writtenNs = files.stat(`${run.folder}/${runFiles.cause}`)?.modifiedNs;
+    // The clock of files lags behind by a few milliseconds.
+    if (writtenNs !== undefined && clock.nowMs() - Number(writtenNs) / 1e6 < 20) spared.add(run.id);
+  }
+}
+
 /** What has to hold after a quiet time with the daemon up. */
 export function checkEnd(world: World, daemon: DaemonLife): void {
   const { ledger, locks, report } = world;
@@ -228,7 +239,7 @@ function checkRun(world: World, run: Run): void {
 }
 
 function checkFailed(world: World, run: Run, real: FakeRun, name: string): void {
-  const { report, scenario } = world;
+  const { report, scenario, spared } = world;
   const seen = JSON.stringify(real.end);
   const tookMs = real.endedAtMs - real.startedAtMs;
   const limitMs = run.reason === "timeout" ? scenario.timeoutMs : (scenario.idleTimeoutMs ?? null);
@@ -242,7 +253,12 @@ function checkFailed(world: World, run: Run, real: FakeRun, name: string): void 
         report("L4", `${name} was ended by ${run.signal}, but ended with ${seen}`);
       return;
     case "orphaned":
-      if (real.exitWritten && real.signals === 0 && !world.starts.some((ms) => isJustBefore(ms, real.endedAtMs)))
+      if (
+        real.exitWritten &&
+        real.signals === 0 &&
+        !spared.has(run.id) &&
+        !world.starts.some((ms) => isJustBefore(ms, real.endedAtMs))
+      )
         report("L4", `${name} is orphaned, but its end ${seen} was on the disk and nobody had stopped it`);
       return;
     case "not_started":
@@ -256,7 +272,12 @@ function checkFailed(world: World, run: Run, real: FakeRun, name: string): void 
     case "idle_timeout":
     case "stopped":
     case "replaced":
-      if (real.signals === 0 && real.started && (limitMs === null || !isJustBefore(limitMs, tookMs)))
+      if (
+        real.signals === 0 &&
+        real.started &&
+        !spared.has(run.id) &&
+        (limitMs === null || !isJustBefore(limitMs, tookMs))
+      )
         report("L4", `${name} was stopped (${run.reason}), but no signal reached it`);
       return;
     case "superseded":

@@ -48,6 +48,23 @@ export const scenes: Readonly<Record<string, Scenario>> = {
       },
     ],
   }),
+  "a one-shot that makes way for a run that somebody asks for": scene({
+    events: [{ atMs: 30_000, home: "default", job: "aaaaaaaaaaaa", kind: "run" }],
+    homes: [
+      {
+        name: "default",
+        parallelMax: 4,
+        jobs: [
+          job("a", {
+            schedule: { kind: "once", inMs: 20_000 },
+            repeatTimes: 1,
+            programs: [long, failing],
+            overlap: "replace",
+          }),
+        ],
+      },
+    ],
+  }),
   "missed instants one after another": scene({
     events: [{ atMs: 20_000, kind: "clock", byMs: 190_000 }],
     homes: [{ name: "default", parallelMax: 4, jobs: [job("a", { misfire: { run_all: 2 } })] }],

@@ -22,6 +22,7 @@ import {
   checkStart,
   checkStartPromptness,
   noteEnds,
+  noteSpared,
 } from "./laws.ts";
 import type { Scenario } from "./scenario.ts";
 import { createStory, type Story } from "./story.ts";
@@ -62,6 +63,8 @@ export interface World {
   readonly ends: Map<string, string>;
   /** When daemons were started (monotonic ms). */
   readonly starts: number[];
+  /** Runs whose daemon died in the moment between writing down why it stops them and the first signal. */
+  readonly spared: Set<string>;
   /** When the daemon of this moment was started (monotonic ms); null while there is none. */
   startedAtMs(): number | null;
   tell(text: string): void;
@@ -185,6 +188,7 @@ export async function simulate(scenario: Scenario, options: SimulationOptions = 
     claims: [],
     ends: new Map(),
     starts: [],
+    spared: new Set(),
     startedAtMs: () => (daemon === null ? null : startedAtMs),
     tell(text) {
       if (options.trace === undefined) return;
@@ -254,6 +258,7 @@ export async function simulate(scenario: Scenario, options: SimulationOptions = 
     world.tell(`no daemon for ${Math.round(downMs)} ms`);
     world.disturb();
     current?.end();
+    noteSpared(world);
     noteEnds(world);
     daemon = null;
     current = null;
@@ -290,7 +295,10 @@ export async function simulate(scenario: Scenario, options: SimulationOptions = 
     world.starts.push(startedAtMs);
     life.step(() => {
       const openExecutions = world.hermesLedgers.openAs(life, ofHermes);
-      daemon = startDaemon(life, ledger, openExecutions, rootHome, stateFolder);
+      const started = startDaemon(life, ledger, openExecutions, rootHome, stateFolder);
+      // What it was killed in may have kept that to itself.
+      if (!life.isAlive()) return;
+      daemon = started;
       checkStartPromptness(world);
       if (daemon === null) world.report("start", "the state folder is locked though no daemon lives");
     });
