@@ -1,8 +1,10 @@
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, onTestFinished, test } from "vitest";
 import type { Finding } from "../../src/cli/doctor/finding.ts";
+import { createLocks } from "../../src/system/flock.ts";
 import type { Host } from "../../src/system/host.ts";
 import { type CliHome, createCliHome, nowMs, record } from "./cli-home.ts";
 
@@ -203,6 +205,54 @@ test("doctor tells of a ticker elsewhere by its heartbeat, and not of the daemon
   expect(await told(`${seconds} 4712`)).toEqual([message]);
   expect(await told(`${seconds}`)).toEqual([message]);
   expect(await told(`${seconds - 600} 4712`)).toEqual([]);
+});
+
+test("doctor believes the daemon about its Hermes, whatever this shell can find", async () => {
+  const home = createHome();
+  home.jobs([record("aaaaaaaaaaaa", "ask", { no_agent: false, script: null, prompt: "Hi" })]);
+  mkdirSync(home.state, { mode: 0o700 });
+  const lock = createLocks().tryLock(join(home.state, "daemon.lock"));
+  const hermes = { python: "/opt/hermes/bin/python", version: "0.22.2" };
+  const server = createServer((_request, response) =>
+    response.end(JSON.stringify({ homes: [{ name: "default", hermes }] })),
+  );
+  await new Promise<void>((resolve) => server.listen(join(home.state, "control.sock"), resolve));
+  onTestFinished(() => {
+    lock?.release();
+    server.close();
+  });
+  const { found } = await findings(home);
+  expect(found.filter(({ check }) => check === "hermes")).toEqual([
+    {
+      check: "hermes",
+      level: "ok",
+      home: "default",
+      message: "Hermes 0.22.2, run by /opt/hermes/bin/python",
+      remedy: null,
+    },
+  ]);
+});
+
+test("doctor minds a service of another home, and not one that was installed from a shell with other variables", async () => {
+  const variables: Record<string, string> = { PATH: "/opt/bin", LANG: "C" };
+  const home = createCliHome(variables, { user: me, platform: "darwin" });
+  opened.push(home);
+  home.jobs([record("aaaaaaaaaaaa", "backup")]);
+  expect((await home.run("install", "launchd", "--user")).exitCode).toBe(0);
+  const fileName = "<root>/Library/LaunchAgents/hermes-supervisor.plist";
+  variables["PATH"] = "/nowhere";
+  delete variables["LANG"];
+  expect(await problems(home, "service")).toEqual([]);
+  variables["HERMES_HOME"] = join(home.root, "other");
+  mkdirSync(join(home.root, "other/cron"), { recursive: true });
+  expect(await problems(home, "service")).toEqual([
+    {
+      level: "warning",
+      home: null,
+      message: `${fileName} is not what this version would write for this Node and home`,
+      remedy: "hermes-supervisor install launchd --user",
+    },
+  ]);
 });
 
 test("doctor keeps within the terminal, and breaks no command", async () => {

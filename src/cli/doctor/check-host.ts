@@ -142,8 +142,8 @@ export async function checkService({ parts, host }: Patient): Promise<readonly F
     if (!program.startsWith("/bin/sh") && files.stat(program) === null) {
       const message = `${path} starts "${program}", which is not there any more`;
       findings.push(fault("service", message, `${install} ${scope}`));
-    } else if (isSealed(text) && text !== serviceFiles(parts, kind, spec, place)[0]?.text) {
-      const message = `${path} is not what this version would write for this Node, home and PATH`;
+    } else if (isSealed(text) && !isSameService(text, serviceFiles(parts, kind, spec, place)[0]?.text ?? "")) {
+      const message = `${path} is not what this version would write for this Node and home`;
       findings.push(warning("service", message, `${install} ${scope}`));
     }
     const starting = startingSteps(kind, spec, place);
@@ -153,6 +153,16 @@ export async function checkService({ parts, host }: Patient): Promise<readonly F
       : [fine("service", `${path} is installed${kind === "systemd" ? " and enabled" : ""}`)];
   }
   return [warning("service", `No ${kind} service starts the daemon with the machine`, install)];
+}
+
+/** Apart from the variables: whoever looks may well sit in another shell than the one that the service was installed from. */
+function isSameService(one: string, other: string): boolean {
+  const [bare, otherBare] = [one, other].map((text) =>
+    text
+      .replaceAll(/^Environment=.*\n|^.*hermes-supervisor checksum .*\n/gmu, "")
+      .replace(/<key>EnvironmentVariables<\/key>\s*<dict>.*?<\/dict>/su, ""),
+  );
+  return bare === otherBare;
 }
 
 async function checkUnit(

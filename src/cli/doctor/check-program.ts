@@ -6,6 +6,7 @@ import {
   parseProbe,
 } from "../../homes/find-hermes.ts";
 import { packageRoot } from "../../system/package-root.ts";
+import { readStatus } from "../commands/status.ts";
 import { shellWord } from "../services/service-place.ts";
 import { type Finding, fault, fine, type Patient, warning } from "./finding.ts";
 
@@ -70,10 +71,13 @@ export function checkHomeStates({ homes, parts, reader }: Patient): readonly Fin
   });
 }
 
-/** The Hermes of each home, as a daemon was told it; where none has asked yet, it is asked here. */
+/**
+ * The Hermes of each home, as a daemon was told it: a shell may have another `PATH` than the daemon's, which is what counts. Where
+ * none has asked yet, it is asked here.
+ */
 export async function checkHermes(patient: Patient): Promise<readonly Finding[]> {
   const { reader, homes, parts } = patient;
-  const known = new Map(reader.status(reader.daemon()).homes.map((home) => [home.name, home.hermes]));
+  const known = new Map((await readStatus(parts, reader)).homes.map((home) => [home.name, home.hermes]));
   const asked = new Map<string, string | null>();
   const findings: Finding[] = [];
   for (const home of homes) {
