@@ -225,7 +225,8 @@ export function readGatewayProcess(
   return { pid, hasPlugin: loaded?.["pid"] === pid };
 }
 
-const freshMs = 150_000;
+/** For so long a heartbeat is a sign of life. */
+export const heartbeatMs = 150_000;
 
 /** Whether a ticker went round in a home lately. It does so too while it dispatches nothing. A daemon leaves the same sign, with its process. */
 export function hasHeartbeat(
@@ -236,7 +237,7 @@ export function hasHeartbeat(
   const text = readOrNull(system.files, join(home.path, "cron", "ticker_heartbeat")) ?? "";
   const [seconds = "", writer] = text.trim().split(/\s+/u);
   if (writer !== undefined && daemons.includes(Number(writer))) return false;
-  return system.clock.nowMs() - Number.parseFloat(seconds) * 1000 < freshMs;
+  return system.clock.nowMs() - Number.parseFloat(seconds) * 1000 < heartbeatMs;
 }
 
 /**

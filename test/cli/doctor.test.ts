@@ -192,7 +192,10 @@ test("doctor tells of a ticker elsewhere by its heartbeat, and not of the daemon
   const home = createHome({
     holdersOf: () => [{ pid: 12, path: "/other/daemon.lock", commandLine: "node\0main.js\0start\0" }],
   });
-  home.ledger((ledger) => ledger.setNote("daemon", JSON.stringify({ pid: 4711 })));
+  home.ledger((ledger) => {
+    ledger.endLife(ledger.beginLife(4711, nowMs - 60_000), nowMs - 10_000);
+    ledger.beginLife(4713, nowMs - 5000);
+  });
   const seconds = nowMs / 1000 - 30;
   const told = async (heartbeat: string): Promise<readonly string[]> => {
     home.write("cron/ticker_heartbeat", heartbeat);

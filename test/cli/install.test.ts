@@ -226,6 +226,15 @@ Warning: this program is in a temporary folder (/home/u/.npm/_npx/1/node_modules
   ]);
 });
 
+test("the files of s6 are printed also where no scanner is, with a place where one would look", async () => {
+  const home = createHome();
+  const { exitCode, out, error } = await home.run("install", "s6", "--print");
+  expect([exitCode, error]).toEqual([0, ""]);
+  expect(out.replaceAll(home.root, "<root>").match(/^==> .*$/gmu)).toEqual(
+    ["run", "finish", "notification-fd"].map((name) => `==> <root>/service/hermes-supervisor/${name} <==`),
+  );
+});
+
 test("s6 files are made in a folder of the service, and what a person put there stays", async () => {
   const home = createHome();
   mkdirSync(join(home.root, "service"));

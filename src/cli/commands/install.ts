@@ -38,7 +38,7 @@ interface Chosen {
   readonly words: string;
 }
 
-async function choose(parts: CommandParts, kind: ServiceKind, options: ServiceOptions): Promise<Chosen> {
+async function choose(parts: CommandParts, kind: ServiceKind, options: InstallOptions): Promise<Chosen> {
   if (options.user && options.system) throw usage("Cannot use --user with --system: expected one of them");
   const name = options.name ?? "hermes-supervisor";
   if (!/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/u.test(name)) {
@@ -46,7 +46,8 @@ async function choose(parts: CommandParts, kind: ServiceKind, options: ServiceOp
   }
   const host = await parts.loadHost();
   const isSystem = options.system ?? (options.user === undefined && host.user.uid === 0);
-  const place = servicePlace(parts, kind, name, isSystem, options.to === undefined ? null : resolve(options.to));
+  const to = options.to === undefined ? null : resolve(options.to);
+  const place = servicePlace(parts, kind, name, isSystem, to, options.print);
   const words = [
     kind,
     isSystem ? "--system" : "--user",

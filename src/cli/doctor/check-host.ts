@@ -1,5 +1,5 @@
 import { dirname, join } from "node:path";
-import { hasHeartbeat } from "../../homes/gateway-attachment.ts";
+import { hasHeartbeat, heartbeatMs } from "../../homes/gateway-attachment.ts";
 import { readGateways } from "../commands/gateway.ts";
 import { describeService } from "../services/describe-service.ts";
 import { isSealed, type ServiceKind } from "../services/service.ts";
@@ -66,7 +66,6 @@ export function checkContainment({ host, daemon, reader }: Patient): readonly Fi
 }
 
 interface DaemonNote {
-  readonly pid?: number;
   readonly groups?: boolean;
   readonly reaping?: string;
 }
@@ -81,8 +80,9 @@ export async function checkTickers(patient: Patient): Promise<readonly Finding[]
   const { stateFolder, rootHome } = parts;
   const findings: Finding[] = [];
   const holders = host.holdersOf("daemon.lock");
-  // A daemon that has ended left its heartbeat behind, and its note.
-  const daemons = [daemon.pid, readNote(reader.ledger().note("daemon"))?.pid ?? null, ...holders.map(({ pid }) => pid)];
+  // Those that have ended may have left their heartbeat behind.
+  const lives = reader.ledger().lives(parts.system.clock.nowMs() - heartbeatMs);
+  const daemons = [daemon.pid, ...lives.map(({ pid }) => pid), ...holders.map(({ pid }) => pid)];
   for (const { home, path, gateway, ticks, problems } of readGateways(parts, daemon)) {
     for (const problem of problems) {
       const remedy = problem.includes("hermes gateway restart")

@@ -19,13 +19,14 @@ export interface ServicePlace {
 /** Where s6 scanners look on the systems that have one. */
 const s6Folders = ["/run/service", "/etc/services.d", "/etc/s6/sv", "/service"];
 
-/** `to` names another folder than the usual. */
+/** `to` names another folder than the usual. What is only to be shown needs no folder that is there. */
 export function servicePlace(
   parts: Pick<CommandParts, "environment" | "system">,
   kind: ServiceKind,
   name: string,
   isSystem: boolean,
   to: string | null,
+  isToShow = false,
 ): ServicePlace {
   const inUserHome = (path: string): string => {
     const { HOME: home } = parts.environment;
@@ -45,15 +46,16 @@ export function servicePlace(
       return { folder, paths: [join(folder, `${name}.plist`)], ownFolder: null };
     }
     case "s6": {
-      const folder = to ?? s6Folder(parts, isSystem ? s6Folders : [inUserHome("service")]);
+      const folder = to ?? s6Folder(parts, isSystem ? s6Folders : [inUserHome("service")], isToShow);
       const own = join(folder, name);
       return { folder, paths: ["run", "finish", "notification-fd"].map((file) => join(own, file)), ownFolder: own };
     }
   }
 }
 
-function s6Folder({ system }: Pick<CommandParts, "system">, folders: readonly string[]): string {
-  const found = folders.find((folder) => system.files.stat(folder)?.kind === "folder");
+function s6Folder({ system }: Pick<CommandParts, "system">, folders: readonly string[], isToShow: boolean): string {
+  const found =
+    folders.find((folder) => system.files.stat(folder)?.kind === "folder") ?? (isToShow ? folders[0] : undefined);
   if (found !== undefined) return found;
   throw usage(`Cannot find where s6 looks for services: none of ${folders.join(", ")} is there, expected --to`);
 }
