@@ -83,6 +83,7 @@ export async function gatherExplanation(
       subject.kind === "run" && subject.run.state === "failed"
         ? environmentChange(parts, reader, home, job.job, subject.run)
         : null,
+    attemptsBefore: subject.kind === "run" ? attemptsBefore(subject.run, runs) : [],
     knownFromMs: historyFrom === null ? null : Number(historyFrom),
   };
 }
@@ -121,6 +122,13 @@ async function waitingOf(parts: CommandParts, reader: Reader, job: JobReading): 
   const { reason, limit, held_by: heldBy } = own;
   const bound = limit === null ? null : { home: limit.home, of: limit.of, name: limit.name ?? "", runsMax: limit.max };
   return { reason, bound, heldBy };
+}
+
+function attemptsBefore({ trigger, scheduledAtMs, attempt }: Run, runs: readonly Run[]): readonly Run[] {
+  if (trigger !== "retry") return [];
+  return runs
+    .filter((run) => run.scheduledAtMs === scheduledAtMs && run.attempt < attempt && run.state === "failed")
+    .toSorted((a, b) => b.attempt - a.attempt);
 }
 
 /** Those of the instant, those of now for what still waits, and the run that a slot was folded into. */

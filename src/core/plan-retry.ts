@@ -2,6 +2,7 @@ import type { Gate } from "./admission.ts";
 import { claimEndsAtMs, fireClaimLifeMs } from "./claim-life.ts";
 import { formatInstant } from "./instant.ts";
 import type { Job } from "./job.ts";
+import { owedOf } from "./owed-slots.ts";
 import { retryEnd, type WaitingRetry } from "./retry.ts";
 import { type Candidate, type Draft, wakeAt } from "./tick-draft.ts";
 
@@ -30,6 +31,12 @@ function planRetry(draft: Draft, retry: WaitingRetry, job: Job | null): void {
   if (draft.candidates.some((candidate) => candidate.job.id === job.id)) return;
   if (retry.dueAtMs > nowMs) {
     wakeAt(draft, retry.dueAtMs);
+    return;
+  }
+  // Lines that are still to be written name the run that failed, and those that are there are passed on.
+  const cursor = draft.cursors.get(job.id) ?? input.cursors.get(job.id);
+  if (cursor?.backlog !== undefined || owedOf(draft, job.id)?.decided !== undefined) {
+    wakeAt(draft, nowMs);
     return;
   }
   const heldUntilMs = input.heldUntilMs?.(job) ?? null;

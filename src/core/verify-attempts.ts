@@ -40,6 +40,16 @@ export function attemptProblems(runs: readonly Run[], keptFrom: (run: Run) => nu
   return problems;
 }
 
+/** The last attempt that follows a run, which is the one that served its slot at last; the run itself where none does. */
+export function lastAttempt(run: Run, runs: ReadonlyMap<string, Run>): Run {
+  let last = run;
+  for (;;) {
+    const next = last.retry?.state === "started" ? runs.get(last.retry.runId ?? "") : undefined;
+    if (next === undefined || next.state === "void" || next.attempt <= last.attempt) return last;
+    last = next;
+  }
+}
+
 function follows(run: Run, failed: Run): boolean {
   return (
     failed.state === "failed" &&

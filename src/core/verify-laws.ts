@@ -4,7 +4,7 @@ import { parseScheduleKey } from "./observe-slots.ts";
 import type { Run } from "./run.ts";
 import { runStates } from "./run-states.ts";
 import { isSlotDecision, type SlotCursor, type SlotLine, type SlotStretch } from "./slot.ts";
-import { attemptProblems } from "./verify-attempts.ts";
+import { attemptProblems, lastAttempt } from "./verify-attempts.ts";
 import type { Zone } from "./zone.ts";
 
 /** How a script ended, as a file in its run's folder tells it. */
@@ -131,7 +131,7 @@ function conservation({ homes, runs, slots, keptFromMs, runsKeptFromMs }: Eviden
     if (problem !== null && !(problem.kind === "run_unknown" && wasDeleted))
       violations.push(ofSlot(slot, problem.kind, problem.message));
   }
-  violations.push(...unlistedRuns(runs, lines, keptFromMs));
+  violations.push(...unlistedRuns(runs, byId, lines, keptFromMs));
   const keptFrom = ({ home, jobId }: Run): number =>
     Math.max(keptFromMs, runsKeptFromMs.get(keyOf(home, jobId)) ?? Number.NEGATIVE_INFINITY);
   const recorded = runs.map(({ run }) => run);
@@ -196,6 +196,10 @@ function slotProblem(
       message: `${where} is "run" by run "${run.id}", which never started: ${seeSlots(slot.jobId)}`,
     };
   }
+  if (run.retry?.state === "started") {
+    const message = `${where} names run "${run.id}", which was tried again as run "${run.retry.runId}", expected the last attempt: ${seeSlots(slot.jobId)}, and report it`;
+    return { kind: "not_passed_on", message };
+  }
   return null;
 }
 
@@ -209,9 +213,10 @@ function isOwed({ owed }: SlotCursor, atMs: number): boolean {
   return owed !== undefined && owed.fromMs <= atMs + 0.001 && atMs <= owed.throughMs + 0.001;
 }
 
-/** A run that was to serve an instant has to stand in that instant's line: two runs of one instant cannot both. */
+/** The last attempt of a run that was to serve an instant has to stand in that instant's line: two runs of one instant cannot both. */
 function unlistedRuns(
   runs: readonly RunEvidence[],
+  byId: ReadonlyMap<string, Run>,
   lines: ReadonlyMap<string, Evidence["slots"]>,
   keptFromMs: number,
 ): readonly Violation[] {
@@ -222,7 +227,7 @@ function unlistedRuns(
     if (run.trigger !== "schedule" || run.state === "void" || run.scheduledAtMs === null) return [];
     if (run.scheduledAtMs < keptFromMs) return [];
     const line = instants.get(keyOf(run.home, run.jobId))?.get(Math.round(run.scheduledAtMs * 1000));
-    if (line?.runId === run.id) return [];
+    if (line?.runId === run.id || line?.runId === lastAttempt(run, byId).id) return [];
     const found = line === undefined ? "has no line" : `was served by ${line.runId ?? `"${line.decision}"`}`;
     const message = `Run "${run.id}" was started for ${iso(run.scheduledAtMs)}, but that instant ${found}: ${seeSlots(run.jobId)}`;
     return [ofRun(run, "unlisted", message)];

@@ -19,8 +19,8 @@ export function createChangeReports(
     const changes = waiting;
     waiting = [];
     for (const change of changes) {
-      if (change.kind === "slot") {
-        metrics.slotDecided(change.slot);
+      if (change.kind === "slot" || change.kind === "passed_on") {
+        if (change.kind === "slot") metrics.slotDecided(change.slot);
         events.add("slot", slotJson(change.slot));
         continue;
       }

@@ -2,7 +2,7 @@ import type { DatabaseSync } from "node:sqlite";
 import type { JobHealth } from "../core/job-health.ts";
 import type { WaitingRetry } from "../core/retry.ts";
 import type { RetryEnd, RunRetry } from "../core/run-retry.ts";
-import { fromMicroseconds, orNull, type Row, toMicroseconds } from "./slots.ts";
+import { fromMicroseconds, type LedgerSlot, orNull, type Row, toMicroseconds, toSlot } from "./slots.ts";
 
 /** What is decided about a run that failed. */
 export interface PlannedRetry extends Omit<WaitingRetry, "dueAtMs"> {
@@ -21,11 +21,14 @@ export interface AttemptLedger {
   /** Homes that have some to come. */
   homesWithRetries(): readonly string[];
   retry(runId: string): RunRetry | null;
-  /** The attempt that this failed run waited for is the run `nextRunId`. */
-  startRetry(runId: string, nextRunId: string): void;
+  /**
+   * The attempt that this failed run waited for is the run `nextRunId`, and serves what that one had served. Answers the lines
+   * that name it now.
+   */
+  startRetry(runId: string, nextRunId: string): readonly LedgerSlot[];
   /** The attempt does not come. One that has begun stays. */
   endRetry(runId: string, reason: RetryEnd): void;
-  /** The attempt came to nothing before it ran: it is still to come. */
+  /** The attempt came to nothing before it ran: it is still to come, and the lines name the failed run again. */
   reopenRetry(nextRunId: string): void;
   health(home: string): ReadonlyMap<string, JobHealth>;
   /** Null forgets it. */
@@ -34,6 +37,7 @@ export interface AttemptLedger {
 
 type RetryRow = Row<
   | "run_id"
+  | "home"
   | "job_id"
   | "attempt"
   | "scheduled_us"
@@ -55,18 +59,30 @@ export function createAttemptLedger(database: DatabaseSync): AttemptLedger {
   const withRetries = database.prepare("SELECT DISTINCT home FROM retry WHERE state = 'waiting'");
   const one = database.prepare("SELECT * FROM retry WHERE run_id = ?");
   const start = database.prepare(
-    "UPDATE retry SET state = 'started', next_run_id = ? WHERE run_id = ? AND state = 'waiting'",
+    `UPDATE retry SET state = 'started', next_run_id = ? WHERE run_id = ? AND state = 'waiting'
+      RETURNING run_id, home, job_id, scheduled_us`,
   );
   const end = database.prepare(
     "UPDATE retry SET state = 'given_up', reason = ? WHERE run_id = ? AND state = 'waiting'",
   );
   const reopen = database.prepare(
-    "UPDATE retry SET state = 'waiting', next_run_id = NULL WHERE next_run_id = ? AND state = 'started'",
+    `UPDATE retry SET state = 'waiting', next_run_id = NULL WHERE next_run_id = ? AND state = 'started'
+      RETURNING run_id, home, job_id, scheduled_us`,
+  );
+  // What folded into a run came later than the instant that the run was for.
+  const passSlots = database.prepare(
+    `UPDATE slot SET run_id = ? WHERE home = ? AND job_id = ? AND scheduled_us >= ? AND run_id = ?
+      AND decision IN ('run', 'coalesce') RETURNING *`,
   );
   const readHealth = database.prepare("SELECT job_id, health FROM job_health WHERE home = ?");
   const writeHealth = database.prepare("INSERT OR REPLACE INTO job_health VALUES (?, ?, ?)");
   const deleteHealth = database.prepare("DELETE FROM job_health WHERE home = ? AND job_id = ?");
-  for (const statement of [waiting, one]) statement.setReadBigInts(true);
+  for (const statement of [waiting, one, start, reopen, passSlots]) statement.setReadBigInts(true);
+
+  const passOn = (row: RetryRow | undefined, from: string, to: string): readonly LedgerSlot[] =>
+    row === undefined
+      ? []
+      : passSlots.all(to, row.home ?? null, row.job_id ?? null, row.scheduled_us ?? null, from).map(toSlot);
 
   return {
     planRetry(retry) {
@@ -88,9 +104,12 @@ export function createAttemptLedger(database: DatabaseSync): AttemptLedger {
     waitingRetries: (home) => new Map(waiting.all(home).map((row: RetryRow) => [String(row.job_id), toWaiting(row)])),
     homesWithRetries: () => withRetries.all().map((row: Row<"home">) => String(row.home)),
     retry: (runId) => orNull(one.get(runId), toRunRetry),
-    startRetry: (runId, nextRunId) => void start.run(nextRunId, runId),
+    startRetry: (runId, nextRunId) => passOn(start.get(nextRunId, runId), runId, nextRunId),
     endRetry: (runId, reason) => void end.run(reason, runId),
-    reopenRetry: (nextRunId) => void reopen.run(nextRunId),
+    reopenRetry(nextRunId) {
+      const row: RetryRow | undefined = reopen.get(nextRunId);
+      passOn(row, nextRunId, String(row?.run_id));
+    },
     health: (home) =>
       new Map(
         readHealth

@@ -6,9 +6,11 @@ import type { LedgerSlot } from "./slots.ts";
 export type LedgerChange =
   /** `run` is how it stands after it. */
   | { readonly kind: "claimed" | "started" | "adopted" | "ended" | "superseded"; readonly run: Run }
-  | { readonly kind: "slot"; readonly slot: LedgerSlot };
+  | { readonly kind: "slot"; readonly slot: LedgerSlot }
+  /** What was decided before, and names the run of another attempt now. */
+  | { readonly kind: "passed_on"; readonly slot: LedgerSlot };
 
-type RunChange = Exclude<LedgerChange, { readonly kind: "slot" }>;
+type RunChange = Extract<LedgerChange, { readonly run: Run }>;
 
 /**
  * The ledger, with a word about each change of a run or a slot once it is durable. `tell` is called where locks may be held: it is
@@ -119,6 +121,11 @@ export function observeLedger(ledger: RunLedger, tell: (changes: readonly Ledger
     supersede(runId) {
       ledger.supersede(runId);
       noteRun("superseded", runId, (run) => run);
+    },
+    startRetry(runId, nextRunId) {
+      const passed = ledger.startRetry(runId, nextRunId);
+      for (const slot of passed) note(() => ({ kind: "passed_on", slot }));
+      return passed;
     },
     writeSlots(home, lines) {
       const written = ledger.writeSlots(home, lines);

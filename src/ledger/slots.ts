@@ -48,7 +48,7 @@ export interface SlotLedger {
 /** A row with these columns. They are optional in the type only, so that what SQLite returns fits it. */
 export type Row<Column extends string> = { readonly [column in Column]?: SQLOutputValue };
 
-type SlotRow = Row<
+export type SlotRow = Row<
   "home" | "job_id" | "scheduled_us" | "decision" | "reason" | "run_id" | "decided_us" | "lateness_us" | "waited_for"
 >;
 
@@ -168,7 +168,7 @@ export function createSlotLedger(database: DatabaseSync, keepsWaits: boolean): S
   };
 }
 
-function toSlot(row: SlotRow): LedgerSlot {
+export function toSlot(row: SlotRow): LedgerSlot {
   return {
     ...({ decision: row.decision, reason: row.reason } as SlotDecision),
     home: String(row.home),

@@ -310,3 +310,43 @@ test("explain says that a home cannot be read where that may be why it knows no 
   expect(exitCode).toBe(4);
   expect(error).toMatch(/^Cannot find job "nightly": home "default" cannot be read: .*jobs\.json/);
 });
+
+test("explain tells of the attempts before the one that served a slot at last", async () => {
+  const home = makeTimedHome();
+  const due = Date.parse("2026-01-05T12:30:00Z");
+  home.jobs([daily("12:30", "2026-01-05T12:30:00+00:00")]);
+  const claim = (id: string, attempt: number, claimedAtMs: number): void => {
+    const trigger = attempt === 1 ? "schedule" : "retry";
+    home.ledger.claim([
+      claimedRun(id, jobId, "nightly", { trigger, attempt, scheduledAtMs: due, claimedAtMs, owner: id }),
+    ]);
+    home.ledger.start(id, claimedAtMs);
+  };
+  claim("first", 1, due);
+  home.ledger.writeSlots("default", [
+    slot(jobId, { decision: "run", reason: "on_time" }, { scheduledAtMs: due, runId: "first", decidedAtMs: due }),
+  ]);
+  const failure = { state: "failed", reason: "exit", exitCode: 1, error: "no such host" } as const;
+  home.ledger.close("first", completed({ ...failure, endedAtMs: due + 2000 }));
+  home.ledger.planRetry({
+    runId: "first",
+    home: "default",
+    jobId,
+    attempt: 2,
+    scheduledAtMs: due,
+    failedAtMs: due + 2000,
+    dueAtMs: due + 60_000,
+    editKey: "",
+    state: "waiting",
+    reason: null,
+  });
+  claim("second", 2, due + 60_000);
+  home.ledger.startRetry("first", "second");
+  home.ledger.close("second", completed({ endedAtMs: due + 61_000 }));
+  const told = await home.explain("2026-01-05T13:00:00Z", "12:30");
+  expect(answer(told)).toEqual([
+    "retry",
+    'Job "nightly" ran at 12:31 as attempt 2 of its run of 12:30, after the one before it had failed, and completed in 1.0 s.',
+  ]);
+  expect(told.sentences).toContain("Run first, attempt 1 of 12:30, failed after 2.0 s: no such host.");
+});

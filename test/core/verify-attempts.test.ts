@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Run } from "../../src/core/run.ts";
-import { attemptProblems } from "../../src/core/verify-attempts.ts";
+import { attemptProblems, lastAttempt } from "../../src/core/verify-attempts.ts";
 
 function run(id: string, attempt: number, more: Partial<Run> = {}): Run {
   return {
@@ -46,4 +46,18 @@ for (const [name, runs, kinds] of table) {
 
 test("attemptProblems() says nothing of what may have been deleted", () => {
   expect(attemptProblems([run("a", 2)], () => 1001)).toEqual([]);
+});
+
+test("lastAttempt() follows the attempts of a run that have begun, and no void one", () => {
+  const runs = [
+    run("f", 1, tried("a")),
+    run("a", 2, { retry: { ...tried("b").retry!, attempt: 3 } }),
+    run("b", 3, { state: "completed" }),
+    run("g", 1, tried("v")),
+    run("v", 2, { state: "void" }),
+    run("h", 1, tried("gone")),
+    run("loop", 2, tried("loop")),
+  ];
+  const byId = new Map(runs.map((each) => [each.id, each]));
+  expect(runs.map((each) => lastAttempt(each, byId).id)).toEqual(["b", "b", "b", "g", "v", "h", "loop"]);
 });

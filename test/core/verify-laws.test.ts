@@ -130,8 +130,43 @@ function without(clock: string): Edit {
 const see = "see hermes-supervisor slots a1";
 const nameless = "and no line says what became of it: see hermes-supervisor slots a1, and report it";
 
+const triedAgain: Partial<Run> = {
+  endedAtMs: at("10:20:00") + 100,
+  state: "failed",
+  reason: "exit",
+  exitCode: 1,
+  error: "no",
+  documentPath: null,
+  retry: { state: "started", attempt: 2, dueAtMs: at("10:20:02"), reason: null, runId: "again" },
+};
+const failedEnd = { exitCode: 1, signal: null, cause: null };
+const withAttempt: readonly RunEvidence[] = [
+  ...withRun(triedAgain, { result: failedEnd, exit: failedEnd, document: "failure" }),
+  evidenceOf(
+    sampleRun(4, {
+      id: "again",
+      trigger: "retry",
+      attempt: 2,
+      claimedAtMs: at("10:20:00") + 500,
+      startedAtMs: at("10:20:00") + 500,
+      endedAtMs: at("10:20:01"),
+      documentPath: "/h/cron/output/a1/again.md",
+      fingerprint: { pid: 200, startTicks: 6, bootId: "b", pidNamespace: "p" },
+      owner: "host:200:bb",
+    }),
+  ),
+];
+
 const tampered: readonly (readonly [edit: string, changes: Changes, found: readonly string[]])[] = [
   ["nothing", {}, []],
+  ["nothing, after an attempt", { runs: withAttempt, slots: withSlot("10:20:00", { runId: "again" }) }, []],
+  [
+    "a slot names the first attempt",
+    { runs: withAttempt },
+    [
+      `L1 Slot 2026-06-15T10:20:00.000Z of job "a1" names run "run-4", which was tried again as run "again", expected the last attempt: ${see}, and report it`,
+    ],
+  ],
   [
     "a run's state is unknown",
     { runs: withRun({ state: "finished" }) },

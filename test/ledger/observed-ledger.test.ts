@@ -35,8 +35,8 @@ function observed(): Observed {
       const words = changes
         .slice(read)
         .map((change) =>
-          change.kind === "slot"
-            ? `slot ${change.slot.decision}`
+          "slot" in change
+            ? `${change.kind} ${change.slot.decision} ${change.slot.runId}`
             : `${change.kind} ${change.run.id} ${change.run.state} ${change.run.reason}`,
         );
       read = changes.length;
@@ -105,7 +105,7 @@ test("nothing is told before it is in force, and nothing of what was taken back"
   const again = ledger.stage(write("r2"));
   again.commit();
   again.rollback();
-  expect(told()).toEqual(["claimed r2 claimed null", "slot run"]);
+  expect(told()).toEqual(["claimed r2 claimed null", "slot run r1"]);
   expect(() =>
     ledger.transaction(() => {
       write("r3")();
@@ -123,5 +123,27 @@ test("a second line for an instant that changes nothing is not told", () => {
   const { ledger, told } = observed();
   ledger.writeSlots("default", [line({ decision: "pending", reason: "capacity", runId: null } as Partial<SlotLine>)]);
   ledger.writeSlots("default", [line(), line({ decision: "skip", reason: "overlap" } as Partial<SlotLine>)]);
-  expect(told()).toEqual(["slot pending", "slot run"]);
+  expect(told()).toEqual(["slot pending null", "slot run r1"]);
+});
+
+test("a slot that is passed on to another attempt is told, and is no new decision", () => {
+  const { ledger, told } = observed();
+  ledger.claim([sampleRun("r1", "default", "j")]);
+  ledger.writeSlots("default", [line()]);
+  ledger.close("r1", end);
+  ledger.planRetry({
+    runId: "r1",
+    home: "default",
+    jobId: "j",
+    attempt: 2,
+    scheduledAtMs: 1000,
+    failedAtMs: 3000,
+    dueAtMs: 4000,
+    editKey: "",
+    state: "waiting",
+    reason: null,
+  });
+  told();
+  ledger.startRetry("r1", "r2");
+  expect(told()).toEqual(["passed_on run r2"]);
 });

@@ -346,6 +346,41 @@ test("writeSlots() keeps the first final line of an instant, with the exceptions
   }
 });
 
+test("startRetry() passes a run's slots on to its next attempt, and a void attempt gives them back", () => {
+  const ledger = open();
+  const line = (minute: number, decision: "run" | "coalesce", runId: string, reason = "missed") =>
+    slot({ decision, reason } as SlotDecision, { runId, scheduledAtMs: dayMs + minute * 60_000, latenessMs: 7 });
+  ledger.writeSlots("default", [
+    line(0, "run", "before", "late"),
+    line(1, "run", "r1", "catch_up"),
+    line(2, "coalesce", "r1"),
+    line(3, "run", "r9", "late"),
+  ]);
+  ledger.claim([run({ id: "r1" })]);
+  ledger.close("r1", end({ state: "failed", reason: "exit" }));
+  const retry = { runId: "r1", home: "default", jobId: line(0, "run", "").jobId, attempt: 2, editKey: "" };
+  ledger.planRetry({
+    ...retry,
+    scheduledAtMs: dayMs + 60_000,
+    failedAtMs: dayMs,
+    dueAtMs: dayMs,
+    state: "waiting",
+    reason: null,
+  });
+  const named = () => ledger.slots({ limit: 0 }).map(({ runId, latenessMs }) => `${runId} ${latenessMs}`);
+  const first = ["r9 7", "r1 7", "r1 7", "before 7"];
+  ledger.claim([run({ id: "r2", trigger: "retry", attempt: 2, owner: "o2" })]);
+  expect(ledger.startRetry("r1", "r2").map((one) => [one.home, one.decision, one.runId])).toEqual([
+    ["default", "run", "r2"],
+    ["default", "coalesce", "r2"],
+  ]);
+  expect(named()).toEqual(["r9 7", "r2 7", "r2 7", "before 7"]);
+  expect(ledger.startRetry("r1", "r3")).toEqual([]);
+  ledger.close("r2", end({ state: "void", reason: "not_started" }));
+  expect([named(), ledger.retry("r1")?.state]).toEqual([first, "waiting"]);
+  expect(ledger.reopenSlots("default", retry.jobId, "r2")).toEqual([]);
+});
+
 test("reopenSlots() makes pending again what names a run that never ran, and nothing else", () => {
   const ledger = open();
   const ran = slot({ decision: "run", reason: "late" }, { runId: "r1", latenessMs: 3 });

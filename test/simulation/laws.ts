@@ -413,6 +413,8 @@ function checkLine({ report }: World, name: string, line: LedgerSlot | undefined
     const run = runs.find((one) => one.id === line.runId);
     if (run === undefined || run.state === "void")
       report("L1", `${name} names run ${line.runId}, which is ${run?.state ?? "unknown"}`);
+    if (run?.retry?.state === "started")
+      report("L1", `${name} names run ${line.runId}, which was tried again as ${run.retry.runId}`);
   }
 }
 

@@ -79,6 +79,8 @@ export interface ExplainEvidence {
     readonly timeoutMs: number | null;
   } | null;
   readonly change: EnvironmentChange | null;
+  /** Of a run that is an attempt: those of its slot before it, the newest first. */
+  readonly attemptsBefore: readonly Run[];
   /** From when on the history is whole. */
   readonly knownFromMs: number | null;
 }

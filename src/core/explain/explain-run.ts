@@ -48,6 +48,14 @@ export function tellRun(evidence: ExplainEvidence, run: Run, slot: ToldSlot | nu
       text: `Its result is ${state} for ${clause(target, 60)}: ${clause(error)}.`,
     });
   }
+  for (const before of evidence.attemptsBefore) {
+    const tookMs = (before.endedAtMs ?? before.claimedAtMs) - (before.startedAtMs ?? before.claimedAtMs);
+    const failed = failureText(evidence, before, before.reason ?? "error", tookMs).replace(/^, and /, "");
+    facts.push({
+      atMs: before.endedAtMs,
+      text: `Run ${before.id}, attempt ${before.attempt} of ${moment(evidence, before.startedAtMs ?? before.claimedAtMs)}, ${failed}.`,
+    });
+  }
   const retry = retryText(run.retry, (ms) => moment(evidence, ms));
   if (retry !== "") facts.push({ atMs: run.endedAtMs ?? nowMs, text: `${capital(retry)}.` });
   facts.push(...changeFacts(evidence, run));
