@@ -61,12 +61,14 @@ export function createControlActions(
         return problem(400, `state is "${state}", expected claimed, running, completed, failed or void`);
       const filter = commonFilter(query, 50);
       if (typeof filter === "string") return problem(400, filter);
-      return ok({ runs: ledger.runs({ ...filter, ...(state === null ? {} : { state }) }).map(runJson) });
+      const found = ledger.runs({ ...filter, ...(state === null ? {} : { state }) });
+      return found.length > rowsMax ? tooMany("runs", "home, job, state or since") : ok({ runs: found.map(runJson) });
     },
     slots(query) {
       const filter = commonFilter(query, 200);
       if (typeof filter === "string") return problem(400, filter);
-      return ok({ slots: ledger.slots(filter).map(slotJson) });
+      const found = ledger.slots(filter);
+      return found.length > rowsMax ? tooMany("slots", "home, job or since") : ok({ slots: found.map(slotJson) });
     },
     next(query) {
       const home = query.get("home");
@@ -186,7 +188,15 @@ interface CommonFilter {
   readonly limit: number;
 }
 
-/** The filter that a query asks for, or a sentence about what is wrong with it. */
+/** A thousand take some 10 ms, in which the daemon does nothing else. */
+const rowsMax = 1000;
+
+function tooMany(what: string, narrower: string): Answer {
+  const expected = `expected a limit from 1 to ${rowsMax}, or less by ${narrower}`;
+  return problem(400, `These are more than ${rowsMax} ${what}, and an answer holds no more: ${expected}`);
+}
+
+/** The filter that a query asks for, or a sentence about what is wrong with it. It lets through one row more than an answer holds. */
 function commonFilter(query: URLSearchParams, limitUsual: number): CommonFilter | string {
   const limit = wholeNumber(query.get("limit"), limitUsual, 1_000_000);
   if (limit === null) return "limit is not a whole number from 0";
@@ -196,7 +206,7 @@ function commonFilter(query: URLSearchParams, limitUsual: number): CommonFilter 
   const sinceMs = since === null ? null : instant(since, 0);
   if (since !== null && sinceMs === null) return "since is not a time, expected ISO 8601";
   return {
-    limit,
+    limit: limit === 0 ? rowsMax + 1 : Math.min(limit, rowsMax + 1),
     ...(home === null ? {} : { home }),
     ...(jobId === null ? {} : { jobId }),
     ...(sinceMs === null ? {} : { sinceMs }),

@@ -35,7 +35,7 @@ const job: Parameter = { name: "job", about: "Only of the job with this id", typ
 const since: Parameter = { name: "since", about: "Only from this time on", type: "date-time" };
 const limit = (usual: number): Parameter => ({
   name: "limit",
-  about: `How many at most: ${usual} unless given, 0 for all`,
+  about: `How many at most: ${usual} unless given, 0 for all. More than 1000 are refused`,
   type: "integer",
 });
 const now: Parameter = { name: "now", about: "Skips the asking and kills at once", type: "boolean" };

@@ -1,12 +1,16 @@
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { type IncomingMessage, request } from "node:http";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { createRunLedger } from "../../src/ledger/run-ledger.ts";
 import { findRoutes, routes } from "../../src/status/routes.ts";
 import { eventShapes, shapes } from "../../src/status/shapes.ts";
+import { createFiles } from "../../src/system/real-files.ts";
+import { completed } from "../cli/cli-home.ts";
 import { apiDocuments } from "../helpers/api-documents.ts";
 import { type RawClient, rawClient } from "../helpers/raw-client.ts";
+import { sampleRun } from "../helpers/sample-run.ts";
 import { makeSupervisedHome, type SupervisedHome, scriptJob, until } from "../helpers/supervised-home.ts";
 
 interface Answer {
@@ -137,6 +141,60 @@ test.concurrent("every route answers as its description says, on the socket and 
   home.hostConfig("{}\n");
   for (let fault = ""; !fault.includes("ECONNREFUSED"); ) {
     fault = await ask({ host: "127.0.0.1", port }, "GET", "/health").then(() => "", String);
+  }
+});
+
+test.concurrent("an answer holds a bounded piece of the history, and one that would hold more is refused", async ({
+  onTestFinished,
+}) => {
+  const home = makeSupervisedHome(onTestFinished);
+  home.writeJobs([]);
+  const count = 1001;
+  const ids = Array.from({ length: count }, (_, index) => `run${index}`);
+  const nowMs = Date.now();
+  mkdirSync(home.state, { recursive: true, mode: 0o700 });
+  const ledger = createRunLedger({ files: createFiles() }, join(home.state, "supervisor.db"));
+  ledger.transaction(() => {
+    ledger.claim(
+      // Retention keeps a thousand of one job.
+      ids.map((id, index) => ({
+        ...sampleRun(id, "default", index % 2 === 0 ? "aaaaaaaaaaaa" : "bbbbbbbbbbbb"),
+        claimedAtMs: nowMs - 1000 * index,
+      })),
+    );
+    for (const id of ids) {
+      ledger.start(id, nowMs);
+      ledger.close(id, completed({ endedAtMs: nowMs }));
+    }
+    ledger.writeSlots(
+      "default",
+      ids.map((id, index) => ({
+        jobId: "aaaaaaaaaaaa",
+        scheduledAtMs: nowMs - 1000 * index,
+        decision: "run" as const,
+        reason: "on_time" as const,
+        runId: id,
+        decidedAtMs: nowMs,
+        latenessMs: 1,
+      })),
+    );
+  });
+  ledger.dispose();
+  await home.start().said("ready");
+  const told = async (address: string): Promise<readonly [number, number | string]> => {
+    const { status, text } = await ask(socketOf(home), "GET", address);
+    const body = JSON.parse(text) as { runs?: unknown[]; slots?: unknown[]; detail?: string };
+    return [status, body.detail ?? body.runs?.length ?? body.slots?.length ?? -1];
+  };
+  const refusal = (what: string): string =>
+    `These are more than 1000 ${what}, and an answer holds no more: expected a limit from 1 to 1000, or less by home, job${what === "runs" ? ", state" : ""} or since`;
+  for (const what of ["runs", "slots"]) {
+    expect(await told(`/v1/${what}?limit=1000`)).toEqual([200, 1000]);
+    expect(await told(`/v1/${what}?limit=0`)).toEqual([400, refusal(what)]);
+    expect(await told(`/v1/${what}?limit=999999`)).toEqual([400, refusal(what)]);
+    // All of them are as many as there are.
+    expect(await told(`/v1/${what}?limit=0&since=${new Date(nowMs - 9500).toISOString()}`)).toEqual([200, 10]);
+    expect(await told(`/v1/${what}?limit=-1`)).toEqual([400, "limit is not a whole number from 0"]);
   }
 });
 
