@@ -242,7 +242,7 @@ export function createReader(parts: CommandParts, { overrides, instead }: Reader
     status(daemon) {
       const nowMs = system.clock.nowMs();
       const runs = openLedger();
-      const inForce = effectiveSettings(readHost().value, null, environment);
+      const inForce = effectiveSettings(readHost().value, null, environment, upper);
       const homes = readHomes().map(
         (home): HomeView => ({
           name: home.name,
@@ -286,6 +286,7 @@ export function createReader(parts: CommandParts, { overrides, instead }: Reader
           [],
         hostBounds: boundsOf(null, inForce.maxOpenRuns, inForce.groupLimits),
         orphanedRuns: runs.orphanedRuns(nowMs - dayMs, orphanedRunsMax),
+        replacedRuns: runs.replacedRuns(),
         missedSlots: runs.missedSlots(nowMs - dayMs, missedSlotsMax),
         lives: runs.lives(nowMs - restartsWithinMs),
         portFault: null,

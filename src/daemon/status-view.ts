@@ -71,6 +71,7 @@ export function createStatusView(parts: DaemonParts, table: HomeTable, facts: ()
       tagsOfRun: ({ id }) => parts.children.get(id)?.limits.tags ?? [],
       hostBounds: hostBounds(parts),
       orphanedRuns: ledger.orphanedRuns(sinceMs, rowsMax),
+      replacedRuns: ledger.replacedRuns(),
       missedSlots: ledger.missedSlots(sinceMs, rowsMax),
       deliveries: ledger.latestDeliveries(sinceMs),
       lives: ledger.lives(nowMs - restartsWithinMs),

@@ -22,6 +22,12 @@ import {
 
 export type TerminalState = "completed" | "failed" | "void";
 
+/** A run that its job's policy stopped says nothing of how the job is doing: the one before it does. */
+export interface ReplacedRun {
+  readonly run: Run;
+  readonly before: Run | null;
+}
+
 /** What is known once a run is over. */
 export interface RunEnd {
   readonly state: TerminalState;
@@ -120,6 +126,8 @@ export interface RunLedger
   ): { readonly seq: number; readonly runs: readonly Run[] };
   /** Runs that nobody saw the end of, claimed at this instant or later, the newest first. */
   orphanedRuns(sinceMs: number, limit: number): readonly Run[];
+  /** Of each job the newest run that made way for the next one, and the run before it that ended otherwise. */
+  replacedRuns(): readonly ReplacedRun[];
   /** At most `limit` runs whose id begins with `beginning`. */
   runsBeginning(beginning: string, limit: number): readonly Run[];
   addRequest(request: Omit<LedgerRequest, "id" | "closedAtMs">): number;
@@ -424,6 +432,17 @@ export function createRunLedger(
       select("SELECT * FROM run WHERE reason = 'orphaned' AND claimed_us >= ? ORDER BY claimed_us DESC LIMIT ?")
         .all(toMicroseconds(sinceMs), limit)
         .map(toRun),
+    replacedRuns() {
+      const newest = select("SELECT *, max(claimed_us) FROM run WHERE reason = 'replaced' GROUP BY home, job_id");
+      const ended = select(
+        `SELECT * FROM run WHERE job_id = ? AND home = ? AND claimed_us <= ? AND state IN ('completed', 'failed')
+          AND reason IS NOT 'replaced' ORDER BY claimed_us DESC, seq DESC LIMIT 1`,
+      );
+      return newest.all().map((row: RunRow): ReplacedRun => {
+        const { job_id: jobId = null, home = null, claimed_us: claimedUs = null } = row;
+        return { run: toRun(row), before: orNull(ended.get(jobId, home, claimedUs), toRun) };
+      });
+    },
     runsBeginning(beginning, limit) {
       // Compared as a range, which the index serves; LIKE would take `_` and `%` of the text for wildcards.
       const statement = select(`${selectRun} WHERE run.id >= ? AND run.id < ? ORDER BY run.id LIMIT ?`);

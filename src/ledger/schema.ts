@@ -183,6 +183,7 @@ CREATE TABLE notice (
 ) STRICT;
 CREATE INDEX slot_missed ON slot (scheduled_us) WHERE decision = 'miss';
 CREATE INDEX run_orphaned ON run (claimed_us) WHERE reason = 'orphaned';
+CREATE INDEX run_replaced ON run (home, job_id, claimed_us) WHERE reason = 'replaced';
 `;
 
 /** By the layout that they start from. Each goes on from the one before. */

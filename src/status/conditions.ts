@@ -31,6 +31,7 @@ export function findConditions(view: StatusView): readonly Condition[] {
   const host = view.hostConfig;
   if (host.error !== null) add("config_invalid", null, null, host.error, host.errorSinceMs);
   const orphaned = new Map(view.orphanedRuns.toReversed().map((run) => [`${run.home}/${run.jobId}`, run]));
+  const replaced = new Map(view.replacedRuns.map((one) => [`${one.run.home}/${one.run.jobId}`, one]));
   const open = new Set(view.openRuns.map((run) => `${run.home}/${run.jobId}`));
   for (const shortage of new Set(view.homes.map((home) => home.diskShortage))) {
     if (shortage === null) continue;
@@ -75,12 +76,13 @@ export function findConditions(view: StatusView): readonly Condition[] {
         const message = `Job "${job.name}" was paused after ${job.pausedReason.slice(pauseMark.length).trim()}`;
         add("job_paused", home.name, job.id, message, job.lastRunAt?.ms ?? null);
       }
-      if (job.lastStatus === "error") {
+      const failure = lastFailure(job, replaced.get(key));
+      if (failure !== null) {
+        const { atMs, error } = failure;
         const orphan = orphaned.get(key);
-        const lastMs = job.lastRunAt?.ms ?? null;
-        const kind = orphan !== undefined && (lastMs === null || lastMs <= (orphan.endedAtMs ?? 0) + 1000);
-        const message = `Job "${job.name}" failed: ${job.lastError ?? "no reason was recorded"}`;
-        add(kind ? "run_orphaned" : "run_failed", home.name, job.id, message, lastMs);
+        const kind = orphan !== undefined && (atMs === null || atMs <= (orphan.endedAtMs ?? 0) + 1000);
+        const message = `Job "${job.name}" failed: ${error ?? "no reason was recorded"}`;
+        add(kind ? "run_orphaned" : "run_failed", home.name, job.id, message, atMs);
       }
       if (!open.has(key)) {
         const message = overdueText(home, job, view.nowMs);
@@ -94,6 +96,19 @@ export function findConditions(view: StatusView): readonly Condition[] {
     if (message !== null) add("delivery_failed", delivery.home, delivery.jobId, message, delivery.queuedAtMs);
   }
   return conditions;
+}
+
+/** How the job's last run failed, or null. One that made way for the next leaves what was so before it. */
+function lastFailure(
+  { lastStatus, lastError, lastRunAt }: Job,
+  replaced: StatusView["replacedRuns"][number] | undefined,
+): { readonly atMs: number | null; readonly error: string | null } | null {
+  if (lastStatus !== "error") return null;
+  const atMs = lastRunAt?.ms ?? null;
+  const isReplaced = replaced !== undefined && atMs !== null && atMs <= (replaced.run.endedAtMs ?? 0) + 1000;
+  if (!isReplaced) return { atMs, error: lastError };
+  const { before } = replaced;
+  return before?.state === "failed" ? { atMs: before.endedAtMs, error: before.error } : null;
 }
 
 /** One condition for each job, however many of its slots were missed. */

@@ -69,6 +69,8 @@ export interface StatusView extends HostBounds {
   readonly homes: readonly HomeView[];
   /** The newest orphans and the newest missed slots, from which alerts are made. */
   readonly orphanedRuns: readonly Run[];
+  /** Of each job the newest run that made way for its next one, with the run before it that ended otherwise. */
+  readonly replacedRuns: readonly { readonly run: Run; readonly before: Run | null }[];
   readonly missedSlots: readonly { readonly home: string; readonly jobId: string; readonly scheduledAtMs: number }[];
   /** Of this state folder, the newest first. */
   readonly lives: readonly DaemonLife[];

@@ -346,6 +346,26 @@ test("writeSlots() keeps the first final line of an instant, with the exceptions
   }
 });
 
+test("replacedRuns() has the newest of each job, and what the run before it became", () => {
+  const ledger = open();
+  const ended = (id: string, jobId: string, minute: number, how: Partial<RunEnd>) => {
+    const claimedAtMs = dayMs + minute * 60_000;
+    ledger.claim([run({ id, jobId, owner: id, claimedAtMs })]);
+    ledger.start(id, claimedAtMs);
+    ledger.close(id, end({ endedAtMs: claimedAtMs + 1, ...how }));
+  };
+  const replaced = { state: "failed", reason: "replaced", error: "way" } as const;
+  ended("a1", "a", 1, { state: "failed", reason: "exit", error: "no" });
+  ended("a2", "a", 2, replaced);
+  ended("a3", "a", 3, replaced);
+  ended("b1", "b", 1, replaced);
+  ended("c1", "c", 1, {});
+  expect(ledger.replacedRuns().map((one) => [one.run.id, one.before?.id ?? null])).toEqual([
+    ["a3", "a1"],
+    ["b1", null],
+  ]);
+});
+
 test("startRetry() passes a run's slots on to its next attempt, and a void attempt gives them back", () => {
   const ledger = open();
   const line = (minute: number, decision: "run" | "coalesce", runId: string, reason = "missed") =>

@@ -55,6 +55,7 @@ function view(nowMs: number, homes: readonly HomeView[], more: Partial<StatusVie
     tagsOfRun: () => [],
     hostBounds: [],
     orphanedRuns: [],
+    replacedRuns: [],
     missedSlots: [],
     lives: [],
     portFault: null,
@@ -174,6 +175,28 @@ test("an orphan is told apart from a failure, and a later failure from the orpha
     );
   };
   expect([kindAt("09:00:00"), kindAt("10:00:00")]).toEqual([["run_orphaned"], ["run_failed"]]);
+});
+
+test("a run that made way for its job's next one leaves what was so before it", () => {
+  const run = (state: Run["state"], reason: Run["reason"], clock: string): Run => ({
+    ...sampleRun(`r${clock}`, "default", "a1"),
+    state,
+    reason,
+    error: state === "failed" ? `why ${reason}` : null,
+    endedAtMs: at(clock),
+  });
+  const replaced = run("failed", "replaced", "09:00:00");
+  const saidOf = (before: Run | null, clock = "09:00:00"): readonly string[] => {
+    const failed = { lastStatus: "error", lastError: "the record's", lastRunAt: stored(at(clock)) };
+    const jobs = [sampleJob({ nextRunAt: stored(at("12:00:00")), ...failed })];
+    const orphanedRuns = before?.reason === "orphaned" ? [before] : [];
+    return told(view(at("11:00:00"), [home({ jobs })], { orphanedRuns, replacedRuns: [{ run: replaced, before }] }));
+  };
+  expect(saidOf(null)).toEqual([]);
+  expect(saidOf(run("completed", null, "08:00:00"))).toEqual([]);
+  expect(saidOf(run("failed", "exit", "08:00:00"))).toEqual(['run_failed: Job "sample" failed: why exit']);
+  expect(saidOf(run("failed", "orphaned", "08:00:00"))).toEqual(['run_orphaned: Job "sample" failed: why orphaned']);
+  expect(saidOf(null, "09:30:00")).toEqual(['run_failed: Job "sample" failed: the record\'s']);
 });
 
 test("missed slots of a job are one condition, over an hour later if the job has run well since", () => {
