@@ -5,6 +5,7 @@ import { InvariantError } from "../core/invariant-error.ts";
 import type { Run, RunReason } from "../core/run.ts";
 import type { Timer } from "../system/clock.ts";
 import { noteOutlived } from "./attempts.ts";
+import { type AheadClaims, homeToStage, stageAhead, stageFromMs, waitUntil } from "./claim-ahead.ts";
 import { decidedEnd } from "./close-run.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import { type AskOfHome, createDeliveries } from "./deliveries.ts";
@@ -27,7 +28,8 @@ import { adoptedChild } from "./recover.ts";
 import { createHomeReports } from "./report-home.ts";
 import { createRetention } from "./retention.ts";
 import { countedJob } from "./room-for-runs.ts";
-import { type DurableClaim, tick, voidRows } from "./tick.ts";
+import type { DurableClaim } from "./stage-claims.ts";
+import { tick, voidRows } from "./tick.ts";
 import { createTurns } from "./turns.ts";
 
 /** Files are looked at this often even when nothing was reported. A watch can miss a change; this cannot. */
@@ -183,12 +185,39 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     for (const home of outlook.homes().values()) home.dirty = true;
   }
 
+  /** Ticks what is due; where nothing is, and something will be in a moment, has its claims ready and waits for that. */
   function tickDueHomes(): void {
+    const nowMs = system.clock.nowMs();
+    const homes = [...outlook.homes().values()];
+    const isDue = parts.draining || homes.some((home) => isWanted(home, nowMs));
+    const coming = isDue ? null : homeToStage(homes, nowMs);
+    let ahead: AheadClaims | null = null;
+    if (coming !== null) {
+      guard(coming.home, () => {
+        clearTheWay(coming.home);
+        ahead = stageAhead(parts, coming.home, coming.dueMs);
+      });
+    }
+    try {
+      if (coming !== null) waitUntil(system.clock, coming.dueMs);
+      tickWanted(ahead);
+    } finally {
+      (ahead as AheadClaims | null)?.staged.finish();
+    }
+  }
+
+  /** `ahead` is used if it is for a home that is due, and nobody has to ask the ledger whose turn it is. */
+  function tickWanted(ahead: AheadClaims | null): void {
     const nowMs = system.clock.nowMs();
     const due = [...outlook.homes().values()].filter((home) => isWanted(home, nowMs));
     // The longest overdue home first, so that a home with many jobs cannot keep another's waiting.
-    due.sort((a, b) => (a.wakeAtMs ?? nowMs) - (b.wakeAtMs ?? nowMs));
-    const inTurn = turns.share(due);
+    const rank = (home: HomeRuntime): number => (home === ahead?.home ? 0 : (home.wakeAtMs ?? nowMs));
+    due.sort((a, b) => rank(a) - rank(b));
+    const isScarce = turns.isScarce(due);
+    // Its rows are in no force yet, and must not answer.
+    const usable = isScarce || due[0] !== ahead?.home ? null : ahead;
+    if (usable === null) ahead?.staged.finish();
+    const inTurn = turns.share(due, isScarce);
     let claimed: { readonly home: HomeRuntime; readonly claims: readonly DurableClaim[] }[] = [];
     let launchAtMonotonicMs = Number.POSITIVE_INFINITY;
     const launchAll = (): void => {
@@ -198,7 +227,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     };
     for (const home of inTurn) {
       guard(home, () => {
-        const claims = tickHome(home);
+        const claims = tickHome(home, home === usable?.home ? usable : null);
         if (claims === null) return;
         if (claims.length > 0) {
           if (claimed.length === 0) launchAtMonotonicMs = system.clock.monotonicMs() + claimsFirstMs;
@@ -225,15 +254,20 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     return home.dirty || (home.wakeAtMs !== null && home.wakeAtMs <= nowMs);
   }
 
-  /** Null when somebody else was ticking the home, and nothing could be started beside that. */
-  function tickHome(home: HomeRuntime): readonly DurableClaim[] | null {
-    home.dirty = false;
-    home.retryAtMonotonicMs = null;
+  /** What has to be written down before anything is claimed. */
+  function clearTheWay(home: HomeRuntime): void {
     if (!home.settings.usable) throw new Error(home.settings.error ?? "The settings of the home cannot be read");
     voidRows(parts, home);
     left.clearClaims(home);
     ends.settleWaiting(home);
-    const report = tick(parts, home);
+  }
+
+  /** Null when somebody else was ticking the home, and nothing could be started beside that. */
+  function tickHome(home: HomeRuntime, ahead: AheadClaims | null): readonly DurableClaim[] | null {
+    home.dirty = false;
+    home.retryAtMonotonicMs = null;
+    if (ahead === null) clearTheWay(home);
+    const report = tick(parts, home, ahead);
     if (home.state.kind === "degraded") {
       home.state = { kind: "active" };
       system.log.info("the home is readable again", { home: home.name });
@@ -339,7 +373,10 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       if (home.state.kind === "unsupported" || home.recovering > 0) continue;
       if (home.retryAtMonotonicMs !== null) delayMs = Math.min(delayMs, home.retryAtMonotonicMs - nowMonotonic);
       else if (home.dirty) delayMs = 0;
-      else if (home.wakeAtMs !== null) delayMs = Math.min(delayMs, home.wakeAtMs - nowMs);
+      else if (home.wakeAtMs !== null) {
+        const fromMs = parts.draining ? null : stageFromMs(home);
+        delayMs = Math.min(delayMs, (fromMs ?? home.wakeAtMs) - nowMs);
+      }
     }
     wakeIn(Math.max(0, delayMs));
   }

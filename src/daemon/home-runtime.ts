@@ -110,8 +110,8 @@ export interface HomeRuntime {
   readonly unvoided: Set<string>;
   /** When the next tick has something to do (Unix ms), or null. */
   wakeAtMs: number | null;
-  /** The instant whose tick was gone through already. */
-  rehearsedForMs: number | null;
+  /** The instant whose tick was gone through already, and from when on its claims may be written (Unix ms). */
+  rehearsed: { readonly dueMs: number; readonly stageFromMs: number } | null;
   /** Set by a change, an exit or a request: tick as soon as possible. */
   dirty: boolean;
   /** Due jobs that wait for room, a gate, a hold or somebody else's claim. */

@@ -9,7 +9,7 @@ import type { DaemonParts } from "./daemon-parts.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
 import { type JobProgram, programOf, workerProgram } from "./job-program.ts";
 import { noteExecution } from "./record-executions.ts";
-import type { DurableClaim } from "./tick.ts";
+import type { DurableClaim } from "./stage-claims.ts";
 
 /** A claim whose gate stays closed, because there is nothing that could run. `text` is what the job's record will say. */
 export interface RefusedLaunch {
@@ -44,7 +44,10 @@ export function launchRuns(
   parts.fault("before-open");
   for (const claim of claims) {
     const gate = home.pools[claim.run.kind].take(claim.run.id);
-    const program = claim.run.kind === "prompt" ? promptProgram(parts, home, claim) : programOf(parts, home, claim.job);
+    const program =
+      claim.run.kind === "prompt"
+        ? promptProgram(parts, home, claim)
+        : (claim.program ?? programOf(parts, home, claim.job));
     if (program.ok) {
       ready.push({ claim, gate, order: orderOf(claim, program) });
     } else {

@@ -4,7 +4,7 @@ import type { LedgerRequest } from "../ledger/run-ledger.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
 import { claimManual } from "./manual-run.ts";
-import type { DurableClaim } from "./tick.ts";
+import type { DurableClaim } from "./stage-claims.ts";
 
 /** What became of a request for a run so far. */
 export type RequestState =

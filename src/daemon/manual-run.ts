@@ -7,7 +7,9 @@ import { LockHeldError } from "../system/lock.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
 import { boundInTheWay } from "./room-for-runs.ts";
-import { aliveElsewhere, type DurableClaim, lockWaitMs, newRun, ownerState, voidClaims } from "./tick.ts";
+import { type DurableClaim, newRun } from "./stage-claims.ts";
+import { lockWaitMs, voidClaims } from "./tick.ts";
+import { aliveElsewhere, ownerState } from "./tick-input.ts";
 
 export type ManualClaim =
   | { readonly kind: "claimed"; readonly claim: DurableClaim }
@@ -62,12 +64,13 @@ export function claimManual(parts: DaemonParts, home: HomeRuntime, jobId: string
         return patches;
       }
       const run = newRun(home, job, gate, { trigger: "manual", scheduledAtMs: nowMs, claimedAtMs: nowMs });
-      claimed = [{ run, job, gate }];
+      const claim = { run, job, gate, program: null };
+      claimed = [claim];
       parts.ledger.transaction(() => {
         parts.ledger.claim([run]);
         parts.ledger.closeRequest(requestId, nowMs, run.id);
       });
-      found = { kind: "claimed", claim: { run, job, gate } };
+      found = { kind: "claimed", claim };
       return patches.set(jobId, { fireClaim: { at: formatInstant(nowMs, home.settings.zone), by: gate.owner } });
     }, lockWaitMs);
     return found;

@@ -1,7 +1,7 @@
 import { planTick } from "../core/plan-tick.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
-import { tickInput } from "./tick.ts";
+import { tickInput } from "./tick-input.ts";
 
 /**
  * Writes down that what is due waits for somebody else's tick lock: whoever looks meanwhile, or after an edit, finds a line for each

@@ -150,7 +150,7 @@ export function openHome(sources: HomeSources, found: FoundHome): OpenHome {
     health: new Map(),
     unvoided: new Set(),
     wakeAtMs: null,
-    rehearsedForMs: null,
+    rehearsed: null,
     dirty: true,
     waiting: 0,
     waitsFor: new Map(),

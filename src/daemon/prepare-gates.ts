@@ -18,6 +18,10 @@ const earlyMs = 5;
 const unusedMsMax = 25_000;
 /** Launchers started in one go before the loop looks at its timers again. */
 const gatesPerTurn = 4;
+/** How long before the due time claims are written: what it takes to write so many of them, within bounds, as nothing else is done meanwhile. */
+const stagingMsMin = 2;
+const stagingMsEach = 0.2;
+const stagingMsMax = 15;
 /** Jobs this close to each other are due together. */
 const togetherMs = 50;
 const never = Number.POSITIVE_INFINITY;
@@ -90,13 +94,14 @@ export function createGatePreparer(
       unsynced = true;
       guard(home, () => pool.fill(pool.ready().length + start, home.settings.environments.script, jobs));
     }
-    if (together.length > 0 && missing <= start) rehearse(home, wakeAtMs);
+    if (together.length > 0 && missing <= start) rehearse(home, wakeAtMs, together.length);
     return { more: missing > start, wakeAtMs: never };
   }
 
-  function rehearse(home: HomeRuntime, wakeAtMs: number): void {
-    if (home.rehearsedForMs === wakeAtMs || wakeAtMs <= system.clock.nowMs()) return;
-    home.rehearsedForMs = wakeAtMs;
+  function rehearse(home: HomeRuntime, wakeAtMs: number, count: number): void {
+    if (home.rehearsed?.dueMs === wakeAtMs || wakeAtMs <= system.clock.nowMs()) return;
+    const stagingMs = Math.min(stagingMsMax, stagingMsMin + count * stagingMsEach);
+    home.rehearsed = { dueMs: wakeAtMs, stageFromMs: wakeAtMs - stagingMs };
     guard(home, () => rehearseTick(parts, home, wakeAtMs));
   }
 

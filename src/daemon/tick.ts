@@ -1,37 +1,28 @@
-import type { ReadyGate } from "../child/gate-pool.ts";
 import { InvariantError } from "../core/invariant-error.ts";
-import { type Job, jobKinds } from "../core/job.ts";
-import {
-  type DueJob,
-  type PlannedClaim,
-  type PlannedStop,
-  planTick,
-  type TickInput,
-  type TickPlan,
-} from "../core/plan-tick.ts";
-import type { Run } from "../core/run.ts";
-import type { MarkedProcess } from "../core/verify-laws.ts";
+import { jobKinds } from "../core/job.ts";
+import { type DueJob, type PlannedStop, planTick, type TickInput, type TickPlan } from "../core/plan-tick.ts";
 import type { StagedTransaction } from "../ledger/run-ledger.ts";
-import { readMarkedProcesses } from "../output/marked-processes.ts";
 import { type FireFences, takeFireFences } from "../store/fire-fence.ts";
-import type { StagedUpdate, StoreSnapshot } from "../store/job-store.ts";
+import type { StoreSnapshot } from "../store/job-store.ts";
 import { LockHeldError } from "../system/lock.ts";
-import { heldUntilMs, reloadAttempts, tellEndedRetries } from "./attempts.ts";
+import { reloadAttempts, tellEndedRetries } from "./attempts.ts";
+import type { AheadClaims } from "./claim-ahead.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
-import { readyGates } from "./home-gates.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
-import { roomForJobs, roomIn } from "./room-for-runs.ts";
+import {
+  type DurableClaim,
+  durableClaims,
+  type Look,
+  lookAt,
+  type StagedClaims,
+  stageClaims,
+  writeRows,
+} from "./stage-claims.ts";
+import { tickInput } from "./tick-input.ts";
 import { voidRuns } from "./void-run.ts";
 
 /** How long a claim waits for `.jobs.lock` without yielding: its holders need milliseconds. */
 export const lockWaitMs = 15;
-
-/** A claim that is on disk, with the gate that now may open for it. */
-export interface DurableClaim {
-  readonly run: Run;
-  readonly job: Job;
-  readonly gate: ReadyGate;
-}
 
 export type TickReport =
   /** Nothing to do until `home.wakeAtMs`. */
@@ -48,9 +39,16 @@ export type TickReport =
 /**
  * One pass over a home (steps 1 to 7 of a run). Looks without a lock first: most wakes end there. Then writes the new
  * `jobs.json` beside the old one and, under the tick lock, looks again, writes the ledger and puts the new file in place.
- * What it returns is on the disk and may be started.
+ * What it returns is on the disk and may be started. `ahead` is all but the locked part, done already for this very instant.
  */
-export function tick(parts: DaemonParts, home: HomeRuntime): TickReport {
+export function tick(parts: DaemonParts, home: HomeRuntime, ahead: AheadClaims | null = null): TickReport {
+  if (ahead !== null) {
+    try {
+      return tickLocked(parts, home, ahead.look, ahead.staged);
+    } finally {
+      ahead.staged.finish();
+    }
+  }
   parts.fault("before-look");
   const snapshot = home.store.read();
   let look = lookAt(parts, home, snapshot);
@@ -75,36 +73,6 @@ export function tick(parts: DaemonParts, home: HomeRuntime): TickReport {
     return tickLocked(parts, home, look, staged);
   } finally {
     staged?.finish();
-  }
-}
-
-/** The claims of a look, written to the ledger and beside `jobs.json`, and in force in neither. */
-interface StagedClaims {
-  readonly claims: readonly DurableClaim[];
-  readonly ledger: StagedTransaction;
-  readonly store: StagedUpdate | null;
-  /** To be called in any case, and no longer under locks. */
-  finish(): void;
-}
-
-/** What takes longest is done before the locks, unless somebody has been holding them: then it would be done in vain. */
-function stageClaims(parts: DaemonParts, home: HomeRuntime, look: Look): StagedClaims | null {
-  if (home.lockBusy !== null) return null;
-  let store: StagedUpdate | null = null;
-  try {
-    store = home.store.stage(look.snapshot, look.plan.patches);
-    const claims = durableClaims(home, look.plan, look.snapshot.jobs);
-    const ledger = parts.ledger.stage(() => writeRows(parts, home, look.plan, claims));
-    const finish = (): void => {
-      ledger.rollback();
-      store?.finish();
-    };
-    return { claims, ledger, store, finish };
-  } catch (error) {
-    store?.finish();
-    if (error instanceof InvariantError) throw error;
-    // A read-only home or a full disk: taking the locks, or the write under them, says so.
-    return null;
   }
 }
 
@@ -190,18 +158,6 @@ export function countDue(parts: DaemonParts, home: HomeRuntime): number {
   return count;
 }
 
-/** A plan with all that it was made of. */
-interface Look {
-  readonly snapshot: StoreSnapshot;
-  readonly input: TickInput;
-  readonly plan: TickPlan;
-}
-
-function lookAt(parts: DaemonParts, home: HomeRuntime, snapshot: StoreSnapshot): Look {
-  const input = tickInput(parts, home, snapshot.jobs);
-  return { snapshot, input, plan: planTick(input) };
-}
-
 /** Null when the jobs lock was busy for longer than a claim waits: nothing was written, and the next try is soon. */
 function claimDue(
   parts: DaemonParts,
@@ -264,14 +220,6 @@ function planUnderLock(
   return unfenced.length === 0 ? plan : planTick({ ...input, busyJobs: new Set([...busy, ...unfenced]) });
 }
 
-function writeRows(parts: DaemonParts, home: HomeRuntime, plan: TickPlan, claimed: readonly DurableClaim[]): void {
-  parts.ledger.claim(claimed.map((claim) => claim.run));
-  for (const { retryOf, gate } of plan.claims) if (retryOf !== undefined) parts.ledger.startRetry(retryOf, gate.runId);
-  for (const { runId, reason } of plan.retryEnds) parts.ledger.endRetry(runId, reason);
-  parts.ledger.writeSlots(home.name, plan.slots);
-  parts.ledger.writeCursors(home.name, plan.cursors, plan.cursorsDropped);
-}
-
 function commitLedger(parts: DaemonParts, rows: StagedTransaction): void {
   try {
     parts.fault("after-plan");
@@ -311,123 +259,6 @@ function isIdle(plan: TickPlan): boolean {
 
 function gatesMissing({ gatesMissing: { prompt, script } }: TickPlan): number {
   return prompt + script;
-}
-
-function isPrompt(job: Job): boolean {
-  return job.kind === "prompt";
-}
-
-export function tickInput(
-  parts: DaemonParts,
-  home: HomeRuntime,
-  jobs: readonly Job[],
-): TickInput & { readonly busyJobs: ReadonlySet<string> } {
-  const inHome = parts.children.inHome(home.name);
-  return {
-    nowMs: parts.system.clock.nowMs(),
-    zone: home.settings.zone,
-    jobs,
-    cursors: home.cursors,
-    openRuns: inHome.map((child) => ({ id: child.runId, jobId: child.jobId, overAtMs: child.overAtMs })),
-    gates: readyGates(home),
-    capacity: roomIn(parts, home),
-    room: roomForJobs(parts, home, home.waitsFor),
-    ownerState: (by) => ownerState(parts, by),
-    canRun: () => true,
-    // What runs prompts is known in a moment.
-    busyJobs: new Set(home.settings.isFindingHermes ? jobs.filter(isPrompt).map((job) => job.id) : []),
-    hold: home.hold(),
-    policyOf: home.settings.policy,
-    runClaimLifeMs: home.settings.runClaimLifeMs,
-    catchUpMissed: home.settings.catchUpMissed,
-    isAliveElsewhere: aliveElsewhere(parts, home),
-    // An older copy of the file may have been put back: what has run for an instant stands in the ledger.
-    ranElsewhere: (jobId, scheduledAtMs) =>
-      parts.ledger.isServed(home.name, jobId, scheduledAtMs) || home.executions.isCompleted(jobId, scheduledAtMs),
-    wasBusyElsewhere: (jobId, scheduledAtMs) => home.executions.isOverlapped(jobId, scheduledAtMs),
-    restored: home.restored,
-    retries: home.retries,
-    attemptsMax: (job) => home.settings.policy(job).retry?.attemptsMax ?? 0,
-    heldUntilMs: (job) => heldUntilMs(parts, home, job),
-  };
-}
-
-/**
- * Looks for what other supervisors' runs of a job left alive. Runs of our own ledger are seen to by what we keep of them, also
- * where they were allowed to leave something behind.
- */
-export function aliveElsewhere(parts: DaemonParts, home: HomeRuntime): (job: Job) => boolean {
-  let marked: readonly MarkedProcess[] | null = null;
-  return (job) => {
-    // Read once for all jobs of a tick: after a crash of the other one each of its claims asks.
-    marked ??= readMarkedProcesses(parts.system) ?? [];
-    return marked.some(
-      (one) =>
-        (one.jobId === job.id || one.jobId === "") &&
-        isSameFolder(parts, one.homePath, home.path) &&
-        parts.ledger.run(one.runId) === null,
-    );
-  };
-}
-
-function isSameFolder(parts: DaemonParts, path: string | null, other: string): boolean {
-  if (path === null || path === other) return path === other;
-  const { files } = parts.system;
-  return files.stat(path) !== null && files.realPath(path) === files.realPath(other);
-}
-
-/** A claim names `host:pid[:token]`. Only a PID of this very host can be proven dead; all else is decided by its age. */
-export function ownerState(parts: DaemonParts, by: string): "alive" | "dead" | "unknown" {
-  const [host, pidText] = by.split(":");
-  const pid = Number(pidText);
-  if (host !== parts.system.processes.hostname || !Number.isSafeInteger(pid) || pid <= 0) return "unknown";
-  return parts.system.processes.fingerprint(pid) === null ? "dead" : "alive";
-}
-
-function durableClaims(home: HomeRuntime, plan: TickPlan, jobs: readonly Job[]): readonly DurableClaim[] {
-  // Of two records with one id the first is meant, as in the plan.
-  const byId = new Map(jobs.toReversed().map((job) => [job.id, job]));
-  const gates = new Map(readyGates(home).map((gate) => [gate.runId, gate]));
-  return plan.claims.map((claim) => {
-    const job = byId.get(claim.jobId);
-    const gate = gates.get(claim.gate.runId);
-    if (job === undefined || gate === undefined) {
-      throw new Error(`Cannot claim job "${claim.jobId}": the plan names a job or gate that is not there`);
-    }
-    return { job, gate, run: newRun(home, job, gate, claim) };
-  });
-}
-
-export function newRun(
-  home: HomeRuntime,
-  job: Job,
-  gate: ReadyGate,
-  claim: Pick<PlannedClaim, "trigger" | "scheduledAtMs" | "claimedAtMs" | "attempt">,
-): Run {
-  return {
-    id: gate.runId,
-    home: home.name,
-    jobId: job.id,
-    jobName: job.name,
-    kind: job.kind,
-    trigger: claim.trigger,
-    scheduledAtMs: claim.trigger === "manual" ? null : claim.scheduledAtMs,
-    claimedAtMs: claim.claimedAtMs,
-    startedAtMs: null,
-    endedAtMs: null,
-    attempt: claim.attempt ?? 1,
-    state: "claimed",
-    reason: null,
-    exitCode: null,
-    signal: null,
-    fingerprint: gate.child.fingerprint,
-    owner: gate.owner,
-    adopted: false,
-    error: null,
-    outputBytes: null,
-    outputPath: `${gate.folder}/output.log`,
-    documentPath: null,
-  };
 }
 
 /**

@@ -8,11 +8,13 @@ import { countDue, dueJobs } from "./tick.ts";
 
 /** Shares scarce room between homes. */
 export interface Turns {
+  /** Whether homes that are about to be ticked have to ask whose turn it is: not where each can have what it wants. */
+  isScarce(due: readonly HomeRuntime[]): boolean;
   /**
-   * Decides whose turn it is among homes that are about to be ticked, and puts them into that order. Jobs whose turn it is not
-   * stand in `home.waitsFor`.
+   * Decides whose turn it is among homes that are about to be ticked if room is scarce, and puts them into that order. Jobs
+   * whose turn it is not stand in `home.waitsFor`.
    */
-  share(due: readonly HomeRuntime[]): readonly HomeRuntime[];
+  share(due: readonly HomeRuntime[], isScarce: boolean): readonly HomeRuntime[];
   /** These jobs of a home have been claimed. */
   started(home: HomeRuntime, jobIds: readonly string[]): void;
   /** To be called after the ticks: places that nobody took are offered to the others. */
@@ -49,8 +51,7 @@ export function createTurns(parts: DaemonParts, wake: () => void): Turns {
     return found;
   }
 
-  /** Where each can have what it wants, nobody needs to ask whose turn it is. */
-  function isNeeded(due: readonly HomeRuntime[]): boolean {
+  function isScarce(due: readonly HomeRuntime[]): boolean {
     const { groupLimits, pressureMax } = parts.settings;
     if (parts.draining) return false;
     if (pressureMax.memory !== null || pressureMax.cpu !== null) return true;
@@ -73,12 +74,13 @@ export function createTurns(parts: DaemonParts, wake: () => void): Turns {
   }
 
   return {
-    share(due) {
+    isScarce,
+    share(due, scarce) {
       const now = system.clock.monotonicMs();
       for (const home of due) home.waitsFor = new Map();
       sharing = [];
       given = new Map();
-      if (!isNeeded(due)) return due;
+      if (!scarce) return due;
       sharing = due.filter((home) => (asideUntil.get(home.name) ?? 0) <= now);
       const nowMs = system.clock.nowMs();
       const { order, waitMaxMs } = parts.settings;

@@ -10,4 +10,6 @@ export interface Clock {
   monotonicMs(): number;
   /** Calls `act` once after `delayMs`. Any length is allowed, also past the 2^31-1 ms of Node's own timers. */
   after(delayMs: number, act: () => void): Timer;
+  /** Stops the whole program for so long: for a few milliseconds at most. */
+  wait(ms: number): void;
 }

@@ -18,6 +18,7 @@ export function createClock(): Clock {
       arm(delayMs);
       return { cancel: () => clearTimeout(handle) };
     },
+    wait: (ms) => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms),
   };
 }
 

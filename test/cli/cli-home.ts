@@ -91,6 +91,7 @@ export function createCliHome(variables: Readonly<Record<string, string>> = {}, 
         clock: {
           nowMs: () => nowMs,
           monotonicMs: () => performance.now(),
+          wait: () => {},
           after: (delayMs, act) => {
             const timer = setTimeout(act, delayMs);
             return { cancel: () => clearTimeout(timer) };

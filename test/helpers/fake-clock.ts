@@ -77,6 +77,9 @@ export function createFakeClock(startMs: number): FakeClock {
         },
       };
     },
+    wait(ms) {
+      monotonicMs += ms;
+    },
     setWall(nowMs) {
       wallMinusMonotonicMs = nowMs - monotonicMs;
     },

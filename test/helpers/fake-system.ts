@@ -116,6 +116,10 @@ export function createLife(parts: LifeParts): Life {
             if (process.alive) parts.woke?.();
             life.step(act);
           }),
+        wait(ms) {
+          pass("wait");
+          clock.pass(ms);
+        },
       },
       files: ownFiles,
       locks: {

@@ -8,7 +8,7 @@ import { createFiles } from "../../src/system/real-files.ts";
 const nowMs = Date.parse("2026-11-21T12:00:00Z");
 const system = {
   files: createFiles(),
-  clock: { nowMs: () => nowMs, monotonicMs: () => 0, after: () => ({ cancel: () => {} }) },
+  clock: { nowMs: () => nowMs, monotonicMs: () => 0, after: () => ({ cancel: () => {} }), wait: () => {} },
 };
 let root: string;
 

@@ -198,14 +198,15 @@ test("an instant that came after such a run was over is served, not called an ov
 
 test("SIGTERM hands over: the run goes on, the next daemon adopts it and records its exit code", async () => {
   const home = makeSupervisedHome();
-  home.script("seven.sh", `touch ${home.path}/began; sleep 2; exit 7\n`);
+  home.script("seven.sh", `cd ${home.path}; touch began; for i in {1..300}; do [ -e go ] && exit 7; sleep 0.1; done\n`);
   home.writeJobs([scriptJob("aaaaaaaaaaaa", 60, "seven.sh", { next_run_at: isoIn(-500) })]);
   const first = home.start();
   await until(() => existsSync(join(home.path, "began")));
   first.kill("SIGTERM");
   expect(await first.exited).toEqual({ code: 0, signal: null });
   expect(isAlive(home.runs()[0]!.pid)).toBe(true);
-  home.start();
+  await home.start().said('"ready"');
+  writeFileSync(join(home.path, "go"), "");
   const run = await until(() => home.runs().find((one) => one.ended_at !== null));
   expect(run).toMatchObject({ state: "failed", reason: "exit", exit_code: 7, adopted: true });
 });

@@ -181,7 +181,7 @@ function fillRealDisk(): void {
       const made = makeDiskHome(onTestFinished);
       const { home, disk, evidence } = made;
       home.script("count.sh", `echo x >> ${evidence}; echo done || true\n`);
-      home.writeJobs([scriptJob(jobId, 60, "count.sh", { next_run_at: isoIn(8000) })]);
+      home.writeJobs([scriptJob(jobId, 60, "count.sh", { next_run_at: isoIn(12_000) })]);
       // The first daemon on a home writes down where its slots begin; the disk is to fill up in the run and not in that.
       await home.start({}, ["--once"]).exited;
       const daemon = home.start({ HERMES_SUPERVISOR_FAULT: `${point}:1:SIGSTOP` });

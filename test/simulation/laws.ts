@@ -34,6 +34,8 @@ export function checkGate(world: World, run: FakeRun): void {
     world.report("L3", `run ${run.id} starts while the ledger says ${row?.state ?? "nothing"}`);
     return;
   }
+  const earlyMs = (row.scheduledAtMs ?? 0) - world.clock.nowMs();
+  if (earlyMs > 0) world.report("L3", `run ${run.id} starts ${earlyMs} ms before the instant that it is for`);
   const seen = run.environment[environmentMark] ?? "nothing";
   const expected = world.story.environmentsOf(world, row.home);
   if (!expected.includes(seen))

@@ -595,6 +595,9 @@ function createFakeStore(ids: readonly string[]) {
       timers.push({ atMs: nowMs + delayMs, act });
       return { cancel: () => undefined };
     },
+    wait(ms) {
+      nowMs += ms;
+    },
   };
   const tick = async (): Promise<void> => {
     const due = timers;

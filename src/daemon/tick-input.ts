@@ -1,0 +1,82 @@
+import type { Job } from "../core/job.ts";
+import type { TickInput } from "../core/plan-tick.ts";
+import type { MarkedProcess } from "../core/verify-laws.ts";
+import { readMarkedProcesses } from "../output/marked-processes.ts";
+import { heldUntilMs } from "./attempts.ts";
+import type { DaemonParts } from "./daemon-parts.ts";
+import { readyGates } from "./home-gates.ts";
+import type { HomeRuntime } from "./home-runtime.ts";
+import { roomForJobs, roomIn } from "./room-for-runs.ts";
+
+/** What a plan for this home is made of, at this moment or at a near one (Unix ms). */
+export function tickInput(
+  parts: DaemonParts,
+  home: HomeRuntime,
+  jobs: readonly Job[],
+  nowMs = parts.system.clock.nowMs(),
+): TickInput & { readonly busyJobs: ReadonlySet<string> } {
+  const inHome = parts.children.inHome(home.name);
+  return {
+    nowMs,
+    zone: home.settings.zone,
+    jobs,
+    cursors: home.cursors,
+    openRuns: inHome.map((child) => ({ id: child.runId, jobId: child.jobId, overAtMs: child.overAtMs })),
+    gates: readyGates(home),
+    capacity: roomIn(parts, home),
+    room: roomForJobs(parts, home, home.waitsFor),
+    ownerState: (by) => ownerState(parts, by),
+    canRun: () => true,
+    // What runs prompts is known in a moment.
+    busyJobs: new Set(home.settings.isFindingHermes ? jobs.filter(isPrompt).map((job) => job.id) : []),
+    hold: home.hold(),
+    policyOf: home.settings.policy,
+    runClaimLifeMs: home.settings.runClaimLifeMs,
+    catchUpMissed: home.settings.catchUpMissed,
+    isAliveElsewhere: aliveElsewhere(parts, home),
+    // An older copy of the file may have been put back: what has run for an instant stands in the ledger.
+    ranElsewhere: (jobId, scheduledAtMs) =>
+      parts.ledger.isServed(home.name, jobId, scheduledAtMs) || home.executions.isCompleted(jobId, scheduledAtMs),
+    wasBusyElsewhere: (jobId, scheduledAtMs) => home.executions.isOverlapped(jobId, scheduledAtMs),
+    restored: home.restored,
+    retries: home.retries,
+    attemptsMax: (job) => home.settings.policy(job).retry?.attemptsMax ?? 0,
+    heldUntilMs: (job) => heldUntilMs(parts, home, job),
+  };
+}
+
+function isPrompt(job: Job): boolean {
+  return job.kind === "prompt";
+}
+
+/**
+ * Looks for what other supervisors' runs of a job left alive. Runs of our own ledger are seen to by what we keep of them, also
+ * where they were allowed to leave something behind.
+ */
+export function aliveElsewhere(parts: DaemonParts, home: HomeRuntime): (job: Job) => boolean {
+  let marked: readonly MarkedProcess[] | null = null;
+  return (job) => {
+    // Read once for all jobs of a tick: after a crash of the other one each of its claims asks.
+    marked ??= readMarkedProcesses(parts.system) ?? [];
+    return marked.some(
+      (one) =>
+        (one.jobId === job.id || one.jobId === "") &&
+        isSameFolder(parts, one.homePath, home.path) &&
+        parts.ledger.run(one.runId) === null,
+    );
+  };
+}
+
+function isSameFolder(parts: DaemonParts, path: string | null, other: string): boolean {
+  if (path === null || path === other) return path === other;
+  const { files } = parts.system;
+  return files.stat(path) !== null && files.realPath(path) === files.realPath(other);
+}
+
+/** A claim names `host:pid[:token]`. Only a PID of this very host can be proven dead; all else is decided by its age. */
+export function ownerState(parts: DaemonParts, by: string): "alive" | "dead" | "unknown" {
+  const [host, pidText] = by.split(":");
+  const pid = Number(pidText);
+  if (host !== parts.system.processes.hostname || !Number.isSafeInteger(pid) || pid <= 0) return "unknown";
+  return parts.system.processes.fingerprint(pid) === null ? "dead" : "alive";
+}
