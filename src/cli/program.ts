@@ -81,6 +81,7 @@ export async function runProgram(outside: Outside): Promise<number> {
     };
   const json = (): Option => new Option("--json", "print one JSON document");
   const watch = (): Option => new Option("--watch", "show it again each second until Ctrl-C");
+  const raw = (): Option => new Option("--raw", "pass the output to a terminal as it is, with what the terminal obeys");
   const set = (): Option =>
     new Option("--set <key=value>", "set one thing over every file, such as stop.grace=30s; may be repeated").argParser(
       (text: string, before: readonly string[] = []) => [...before, text],
@@ -156,6 +157,7 @@ export async function runProgram(outside: Outside): Promise<number> {
     .argument("<run|job>", `run id or its beginning, or a job: ${job}`)
     .option("-f, --follow", "go on until the run has ended")
     .option("--tail <n>", "only the last lines")
+    .addOption(raw())
     .addOption(json())
     .action(act(async (parts, text, options) => (await import("./commands/logs.ts")).logs(parts, text, options)));
   program
@@ -163,6 +165,7 @@ export async function runProgram(outside: Outside): Promise<number> {
     .description("run a job now and follow its output")
     .argument("<job>", job)
     .option("--detach", "print the run's id and return")
+    .addOption(raw())
     .addOption(json())
     .action(act(async (parts, text, options) => (await import("./commands/run.ts")).run(parts, text, options)));
   program

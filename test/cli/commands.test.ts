@@ -515,6 +515,16 @@ test("logs prints both streams of a run once, before and after they are joined",
   expect((await home.run("logs", "hourly", "--tail", "1")).out).toBe("err\n");
 });
 
+test("logs lets a job give no orders to a terminal, unless --raw is given", async () => {
+  prepare();
+  home.write("supervisor/runs/run000000001/output.log", "\x1b]0;owned\x07\x1b[2Jdone\n");
+  const safe = "\\x1b]0;owned\\x07\\x1b[2Jdone\n";
+  expect((await home.runOnTerminal("logs", "nightly")).out).toBe(safe);
+  expect((await home.runOnTerminal("logs", "-f", "nightly", "--tail", "1")).out).toBe(safe);
+  expect((await home.runOnTerminal("logs", "--raw", "nightly")).out).toBe("\x1b]0;owned\x07\x1b[2Jdone\n");
+  expect((await home.run("logs", "nightly")).out).toBe("\x1b]0;owned\x07\x1b[2Jdone\n");
+});
+
 test("logs -f ends with its run and leaves nothing out", async () => {
   prepare();
   const folder = "supervisor/runs/run000000003";

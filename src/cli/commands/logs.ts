@@ -8,11 +8,13 @@ import { parseCount, usage } from "../parse-time.ts";
 import { formatJson, shortName } from "../print.ts";
 import { createReader, type Reader } from "../reader.ts";
 import { followOutput, passOutput } from "../run-output.ts";
+import { createOutputPrinter } from "../safe-output.ts";
 
 export interface LogsOptions {
   readonly follow?: boolean;
   readonly tail?: string;
   readonly json?: boolean;
+  readonly raw?: boolean;
 }
 
 export async function logs(parts: CommandParts, text: string, options: LogsOptions): Promise<ExitCode> {
@@ -28,18 +30,19 @@ export async function logs(parts: CommandParts, text: string, options: LogsOptio
   }
   const place: OutputPlace =
     lines === null ? { outputBytes: 0, errorsBytes: 0 } : placeOfTail(files, parts.stateFolder, run.id, lines);
-  const out = (bytes: Uint8Array): void => parts.terminal.out(bytes);
-  if (options.follow) {
-    await followOutput(parts, reader, run.id, place, out);
-    return exitCodes.done;
-  }
   if (options.json) {
     const chunks: Uint8Array[] = [];
     passOutput(parts, run, place, (bytes) => chunks.push(bytes));
     parts.terminal.out(formatJson({ run: runJson(run), output: Buffer.concat(chunks).toString("utf8") }));
     return exitCodes.done;
   }
-  passOutput(parts, run, place, out);
+  const printer = createOutputPrinter(parts.terminal, options.raw ?? false);
+  try {
+    if (options.follow) await followOutput(parts, reader, run.id, place, printer.write);
+    else passOutput(parts, run, place, printer.write);
+  } finally {
+    printer.end();
+  }
   return exitCodes.done;
 }
 

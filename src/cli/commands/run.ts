@@ -6,10 +6,12 @@ import { CommandError, type ExitCode, exitCodes } from "../exit-codes.ts";
 import { formatJson, formatLength, paint, printable, shortName } from "../print.ts";
 import { createReader } from "../reader.ts";
 import { followOutput } from "../run-output.ts";
+import { createOutputPrinter } from "../safe-output.ts";
 
 export interface RunOptions {
   readonly detach?: boolean;
   readonly json?: boolean;
+  readonly raw?: boolean;
 }
 
 export async function run(parts: CommandParts, jobText: string, options: RunOptions): Promise<ExitCode> {
@@ -23,9 +25,9 @@ export async function run(parts: CommandParts, jobText: string, options: RunOpti
     return exitCodes.done;
   }
   const place = { outputBytes: 0, errorsBytes: 0 };
-  const ended = await followOutput(parts, reader, started.id, place, (bytes) => {
-    if (!options.json) terminal.out(bytes);
-  });
+  const printer = createOutputPrinter(terminal, options.raw ?? false);
+  const write = options.json ? (): void => undefined : printer.write;
+  const ended = await followOutput(parts, reader, started.id, place, write).finally(printer.end);
   if (options.json) terminal.out(formatJson({ run: runJson(ended) }));
   const succeeded = ended.state === "completed";
   if (!options.json) {
