@@ -47,20 +47,20 @@ export function planDue(
     return;
   }
   if (isRecorded) {
-    const served = skipServed(draft, job, schedule, next);
-    if (served === null) {
+    const { unserved, isFound } = skipServed(draft, job, schedule, next);
+    if (unserved === null) {
       remember(draft, job, schedule, cursor, null);
       keepPatch(draft, job, patch);
       if (isOwing) wakeAt(draft, nowMs);
       return;
     }
-    if (served !== next) {
-      next = served;
+    if (unserved !== next) {
+      next = unserved;
       patch.nextRunAt = next.text;
       cursor = remember(draft, job, schedule, cursor, next.ms);
-      if (next.ms > nowMs) {
+      if (!isFound || next.ms > nowMs) {
         keepPatch(draft, job, patch);
-        wakeAt(draft, isOwing ? nowMs : next.ms);
+        wakeAt(draft, isOwing || !isFound ? nowMs : next.ms);
         return;
       }
     }
@@ -167,14 +167,27 @@ function owedTime(schedule: Schedule, atMs: number, zone: Zone): StoredTime {
   return toStoredTime(schedule, atMs, atMs - hourMs, zone);
 }
 
-/** The first instant at or after `next` that Hermes' ledger does not know as completed; null for a one-shot that it knows. */
-function skipServed(draft: Draft, job: Job, schedule: Schedule, next: StoredTime): StoredTime | null {
+/**
+ * The first instant at or after `next` that no ledger knows as served; null for a one-shot that is known. `isFound` is false where
+ * more are known than one tick passes over: the next one goes on from there.
+ */
+function skipServed(
+  draft: Draft,
+  job: Job,
+  schedule: Schedule,
+  next: StoredTime,
+): { readonly unserved: StoredTime | null; readonly isFound: boolean } {
   const { nowMs, zone } = draft.input;
-  if (!draft.view.ranElsewhere(job.id, next.ms)) return next;
-  for (const atMs of passedInstants(schedule, next.ms, nowMs, zone).instants) {
-    if (!draft.view.ranElsewhere(job.id, atMs)) return toStoredTime(schedule, atMs, nowMs, zone);
+  if (!draft.view.ranElsewhere(job.id, next.ms)) return { unserved: next, isFound: true };
+  const { instants, restFromMs } = passedInstants(schedule, next.ms, nowMs, zone);
+  for (const atMs of instants) {
+    if (!draft.view.ranElsewhere(job.id, atMs))
+      return { unserved: toStoredTime(schedule, atMs, nowMs, zone), isFound: true };
     draft.lines.push(slotLine(job, atMs, { decision: "run", reason: "elsewhere" }, nowMs));
   }
-  const aheadMs = schedule.kind === "once" ? null : nextAhead(schedule, next.ms, nowMs, zone);
-  return aheadMs === null ? null : toStoredTime(schedule, aheadMs, nowMs, zone);
+  const aheadMs = schedule.kind === "once" ? null : (restFromMs ?? nextAhead(schedule, next.ms, nowMs, zone));
+  return {
+    unserved: aheadMs === null ? null : toStoredTime(schedule, aheadMs, nowMs, zone),
+    isFound: restFromMs === null,
+  };
 }

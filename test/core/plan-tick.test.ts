@@ -800,6 +800,32 @@ test("planTick() ends what waited behind more than a thousand instants that are 
   expect(plan(1200)).toEqual(["06:00:00", "06:01:00", "06:02:00"].map((clock) => `${clock} move reanchored`));
 });
 
+test("planTick() serves what follows upon more known instants than one tick passes over", () => {
+  const everyMinute = { kind: "cron", expression: "* * * * *" } as const;
+  const servedUntilMs = at("10:00:00") + 1650 * 60_000;
+  const nowMs = servedUntilMs + 90_000;
+  let job = sampleJob({ schedule: everyMinute });
+  let cursors: ReadonlyMap<string, SlotCursor> = new Map([["a1", cursor({ scheduleText: "cron * * * * *" })]]);
+  const ticks = [1, 2].map(() => {
+    const ranElsewhere = (_: string, ms: number): boolean => ms < servedUntilMs;
+    const plan = planTick(tickInput({ jobs: [job], cursors, nowMs, ranElsewhere }));
+    const text = plan.patches.get("a1")?.nextRunAt ?? expect.fail("the job is not moved on");
+    job = { ...job, nextRunAt: { text, ms: Date.parse(text) } };
+    cursors = plan.cursors;
+    return [plan.slots.length, show(plan.slots.slice(-3)), text.slice(11, 19), plan.claims.length, plan.wakeAtMs];
+  });
+  expect(ticks).toEqual([
+    [1000, ["02:37", "02:38", "02:39"].map((clock) => `${clock}:00 run elsewhere`), "02:40:00", 0, nowMs],
+    [
+      652,
+      ["13:29:00 run elsewhere", "13:30:00 run late run-1", "13:31:00 coalesce missed run-1"],
+      "13:32:00",
+      1,
+      nowMs + 30_000,
+    ],
+  ]);
+});
+
 test("planTick() misses the slot of a record that is gone and forgets its cursor", () => {
   const cursors = new Map([
     ["due", cursor()],

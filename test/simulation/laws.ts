@@ -292,9 +292,12 @@ function checkFailed(world: World, run: Run, real: FakeRun, name: string): void 
   }
 }
 
-/** What ends by itself in the moment after its end was decided, and before a signal, may be said to have ended either way. */
+/**
+ * What ends by itself in the moment after its end was decided, and before a signal, may be said to have ended either way. Whom to
+ * signal is found by two looks at all processes where somebody else's look is under way.
+ */
 function isJustBefore(decidedMs: number, endedMs: number): boolean {
-  return endedMs > decidedMs - 10 && endedMs < decidedMs + 50;
+  return endedMs > decidedMs - 10 && endedMs < decidedMs + 100;
 }
 
 /** On a full disk the launcher cannot write which signal it was, and its own status is all there is: 128 and the signal's number. */
