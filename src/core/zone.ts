@@ -23,19 +23,33 @@ const namesWithoutSlash = new Set(
 const nameWithSlash =
   /^(?:Africa|America|Antarctica|Arctic|Asia|Atlantic|Australia|Brazil|Canada|Chile|Etc|Europe|Indian|Mexico|Pacific|US)(?:\/[A-Z][A-Za-z0-9+]*(?:[-_](?:[A-Z][A-Za-z]*|of|es|au|\d+))*)+$/;
 
+/** Zones by name: to make one costs more than all else that a home's settings come to, and a host's homes have few. */
+const zones = new Map<string, Zone>();
+const zonesMax = 50;
+
 /** Whether Python's `ZoneInfo` would know the name. */
 export function isZoneName(name: string): boolean {
-  const isSpelledRight = name.includes("/")
-    ? nameWithSlash.test(name) && !/[A-Z]{4}/.test(name)
-    : namesWithoutSlash.has(name);
-  return isSpelledRight && createFormat(name) !== null;
+  return namedZone(name) !== null;
 }
 
 /** The zone of that name; with null or a name that nobody knows, the server's own offset, as Hermes does. */
 export function createZone(name: string | null, serverOffsetMinutes: number): Zone {
-  const trimmed = name?.trim() ?? "";
-  const format = isZoneName(trimmed) ? createFormat(trimmed) : null;
-  return format === null ? createFixedZone(serverOffsetMinutes * 60_000) : createNamedZone(trimmed, format);
+  return namedZone(name?.trim() ?? "") ?? createFixedZone(serverOffsetMinutes * 60_000);
+}
+
+function namedZone(name: string): Zone | null {
+  const isSpelledRight = name.includes("/")
+    ? nameWithSlash.test(name) && !/[A-Z]{4}/.test(name)
+    : namesWithoutSlash.has(name);
+  if (!isSpelledRight) return null;
+  const known = zones.get(name);
+  if (known !== undefined) return known;
+  const format = createFormat(name);
+  if (format === null) return null;
+  const zone = createNamedZone(name, format);
+  if (zones.size >= zonesMax) zones.clear();
+  zones.set(name, zone);
+  return zone;
 }
 
 function createFormat(name: string): Intl.DateTimeFormat | null {

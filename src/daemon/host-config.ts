@@ -68,9 +68,9 @@ export function sayReload(
   shown: readonly ShownSetting[],
 ): void {
   const whose = home === null ? {} : { home };
-  const changes = changedSettings(shownBefore, shown).map(formatChange);
   if (now.error !== null) {
     if (now.error.message === before.error?.message) return;
+    const changes = changedSettings(shownBefore, shown).map(formatChange);
     log.error("the new configuration is not in force; the last good one is", {
       ...whose,
       ...errorFields(now.error),
@@ -83,6 +83,7 @@ export function sayReload(
     if (before.error !== null) log.info("the configuration is in force as it stands again", { ...whose, path });
     return;
   }
+  const changes = changedSettings(shownBefore, shown).map(formatChange);
   log.info("a new configuration is in force", {
     ...whose,
     path,

@@ -1,4 +1,4 @@
-import { basename, dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve as resolvePath } from "node:path";
 import type { FileStat, Files, StagedFile } from "../../src/system/files.ts";
 
 interface Entry {
@@ -38,6 +38,17 @@ export function createFakeFiles(nowMs?: () => number): FakeFiles {
   let links = 0;
   const root = newEntry(new Map(), 0o755);
 
+  const resolved = new Map<string, string>();
+
+  function resolve(path: string): string {
+    let absolute = resolved.get(path);
+    if (absolute === undefined) {
+      absolute = resolvePath(path);
+      resolved.set(path, absolute);
+    }
+    return absolute;
+  }
+
   function clockNs(): bigint {
     if (nowMs !== undefined) return BigInt(Math.floor(nowMs() / 4) * 4) * 1_000_000n;
     stepNs += 1_000_000n;
@@ -70,20 +81,33 @@ export function createFakeFiles(nowMs?: () => number): FakeFiles {
     const own = join(folder, basename(absolute));
     const content = lookUp(own)?.content;
     if (!followLast || content === undefined || !("target" in content)) return own;
-    return realPath(resolve(folder, content.target), true, call, depth + 1);
+    return realPath(resolvePath(folder, content.target), true, call, depth + 1);
   }
 
+  /** Entries found before, by path. Whatever is put or dropped below a path makes what is known of it useless. */
+  const known = new Map<string, Entry>();
+
   function lookUp(real: string): Entry | undefined {
+    const found = known.get(real);
+    if (found !== undefined) return found;
     let entry: Entry | undefined = root;
     for (const name of real.split("/")) {
       if (name === "") continue;
       entry = entry?.content instanceof Map ? entry.content.get(name) : undefined;
     }
+    if (entry !== undefined) known.set(real, entry);
     return entry;
   }
 
+  /** What was known of `real`, and of what is below it where it is a folder. */
+  function forget(real: string, entry: Entry | undefined): void {
+    known.delete(real);
+    if (!(entry?.content instanceof Map)) return;
+    for (const path of known.keys()) if (path.startsWith(`${real}/`)) known.delete(path);
+  }
+
   function find(path: string, followLast: boolean, call: string): Entry {
-    const entry = lookUp(realPath(path, followLast, call));
+    const entry = (links === 0 ? known.get(path) : undefined) ?? lookUp(realPath(path, followLast, call));
     if (entry === undefined) throw failure("ENOENT", call, path);
     return entry;
   }
@@ -96,13 +120,17 @@ export function createFakeFiles(nowMs?: () => number): FakeFiles {
 
   function put(real: string, entry: Entry): void {
     const folder = folderOf(real);
-    folder.names.set(basename(real), entry);
+    const name = basename(real);
+    forget(real, folder.names.get(name));
+    folder.names.set(name, entry);
     touch(folder.entry, true);
   }
 
   function drop(real: string): void {
     const folder = folderOf(real);
-    folder.names.delete(basename(real));
+    const name = basename(real);
+    forget(real, folder.names.get(name));
+    folder.names.delete(name);
     touch(folder.entry, true);
   }
 
@@ -114,7 +142,7 @@ export function createFakeFiles(nowMs?: () => number): FakeFiles {
 
   function statOf(path: string, followLast: boolean): FileStat | null {
     if (links === 0) {
-      const entry = lookUp(resolve(path));
+      const entry = known.get(path) ?? lookUp(resolve(path));
       return entry === undefined ? null : toStat(entry);
     }
     try {
@@ -273,8 +301,13 @@ function toStat(entry: Entry): FileStat {
   };
 }
 
+/** Without a stack, as an error of the system has none either: to write one takes longer than all else here. */
 function failure(code: string, call: string, path: string): Error {
-  return Object.assign(new Error(`${code}: ${call} '${path}'`), { code, syscall: call, path });
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  const error = new Error(`${code}: ${call} '${path}'`);
+  Error.stackTraceLimit = stackTraceLimit;
+  return Object.assign(error, { code, syscall: call, path });
 }
 
 function isMissing(error: unknown): boolean {

@@ -6,7 +6,7 @@ import { createControlActions } from "../../src/daemon/control-actions.ts";
 import { createDaemon, type Daemon } from "../../src/daemon/daemon.ts";
 import { type DaemonParts, hostSettingsOf } from "../../src/daemon/daemon-parts.ts";
 import { leaveNote, wasHandedOver } from "../../src/daemon/hand-over.ts";
-import { createHermesFinder } from "../../src/daemon/hermes-finder.ts";
+import type { HermesFinder } from "../../src/daemon/hermes-finder.ts";
 import { readyGates } from "../../src/daemon/home-gates.ts";
 import type { HomeRuntime } from "../../src/daemon/home-runtime.ts";
 import { createHomeTable } from "../../src/daemon/home-table.ts";
@@ -32,6 +32,13 @@ export interface DaemonLife {
   /** Hands over, as SIGTERM makes the daemon do; then the process is on its way out. */
   handOver(): void;
 }
+
+/** There is none on a fake host, and to look for it in vain is a tenth of all work here. */
+const noHermes: HermesFinder = {
+  look: () => ({ hermes: null, isFinding: false, fault: "There is no Hermes here" }),
+  settled: async () => undefined,
+  halt: () => undefined,
+};
 
 const variables = { PATH: "/usr/bin", HOME: "/root", TZ: "UTC" };
 
@@ -78,16 +85,7 @@ export function startDaemon(
     waitingBash: createWaitingBash(system, "/opt/worker/gate.bash"),
     variables,
     hashKey: "key",
-    // There is none on a fake host, so nobody is ever asked.
-    hermes: createHermesFinder({
-      system,
-      ledger,
-      ask: async () => ({ ok: false, error: "Nobody was asked" }),
-      workerPath: parts.workerPath,
-      rootHome,
-      variables,
-      changed: () => undefined,
-    }),
+    hermes: noHermes,
     openExecutions,
     host: host.layer,
     overrides: host.overrides,
