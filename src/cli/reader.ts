@@ -285,7 +285,7 @@ export function createReader(parts: CommandParts, { overrides, instead }: Reader
           homes.find(({ name }) => name === run.home)?.tagsOf({ id: run.jobId, name: run.jobName, kind: run.kind }) ??
           [],
         hostBounds: boundsOf(null, inForce.maxOpenRuns, inForce.groupLimits),
-        orphanedRuns: runs.orphanedRuns(nowMs - dayMs, orphanedRunsMax),
+        orphanedRuns: runs.orphanedRuns(orphanedRunsMax),
         replacedRuns: runs.replacedRuns(),
         missedSlots: runs.missedSlots(nowMs - dayMs, missedSlotsMax),
         lives: runs.lives(nowMs - restartsWithinMs),

@@ -70,7 +70,7 @@ export function createStatusView(parts: DaemonParts, table: HomeTable, facts: ()
       openRuns: ledger.openRuns(),
       tagsOfRun: ({ id }) => parts.children.get(id)?.limits.tags ?? [],
       hostBounds: hostBounds(parts),
-      orphanedRuns: ledger.orphanedRuns(sinceMs, rowsMax),
+      orphanedRuns: ledger.orphanedRuns(rowsMax),
       replacedRuns: ledger.replacedRuns(),
       missedSlots: ledger.missedSlots(sinceMs, rowsMax),
       deliveries: ledger.latestDeliveries(sinceMs),

@@ -41,6 +41,8 @@ export interface RunEnd {
   readonly documentPath: string | null;
 }
 
+export type OrphanedRun = Pick<Run, "home" | "jobId" | "endedAtMs">;
+
 export interface RunQuery {
   readonly home?: string;
   readonly jobId?: string;
@@ -124,8 +126,8 @@ export interface RunLedger
     afterSeq: number,
     untilSeq: number,
   ): { readonly seq: number; readonly runs: readonly Run[] };
-  /** Runs that nobody saw the end of, claimed at this instant or later, the newest first. */
-  orphanedRuns(sinceMs: number, limit: number): readonly Run[];
+  /** When runs that nobody saw the end of were given up, those that were claimed last first. */
+  orphanedRuns(limit: number): readonly OrphanedRun[];
   /** Of each job the newest run that made way for the next one, and the run before it that ended otherwise. */
   replacedRuns(): readonly ReplacedRun[];
   /** At most `limit` runs whose id begins with `beginning`. */
@@ -428,10 +430,16 @@ export function createRunLedger(
       )
         .all(toMicroseconds(atMs - openLookBackMs), toMicroseconds(atMs), toMicroseconds(atMs))
         .map(toRun),
-    orphanedRuns: (sinceMs, limit) =>
-      select("SELECT * FROM run WHERE reason = 'orphaned' AND claimed_us >= ? ORDER BY claimed_us DESC LIMIT ?")
-        .all(toMicroseconds(sinceMs), limit)
-        .map(toRun),
+    orphanedRuns: (limit) =>
+      select("SELECT home, job_id, ended_us FROM run WHERE reason = 'orphaned' ORDER BY claimed_us DESC LIMIT ?")
+        .all(limit)
+        .map(
+          (row: Row<"home" | "job_id" | "ended_us">): OrphanedRun => ({
+            home: String(row.home),
+            jobId: String(row.job_id),
+            endedAtMs: orNull(row.ended_us ?? null, fromMicroseconds),
+          }),
+        ),
     replacedRuns() {
       const newest = select("SELECT *, max(claimed_us) FROM run WHERE reason = 'replaced' GROUP BY home, job_id");
       const ended = select(

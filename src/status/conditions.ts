@@ -11,6 +11,8 @@ import type { HomeView, StatusView } from "./view.ts";
 const lockStuckMs = 60_000;
 /** No job has a shorter grace. */
 const graceMinMs = 120_000;
+/** The record of a job may keep the end of a run to the second. */
+const recordedMs = 1000;
 /** A missed slot is old news an hour later if the job has done its work since, else after a day, which is as far as the view goes. */
 const missedForMs = 3_600_000;
 
@@ -30,7 +32,7 @@ export function findConditions(view: StatusView): readonly Condition[] {
   if (view.portFault !== null) add("config_invalid", null, null, view.portFault, null, "api");
   const host = view.hostConfig;
   if (host.error !== null) add("config_invalid", null, null, host.error, host.errorSinceMs);
-  const orphaned = new Map(view.orphanedRuns.toReversed().map((run) => [`${run.home}/${run.jobId}`, run]));
+  const orphans = Map.groupBy(view.orphanedRuns, (run) => `${run.home}/${run.jobId}`);
   const replaced = new Map(view.replacedRuns.map((one) => [`${one.run.home}/${one.run.jobId}`, one]));
   const open = new Set(view.openRuns.map((run) => `${run.home}/${run.jobId}`));
   for (const shortage of new Set(view.homes.map((home) => home.diskShortage))) {
@@ -79,10 +81,12 @@ export function findConditions(view: StatusView): readonly Condition[] {
       const failure = lastFailure(job, replaced.get(key));
       if (failure !== null) {
         const { atMs, error } = failure;
-        const orphan = orphaned.get(key);
-        const kind = orphan !== undefined && (atMs === null || atMs <= (orphan.endedAtMs ?? 0) + 1000);
+        // A record tells of the run that ended last, and some orphans never got into it.
+        const isOrphan = orphans
+          .get(key)
+          ?.some(({ endedAtMs }) => atMs === null || Math.abs(atMs - (endedAtMs ?? 0)) <= recordedMs);
         const message = `Job "${job.name}" failed: ${error ?? "no reason was recorded"}`;
-        add(kind ? "run_orphaned" : "run_failed", home.name, job.id, message, atMs);
+        add(isOrphan ? "run_orphaned" : "run_failed", home.name, job.id, message, atMs);
       }
       if (!open.has(key)) {
         const message = overdueText(home, job, view.nowMs);
@@ -105,7 +109,7 @@ function lastFailure(
 ): { readonly atMs: number | null; readonly error: string | null } | null {
   if (lastStatus !== "error") return null;
   const atMs = lastRunAt?.ms ?? null;
-  const isReplaced = replaced !== undefined && atMs !== null && atMs <= (replaced.run.endedAtMs ?? 0) + 1000;
+  const isReplaced = replaced !== undefined && atMs !== null && atMs <= (replaced.run.endedAtMs ?? 0) + recordedMs;
   if (!isReplaced) return { atMs, error: lastError };
   const { before } = replaced;
   return before?.state === "failed" ? { atMs: before.endedAtMs, error: before.error } : null;

@@ -68,7 +68,7 @@ export interface StatusView extends HostBounds {
   readonly daemon: DaemonView;
   readonly homes: readonly HomeView[];
   /** The newest orphans and the newest missed slots, from which alerts are made. */
-  readonly orphanedRuns: readonly Run[];
+  readonly orphanedRuns: readonly Pick<Run, "home" | "jobId" | "endedAtMs">[];
   /** Of each job the newest run that made way for its next one, with the run before it that ended otherwise. */
   readonly replacedRuns: readonly { readonly run: Run; readonly before: Run | null }[];
   readonly missedSlots: readonly { readonly home: string; readonly jobId: string; readonly scheduledAtMs: number }[];

@@ -196,6 +196,20 @@ test("status --json tells everything without a daemon", async () => {
   ]);
 });
 
+test("status tells of an orphan as one for as long as it was the job's last run", async () => {
+  const endedAtMs = nowMs - 40 * 3_600_000;
+  const failed = { last_status: "error", last_error: "It was lost", last_run_at: new Date(endedAtMs).toISOString() };
+  home.jobs([record("aaaa11112222", "weekly", failed)]);
+  home.ledger((ledger) => {
+    const claimedAtMs = endedAtMs - 60_000;
+    ledger.claim([claimedRun("run000000009", "aaaa11112222", "weekly", { claimedAtMs })]);
+    ledger.start("run000000009", claimedAtMs);
+    ledger.close("run000000009", completed({ state: "failed", reason: "orphaned", error: "It was lost", endedAtMs }));
+  });
+  const { alerts } = JSON.parse((await home.run("status", "--json")).out);
+  expect(alerts.map(({ kind }: { kind: string }) => kind)).toEqual(["run_orphaned"]);
+});
+
 test("status prints the daemon, homes, open runs and alerts", async () => {
   prepare();
   expect((await home.run("status")).out).toBe(

@@ -156,13 +156,15 @@ test("a job that was held back is one condition until it has run well", () => {
   ]);
 });
 
-test("an orphan is told apart from a failure, and a later failure from the orphan", () => {
+test("an orphan is told apart from a failure, and a failure before or after it from the orphan", () => {
   const orphan: Run = {
     ...sampleRun("r", "default", "a1"),
     state: "failed",
     reason: "orphaned",
     endedAtMs: at("09:00:00"),
   };
+  // Its job was taken over, so that the record does not tell of it.
+  const newer: Run = { ...orphan, id: "s", endedAtMs: at("10:30:00") };
   const kindAt = (clock: string): readonly string[] => {
     const job = sampleJob({
       nextRunAt: stored(at("12:00:00")),
@@ -170,11 +172,11 @@ test("an orphan is told apart from a failure, and a later failure from the orpha
       lastError: "x",
       lastRunAt: stored(at(clock)),
     });
-    return findConditions(view(at("11:00:00"), [home({ jobs: [job] })], { orphanedRuns: [orphan] })).map(
+    return findConditions(view(at("11:00:00"), [home({ jobs: [job] })], { orphanedRuns: [newer, orphan] })).map(
       ({ kind }) => kind,
     );
   };
-  expect([kindAt("09:00:00"), kindAt("10:00:00")]).toEqual([["run_orphaned"], ["run_failed"]]);
+  expect(["08:00:00", "09:00:00", "10:00:00"].map(kindAt)).toEqual([["run_failed"], ["run_orphaned"], ["run_failed"]]);
 });
 
 test("a run that made way for its job's next one leaves what was so before it", () => {
