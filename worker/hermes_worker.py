@@ -23,6 +23,7 @@ import importlib.metadata
 import importlib.util
 import inspect
 import json
+import logging
 import os
 import re
 import signal
@@ -48,6 +49,12 @@ TEARDOWN_SECONDS = 10.0
 INTERRUPT_SECONDS = 3.0
 """How long of it a stopped agent may take to end the command that it waits for."""
 
+ANSWER_CHARACTERS = 8 << 20
+"""A longer answer is not read by the daemon. Texts of this one are cut: none that a person has written is so long."""
+
+TEXT_CHARACTERS = 1 << 18
+"""What is left of each text of an answer that is too long, even if all of it has to be escaped."""
+
 EMPTY_RESPONSE = "Agent completed but produced empty response (model error, timeout, or misconfiguration)"
 
 
@@ -67,6 +74,7 @@ class Answer(TypedDict):
     fields: Record
     counted: bool
     incident: str | None
+    removed_itself: bool
     hermes: str
 
 
@@ -276,6 +284,7 @@ class Run:
         self.agents: list[Any] = []
         self.incident: str | None = None
         self.document: str | None = None
+        self.removed_itself = False
         self.stopped = False
 
     def answer(self) -> Answer:
@@ -284,14 +293,14 @@ class Run:
             return self.judge(*self.perform())
         except Exception as error:
             traceback.print_exc()
-            return self.failed(str(error) or type(error).__name__)
+            return self.failed(words_of(error) or type(error).__name__)
         except Stopped:
             self.stopped = True
             return self.failed("Stopped before the run was over")
         except BaseException as error:
             traceback.print_exc()
-            said = f": {error}" if str(error) else ""
-            return self.failed(f"Hermes ended the run early by {type(error).__name__}{said}")
+            said = words_of(error)
+            return self.failed(f"Hermes ended the run early by {type(error).__name__}{said and f': {said}'}")
 
     def perform(self) -> tuple[bool, str, str, str | None]:
         if not self.is_warm:
@@ -312,7 +321,10 @@ class Run:
         settle_terminal_folder()
         register_hooks()
         with self.scopes(scheduler):
-            success, document, final_text, error = run_job(self.job, **arguments)
+            try:
+                success, document, final_text, error = run_job(self.job, **arguments)
+            finally:
+                self.removed_itself = self.may_speak_removed()
         self.document = str(document or "")
         return bool(success), self.document, str(final_text or ""), None if error is None else str(error)
 
@@ -334,6 +346,15 @@ class Run:
                 token = terminal(hermes_home())
                 stack.callback(find("tools.terminal_scope", "reset_terminal_scope"), token)
             yield
+
+    def may_speak_removed(self) -> bool:
+        """Whether the result of a job that is in the store no more is delivered: where Hermes looks, only if the run removed it."""
+        jobs = find("cron.jobs")
+        by_itself = getattr(jobs, "self_removal_delivery_allowed", None)
+        try:
+            return not hasattr(jobs, "fire_claim_fence") if by_itself is None else bool(by_itself(self.id))
+        except Exception:
+            return False
 
     def ledger_row(self) -> Record:
         """The daemon's row of this run, from a ledger that is there: looking must not make one."""
@@ -374,6 +395,7 @@ class Run:
             "fields": fields,
             "counted": counted,
             "incident": self.incident,
+            "removed_itself": self.removed_itself,
             "hermes": distribution()[1],
         }
 
@@ -427,6 +449,7 @@ class Run:
         after = copy.deepcopy(self.job)
         moved = False
         try:
+            # One that tries an occurrence again does not count, however it ends.
             counted = not retry.is_retry_run(self.job)
             jobs._advance_after_run(after, find("hermes_time", "now")().isoformat(), ladder_rung=not counted)
             failed = not success and not jobs.is_terminal_job(after)
@@ -453,6 +476,10 @@ class Run:
         """A run that `run_job` did not bring to its end. Hermes saves no document of it; ours says what happened."""
         trace = traceback.format_exc() if sys.exc_info()[0] not in (None, Stopped) else error
         deliver = self.failure_notice(error)
+        # What Hermes found out about the failure of a run counts only where that run came to its end.
+        for flag in ("_model_unreachable", "_quota_hold_seconds"):
+            self.job.pop(flag, None)
+        fields, counted = self.plan(False)
         document = self.document
         if document is None:
             document = (
@@ -471,9 +498,10 @@ class Run:
             "deliver": deliver,
             "for_failure": True,
             "alert_once": False,
-            "fields": {},
-            "counted": True,
+            "fields": fields,
+            "counted": counted,
             "incident": self.incident,
+            "removed_itself": self.removed_itself,
             "hermes": distribution()[1],
         }
 
@@ -535,6 +563,14 @@ def await_children(seconds: float) -> None:
             # WNOWAIT: it is Hermes that waits for its children, here they are only looked at.
             os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             time.sleep(0.05)
+
+
+def words_of(error: BaseException) -> str:
+    """What an exception says of itself, which is a program of its own and may fail."""
+    try:
+        return str(error)
+    except Exception:
+        return ""
 
 
 def has_marker(scheduler: Any, kind: str, error: str | None) -> bool:
@@ -602,6 +638,12 @@ def register_hooks() -> None:
             traceback.print_exc()
 
 
+def name_levels() -> None:
+    """What Hermes logs without a handler of its own says how grave it is: a warning is not what a process dies of."""
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+
+
 def run_prompt_job(folder: Path, is_warm: bool) -> int:
     try:
         order = json.loads((folder / "job.json").read_bytes())
@@ -614,9 +656,22 @@ def run_prompt_job(folder: Path, is_warm: bool) -> int:
     answer = run.answer()
     # What ended by itself is not stopped any more; a handler, unlike SIG_IGN, is not inherited by what is started yet.
     signal.signal(signal.SIGTERM, lambda _signal, _frame: None)
-    write_whole(folder / "answer.json", answer)
+    write_whole(folder / "answer.json", within_bounds(answer))
     run.tear_down()
     return 0
+
+
+def within_bounds(answer: Answer) -> Record:
+    """The answer, with its texts cut in the middle where it would be too long to be read."""
+    if len(json.dumps(answer, default=str)) <= ANSWER_CHARACTERS:
+        return dict(answer)
+    return {name: cut(value) if isinstance(value, str) else value for name, value in answer.items()}
+
+
+def cut(text: str) -> str:
+    left_out = len(text) - TEXT_CHARACTERS
+    half = TEXT_CHARACTERS // 2
+    return text if left_out <= 0 else f"{text[:half]}\n\n[… {left_out} characters left out …]\n\n{text[-half:]}"
 
 
 def stop(_signal: int, _frame: FrameType | None) -> None:
@@ -771,6 +826,7 @@ def main(arguments: Sequence[str]) -> int:
     if arguments or not folder:
         print("Cannot run: expected HERMES_SUPERVISOR_RUN_DIR, or: ask <question> <answer>", file=sys.stderr)
         return 2
+    name_levels()
     run = Path(folder)
     waits_for = os.environ.pop("HERMES_SUPERVISOR_WAITS_FOR", None)
     if waits_for is not None:
@@ -785,12 +841,16 @@ def leave(status: int) -> NoReturn:
     os._exit(status)
 
 
-if __name__ == "__main__":
+def work(arguments: Sequence[str]) -> NoReturn:
     exit_status = 1
     try:
-        exit_status = main(sys.argv[1:])
+        exit_status = main(arguments)
     except BaseException:
         traceback.print_exc()
     finally:
         # Whatever was raised: a normal end would wait for threads that may never end.
         leave(exit_status)
+
+
+if __name__ == "__main__":
+    work(sys.argv[1:])

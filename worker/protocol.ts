@@ -91,6 +91,8 @@ export interface Answer {
   readonly counted: boolean;
   /** Hermes' own record of this failure, to be settled by `settle_incident` once somebody was told. */
   readonly incident: string | null;
+  /** Whether the run removed its own job: its result is delivered all the same, where that Hermes looks who removed it. */
+  readonly removed_itself: boolean;
   /** The version that ran it. */
   readonly hermes: string;
 }

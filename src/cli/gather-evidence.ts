@@ -167,8 +167,9 @@ function documentEvidence(
   if (run.documentPath === null) return "none";
   const stat = system.files.stat(run.documentPath);
   if (stat !== null) {
-    if (stat.sizeBytes === 0) return "empty";
+    // What Hermes writes of a prompt is its own; where a script has kept its model from being asked, it may be nothing at all.
     if (run.kind !== "script") return "none";
+    if (stat.sizeBytes === 0) return "empty";
     const told = guarded(() => tellDocument(system, run, run.documentPath ?? "", stat.sizeBytes)) ?? "none";
     return told !== "foreign" && shared.has(run.documentPath) ? "none" : told;
   }

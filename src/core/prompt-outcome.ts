@@ -18,6 +18,8 @@ export interface PromptAnswer {
   readonly incident?: string | null;
   readonly postponed?: Postponed | null;
   readonly isCounted?: boolean;
+  /** Whether the run removed its own job, whose result is then delivered all the same. */
+  readonly hasRemovedItself?: boolean;
 }
 
 /** The job as its worker was given it. */
@@ -49,6 +51,8 @@ export function promptResult(
       message: `⚠️ Cron '${job.name || job.id}' failed: ${firstLine(text)}`,
       isForFailure: true,
       isBare: true,
+      isCounted: answer?.isCounted ?? true,
+      hasRemovedItself: answer?.hasRemovedItself ?? false,
     };
   }
   const { success, document, message, isForFailure } = answer;
@@ -57,16 +61,29 @@ export function promptResult(
   const outcome: Outcome = success
     ? { success, reason: null, exitCode: end.exitCode, signal: end.signal, error: null }
     : failure(reason, end, error ?? "");
-  const { incident = null, postponed = null, isCounted = true } = answer;
-  return { outcome, jobError: error, document, message, isForFailure, incident, postponed, isCounted };
+  const { incident = null, postponed = null, isCounted = true, hasRemovedItself = false } = answer;
+  return {
+    outcome,
+    jobError: error,
+    document,
+    message,
+    isForFailure,
+    incident,
+    postponed,
+    isCounted,
+    hasRemovedItself,
+  };
 }
 
 function failure(reason: RunReason, end: ScriptEnd, text: string): Outcome {
   return { success: false, reason, exitCode: end.exitCode, signal: end.signal, error: firstLine(text) };
 }
 
+/** What Hermes only warns of, in the form that the worker gives it, is nothing that a process dies of. */
+const warning = /^(?:DEBUG|INFO|WARNING) [\w.-]+: /u;
+
 function unanswered(end: ScriptEnd, said: string): string {
-  const last = lastLine(said);
+  const last = lastLine(said, warning);
   const detail = last === "" ? "" : `: ${last}`;
   if (end.signal === "SIGKILL")
     return `The Hermes worker was killed before it could say how the job went; the machine may have run out of memory${detail}`;

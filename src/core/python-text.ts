@@ -56,10 +56,7 @@ export function firstLine(text: string): string {
 }
 
 /** The last line that is not blank, stripped. Lines end where Python's `str.splitlines()` ends them. */
-export function lastLine(text: string): string {
-  const lines = text
-    .split(/\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]/u)
-    .map(strip)
-    .filter((line) => line !== "");
-  return lines.at(-1) ?? "";
+export function lastLine(text: string, unless: RegExp = /^$/u): string {
+  const lines = text.split(/\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]/u).map(strip);
+  return lines.findLast((line) => line !== "" && !unless.test(line)) ?? "";
 }

@@ -17,4 +17,6 @@ export interface RunReport {
   readonly incident?: string | null;
   readonly postponed?: Postponed | null;
   readonly isCounted?: boolean;
+  /** Whether the run removed its own job. */
+  readonly hasRemovedItself?: boolean;
 }

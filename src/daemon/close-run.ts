@@ -1,4 +1,5 @@
 import { formatInstant } from "../core/instant.ts";
+import { InvariantError } from "../core/invariant-error.ts";
 import type { JobPatch } from "../core/job.ts";
 import { maskKeys } from "../core/mask-keys.ts";
 import { promptResult } from "../core/prompt-outcome.ts";
@@ -104,7 +105,7 @@ function queueResult(parts: DaemonParts, home: HomeRuntime, run: Run, folder: Ru
   const isPrompt = run.kind === "prompt";
   const job = home.store.read().jobs.find((one) => one.id === run.jobId);
   // A job can remove itself in its last act, and what it has to say is then meant to be said.
-  if (job === undefined ? !isPrompt : job.fireClaim?.by !== run.owner) return;
+  if (job === undefined ? report.hasRemovedItself !== true : job.fireClaim?.by !== run.owner) return;
   const record = (isPrompt ? readJobRecord(parts.system, folder) : null) ?? home.store.recordText(run.jobId);
   const { isBare = false, isForFailure: forFailure, incident = null } = report;
   queueDelivery(parts, home, run, record, {
@@ -226,8 +227,12 @@ function promptReport(
   return promptResult(job, end, readAnswer(parts.system, folder), said, clockText);
 }
 
-/** A document that can never be written loses nothing that the ledger does not have, so it does not keep the run open. */
+/**
+ * A document that can never be written loses nothing that the ledger does not have, so it does not keep the run open. With a job its
+ * documents were removed, and none is left where nobody would look for it.
+ */
 function saveDocument(parts: DaemonParts, home: HomeRuntime, run: Run, name: string, text: string): string | null {
+  if (isRemoved(home, run.jobId)) return null;
   try {
     return saveOutputDocument(parts.system, home.cronFolder, run.jobId, name, text, home.settings.outputKeepMax);
   } catch (error) {
@@ -240,6 +245,17 @@ function saveDocument(parts: DaemonParts, home: HomeRuntime, run: Run, name: str
       error: error instanceof Error ? error.message : String(error),
     });
     return null;
+  }
+}
+
+function isRemoved(home: HomeRuntime, jobId: string): boolean {
+  try {
+    const { identity, jobs } = home.store.read();
+    return identity !== null && jobs.every((job) => job.id !== jobId);
+  } catch (error) {
+    if (error instanceof InvariantError) throw error;
+    // A store that cannot be read tells nothing.
+    return false;
   }
 }
 

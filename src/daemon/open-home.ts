@@ -222,7 +222,7 @@ function settingsOf(
   };
   const blocked = installed?.blockedNames ?? blockedVariables;
   const scriptVariables = scriptEnvironment(snapshot.variables, additions, blocked);
-  const promptVariables = promptEnvironment(snapshot.variables, installed?.checkout ?? null);
+  const promptVariables = promptEnvironment(snapshot, installed?.checkout ?? null);
   const idle = Number(snapshot.variables["HERMES_CRON_TIMEOUT"] ?? "600");
   const parallelJobsMax = hermes.maxParallelJobs ?? Number.POSITIVE_INFINITY;
   const errors = [config.error?.message ?? null, environment.error].filter((text) => text !== null);

@@ -57,6 +57,7 @@ export function readAnswer(system: Pick<System, "files">, folder: RunFolder): Pr
     incident: typeof answer.incident === "string" ? answer.incident : null,
     postponed: readPostponed(asRecord(answer.fields), asRecord(asRecord(readJson(system, folder.job))["job"])),
     isCounted: answer.counted !== false,
+    hasRemovedItself: answer.removed_itself === true,
   };
 }
 

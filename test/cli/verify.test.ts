@@ -13,7 +13,7 @@ function document(clock: string, exitCode: number, name = "nightly"): string {
 }
 
 /** A home in which one run of the job ended well at 11:58:05, and one badly at 11:59:05, or in the same second as the first. */
-function prepare(secondEnds = "11:59:05") {
+function prepare(secondEnds = "11:59:05", kind: "script" | "prompt" = "script") {
   const home = createCliHome();
   onTestFinished(() => home.remove());
   const ends = ["11:58:05", secondEnds];
@@ -31,7 +31,7 @@ function prepare(secondEnds = "11:59:05") {
       const scheduledAtMs = endedAtMs - 300;
       const fingerprint = { pid: 4242 + index, startTicks: 99, bootId: "boot", pidNamespace: null };
       ledger.claim([
-        claimedRun(id, jobId, "nightly", { scheduledAtMs, claimedAtMs: scheduledAtMs, fingerprint, owner: id }),
+        claimedRun(id, jobId, "nightly", { kind, scheduledAtMs, claimedAtMs: scheduledAtMs, fingerprint, owner: id }),
       ]);
       ledger.start(id, scheduledAtMs);
       const failure = { state: "failed", reason: "exit", exitCode: 3, error: "Script exited with code 3" } as const;
@@ -58,6 +58,10 @@ test("verify finds nothing in documents as they were written, and none of those 
   expect(nowMs).toBe(Date.parse("2026-01-05T12:00:00Z"));
   expect(await found(prepare())).toEqual([]);
   expect(await found(prepare("11:58:05"))).toEqual([]);
+  // What Hermes writes of a prompt of which the model was not asked.
+  const silent = prepare(undefined, "prompt");
+  silent.write(first, "");
+  expect(await found(silent)).toEqual([]);
 });
 
 test("verify names the run whose document is empty, not its own, or tells of another outcome", async () => {

@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { createHome, type Home, removeHome, until } from "./home.ts";
 import { hermesPython, type Release, releases } from "./releases.ts";
 import { type ModelRequest, type StubModel, startStubModel, stubConfig } from "./stub-model.ts";
-import { ask, promptJob, startWorker, stopWorkers, type WorkerEnd } from "./worker.ts";
+import { ask, misbehaveInEach, promptJob, startWorker, stopWorkers, type WorkerEnd } from "./worker.ts";
 
 const folder = fileURLToPath(new URL(".", import.meta.url));
 const scripts = `${folder}scripts`;
@@ -107,53 +107,66 @@ for (const release of all) {
   });
 
   test(`${release.name}: a worker survives a Hermes that misbehaves`, async () => {
-    const home = stubHome(release);
-    const cases = {
+    const expected = {
       raises: "the store is upside down",
+      "raises-speechless": "Speechless",
       "raises-base": "Hermes ended the run early by Odd: no exception at all",
       exits: "Hermes ended the run early by SystemExit: enough",
       interrupts: "Hermes ended the run early by KeyboardInterrupt",
       "leaves-threads": null,
       noise: null,
       "closes-its-output": null,
+      "talks-too-much": null,
+      "removes-itself": null,
+      "is-removed": null,
     };
-    for (const [way, error] of Object.entries(cases)) {
-      const end = await misbehave(home, way).ended;
-      expect({ way, code: end.code, success: end.answer?.success, error: end.answer?.error }).toEqual({
+    const ways = Object.keys(expected) as (keyof typeof expected | "exits-hard")[];
+    const ends = await misbehaveInEach(stubHome(release), promptJob("stub"), [...ways, "exits-hard"], misbehaves);
+    const gone = ends.get("exits-hard");
+    expect({ code: gone?.code, answer: gone?.answer }).toEqual({ code: 23, answer: null });
+    for (const [way, error] of Object.entries(expected) as [keyof typeof expected, string | null][]) {
+      const { code, answer, output = "" } = ends.get(way) ?? {};
+      expect({ way, code, success: answer?.success, error: answer?.error }).toEqual({
         way,
         code: 0,
         success: error === null,
         error,
       });
       if (way === "noise") {
-        expect(end.answer?.document).toBe("half \ud83d of a pair \u0000");
-        expect(end.answer?.deliver).toBe("\udc00");
-        expect(end.output).toContain("\u0000\u0001\u0002");
+        expect(answer?.document).toBe("half \ud83d of a pair \u0000");
+        expect(answer?.deliver).toBe("\udc00");
+        expect(output).toContain("\u0000\u0001\u0002");
       }
       if (way === "raises") {
-        expect(end.answer?.document).toMatch(/^# Cron Job: probe \(FAILED\)\n\n\*\*Job ID:\*\* a1b2c3d4e5f6\n/u);
-        expect(end.answer?.document).toContain("ValueError: the store is upside down");
+        expect(answer?.document).toMatch(/^# Cron Job: probe \(FAILED\)\n\n\*\*Job ID:\*\* a1b2c3d4e5f6\n/u);
+        expect(answer?.document).toContain("ValueError: the store is upside down");
       }
+      // The daemon reads no answer that is longer than a document can be.
+      const half = "é".repeat(1 << 17);
+      if (way === "talks-too-much")
+        expect(answer?.document === `${half}\n\n[… 8737856 characters left out …]\n\n${half}`).toBe(true);
+      // 0.19 delivers whatever it has, 0.20 nothing once its job is gone; 0.22 looks who removed it.
+      const speaks = { "0.19": true, "0.20": false, "0.22": way === "removes-itself" };
+      if (way === "removes-itself" || way === "is-removed")
+        expect({ way, speaks: answer?.removed_itself }).toEqual({ way, speaks: speaks[release.name] });
     }
   });
 
-  test(`${release.name}: a worker that dies leaves no answer`, async () => {
+  test(`${release.name}: a worker that is killed leaves no answer`, async () => {
     const home = stubHome(release);
-    const gone = await misbehave(home, "exits-hard").ended;
-    expect({ code: gone.code, answer: gone.answer }).toEqual({ code: 23, answer: null });
-    const stuck = misbehave(home, "never-returns");
+    const stuck = startWorker(home, promptJob("stub"), "unwarmed", { ...misbehaves, MISBEHAVES: "never-returns" });
     await until(
       "the run to be under way",
       () => readFileSync(`${stuck.run}/output.log`, "utf8").includes("still at it"),
       300_000,
     );
-    const lost = await startWorker(home, "no record").ended;
-    expect({ code: lost.code, answer: lost.answer }).toEqual({ code: 1, answer: null });
-    expect(lost.output).toMatch(/^Cannot read "[^"]*job\.json": dictionary update sequence/u);
     stuck.kill("SIGKILL");
     const killed = await stuck.ended;
     expect({ signal: killed.signal, answer: killed.answer }).toEqual({ signal: "SIGKILL", answer: null });
     expect(readdirSync(stuck.run).sort()).toEqual(["job.json", "output.log", "started"]);
+    const lost = await startWorker(home, "no record").ended;
+    expect({ code: lost.code, answer: lost.answer }).toEqual({ code: 1, answer: null });
+    expect(lost.output).toMatch(/^Cannot read "[^"]*job\.json": dictionary update sequence/u);
   });
 
   test(`${release.name}: a warm worker sends the request of one that has loaded nothing, and so does a cold one`, async () => {
@@ -305,7 +318,8 @@ const expectedFeatures: Readonly<Record<Release["name"], readonly string[]>> = {
   ],
 };
 
-const told = { MISBEHAVES: "tells-its-environment", PYTHONPATH: misbehaving, PYTHONDONTWRITEBYTECODE: "1" };
+const misbehaves = { PYTHONPATH: misbehaving, PYTHONDONTWRITEBYTECODE: "1" };
+const told = { ...misbehaves, MISBEHAVES: "tells-its-environment" };
 const hooks = `hooks_auto_accept: true
 hooks: {pre_tool_call: [{command: 'sh -c "exec sh $HERMES_HOME/scripts/hook.sh"'}]}
 `;
@@ -348,14 +362,6 @@ function sessions(home: Home): readonly unknown[] {
   } finally {
     database.close();
   }
-}
-
-function misbehave(home: Home, way: string) {
-  return startWorker(home, promptJob("stub"), "cold", {
-    MISBEHAVES: way,
-    PYTHONPATH: misbehaving,
-    PYTHONDONTWRITEBYTECODE: "1",
-  });
 }
 
 const run = promisify(execFile);

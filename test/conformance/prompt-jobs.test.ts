@@ -121,10 +121,11 @@ test("each of two profiles sends its own key and model, with many runs between e
   const python = await hermesPython(releases["0.22"]);
   const home = makeHome(python, "key-of-root");
   await promptJob(home, "again", "stub", 3600);
-  const other = addProfile(home, "other", "STUB_API_KEY=key-of-other\n");
+  // Hermes reads the file when its interpreter has begun, so no such line can keep it from beginning.
+  const other = addProfile(home, "other", "STUB_API_KEY=key-of-other\nPYTHONHOME=/nowhere\nPYTHONPATH=/nowhere\n");
   await editRecord(other, "again", { model: "stub-wait-1" });
   const before = model.requests.length;
-  const rounds = 4;
+  const rounds = 2;
   const daemon = await startDaemon(home);
   for (let round = 1; round <= rounds; round++) {
     for (const one of [home, other]) await editRecord(one, "again", { next_run_at: zoned(Date.now() + 2000) });

@@ -113,6 +113,11 @@ function cases(): readonly Case[] {
       failed(quota, record({ schedule: daily }), closed),
       failed(quota, record({ schedule: daily, ...held }), closed, "2026-11-21T11:45:00+05:30"),
       answered("done", record({ schedule: daily, unreachable_retry: retry(1), ...held })),
+      answered("", record({ schedule: daily, unreachable_retry: retry(1) }), {
+        raises: "the store is upside down",
+        scheduled_at: "2026-11-21T11:45:00+05:30",
+        name: "raises when it tries an occurrence again",
+      }),
     ]);
 }
 

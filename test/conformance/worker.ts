@@ -3,10 +3,11 @@ import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } 
 import type { Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { type Answer, formatGateOrder, type JobFile, runFiles, runVariables } from "../../worker/protocol.ts";
-import { environmentOf, type Home } from "./home.ts";
+import { environmentOf, finish, type Home, start } from "./home.ts";
 
 const program = fileURLToPath(new URL("../../worker/hermes_worker.py", import.meta.url));
 const unwarmed = fileURLToPath(new URL("misbehaving/unwarmed.py", import.meta.url));
+const forked = fileURLToPath(new URL("misbehaving/forked.py", import.meta.url));
 
 export interface WorkerEnd {
   readonly code: number | null;
@@ -52,29 +53,66 @@ export function promptJob(model: string, more: Readonly<Record<string, unknown>>
   };
 }
 
-/** Starts a worker on `job`: cold, with its gate open already; the same without loading anything ahead of Hermes; or warm, waiting at its gate. */
-export function startWorker(
-  home: Home,
-  job: unknown,
-  start: "cold" | "unwarmed" | "warm" = "cold",
-  variables: Readonly<Record<string, string>> = {},
-): Worker {
+function makeRun(home: Home, job: unknown): string {
   const run = `${home.folder}/runs/${++runs}`;
   mkdirSync(run, { recursive: true });
   const file: JobFile = { job, execution_id: null };
   writeFileSync(`${run}/${runFiles.job}`, JSON.stringify(file), { mode: 0o600 });
+  return run;
+}
+
+function readRun(run: string): Pick<WorkerEnd, "answer" | "output"> {
+  const answer = `${run}/${runFiles.answer}`;
+  return {
+    answer: existsSync(answer) ? (JSON.parse(readFileSync(answer, "utf8")) as Answer) : null,
+    // A test that failed may have removed its home already.
+    output: existsSync(run) ? readFileSync(`${run}/${runFiles.output}`, "latin1") : "",
+  };
+}
+
+/** Runs `job` once in each of these ways to misbehave, by workers that begin where Hermes is loaded already: it is loaded once for all. */
+export async function misbehaveInEach<Way extends string>(
+  home: Home,
+  job: unknown,
+  ways: readonly Way[],
+  variables: Readonly<Record<string, string>>,
+): Promise<ReadonlyMap<Way, Pick<WorkerEnd, "code" | "answer" | "output">>> {
+  const folders = new Map(ways.map((way) => [way, makeRun(home, job)]));
+  const [own = ""] = folders.values();
+  const child = start(home.python, [forked, ...[...folders].flat()], {
+    ...environmentOf(home),
+    ...launched,
+    ...variables,
+    [runVariables.runFolder]: own,
+    WORKER: program,
+    MISBEHAVES: "",
+  });
+  const ended = await finish(child);
+  if (ended.code !== 0) throw new Error(`Cannot misbehave: ${ended.stderr}`);
+  const codes = JSON.parse(ended.stdout.split("\n").at(-2) ?? "") as Readonly<Record<Way, number>>;
+  return new Map([...folders].map(([way, run]) => [way, { code: codes[way], ...readRun(run) }]));
+}
+
+/** Starts a worker on `job`: cold, with its gate open already; the same without loading anything ahead of Hermes; or warm, waiting at its gate. */
+export function startWorker(
+  home: Home,
+  job: unknown,
+  state: "cold" | "unwarmed" | "warm" = "cold",
+  variables: Readonly<Record<string, string>> = {},
+): Worker {
+  const run = makeRun(home, job);
   const output = openSync(`${run}/${runFiles.output}`, "w");
-  if (start !== "warm") writeFileSync(`${run}/${runFiles.started}`, "");
-  const child = spawn(home.python, [start === "unwarmed" ? unwarmed : program], {
+  if (state !== "warm") writeFileSync(`${run}/${runFiles.started}`, "");
+  const child = spawn(home.python, [state === "unwarmed" ? unwarmed : program], {
     cwd: run,
     env: {
       ...environmentOf(home),
       [runVariables.runFolder]: run,
-      ...(start === "warm" ? { [runVariables.waitsFor]: program } : launched),
-      ...(start === "unwarmed" ? { WORKER: program } : {}),
+      ...(state === "warm" ? { [runVariables.waitsFor]: program } : launched),
+      ...(state === "unwarmed" ? { WORKER: program } : {}),
       ...variables,
     },
-    stdio: ["ignore", output, output, ...(start === "warm" ? (["pipe"] as const) : [])],
+    stdio: ["ignore", output, output, ...(state === "warm" ? (["pipe"] as const) : [])],
     detached: true,
   });
   live.add(child);
@@ -85,14 +123,7 @@ export function startWorker(
     child.once("error", reject);
     child.once("exit", (code, signal) => {
       live.delete(child);
-      const answer = `${run}/${runFiles.answer}`;
-      resolve({
-        code,
-        signal,
-        answer: existsSync(answer) ? (JSON.parse(readFileSync(answer, "utf8")) as Answer) : null,
-        // A test that failed may have removed its home already.
-        output: existsSync(run) ? readFileSync(`${run}/${runFiles.output}`, "latin1") : "",
-      });
+      resolve({ code, signal, ...readRun(run) });
     });
   });
   const loaded = { folder: run, program: home.python, argument: program };

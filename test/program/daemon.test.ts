@@ -499,6 +499,8 @@ test("a run whose record was taken or removed meanwhile keeps its end as superse
     ["failed", 3],
   ]);
   expect(home.readJobs()).toEqual([taken]);
+  // Who removes a job removes its documents.
+  expect(["a", "b"].map((id) => existsSync(join(home.path, "cron/output", id.repeat(12))))).toEqual([true, false]);
   daemon.kill("SIGINT");
   await daemon.exited;
   const { laws } = home.ask("verify").json as { laws: readonly { readonly violations: readonly unknown[] }[] };

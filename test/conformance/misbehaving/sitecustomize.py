@@ -7,8 +7,7 @@ import sys
 import threading
 import time
 
-way = os.environ.get("MISBEHAVES")
-if way is not None and "HERMES_SUPERVISOR_RUN_DIR" in os.environ:
+if "MISBEHAVES" in os.environ and "HERMES_SUPERVISOR_RUN_DIR" in os.environ:
     import cron.scheduler as scheduler
 
     original = scheduler.run_job
@@ -16,10 +15,28 @@ if way is not None and "HERMES_SUPERVISOR_RUN_DIR" in os.environ:
     class Odd(BaseException):
         pass
 
+    class Speechless(Exception):
+        def __str__(self):
+            raise RuntimeError("no words")
+
     def run_job(job, **more):
+        way = os.environ["MISBEHAVES"]
         match way:
             case "raises":
                 raise ValueError("the store is upside down")
+            case "raises-speechless":
+                raise Speechless
+            case "removes-itself" | "is-removed":
+                import cron.jobs
+
+                cron.jobs.save_jobs([job])
+                if way == "removes-itself":
+                    cron.jobs.remove_job(job["id"])
+                else:
+                    os.remove(os.environ["HERMES_HOME"] + "/cron/jobs.json")
+                return True, "document", "farewell", None
+            case "talks-too-much":
+                return True, "é" * 9_000_000, "done", None
             case "raises-base":
                 raise Odd("no exception at all")
             case "exits":
