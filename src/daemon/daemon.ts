@@ -21,7 +21,6 @@ import { claimRenewalMs, renewClaims } from "./housekeeping.ts";
 import { launchRuns } from "./launch-run.ts";
 import { createLeftRuns } from "./left-runs.ts";
 import { createManualRequests, type ManualRequests } from "./manual-requests.ts";
-import { noteLockWait } from "./note-lock-wait.ts";
 import { createGatePreparer } from "./prepare-gates.ts";
 import { createExecutionsMirror, noteExecution } from "./record-executions.ts";
 import { adoptedChild } from "./recover.ts";
@@ -31,6 +30,7 @@ import { countedJob } from "./room-for-runs.ts";
 import type { DurableClaim } from "./stage-claims.ts";
 import { tick, voidRows } from "./tick.ts";
 import { createTurns } from "./turns.ts";
+import { waitForLock } from "./wait-for-lock.ts";
 
 /** Files are looked at this often even when nothing was reported. A watch can miss a change; this cannot. */
 const safetyMs = 30_000;
@@ -38,10 +38,6 @@ const safetyMs = 30_000;
 const claimsFirstMs = 10;
 /** How long after their start runs are recorded as running: most of a burst of fifty has begun by then. */
 const recordDelayMs = 25;
-const lockRetryMs = 100;
-/** Where somebody has held it for long already. */
-const lockPatientMs = 250;
-const lockSaidMs = 5000;
 /** What the daemon's loop needs of the world that is not in `DaemonParts`. */
 export interface DaemonOutlook {
   homes(): ReadonlyMap<string, HomeRuntime>;
@@ -273,7 +269,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       system.log.info("the home is readable again", { home: home.name });
     }
     if (report.kind === "locked") {
-      lockBusy(home);
+      waitForLock(parts, home);
       return report.claims.length === 0 ? null : report.claims;
     }
     for (const { runId } of report.stops) replaceRun(runId);
@@ -295,31 +291,6 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     if (child === null || child.cause !== null) return;
     const text = "It was due again while this run was open, and its policy is to replace it";
     void stopper.stop(child, { reason: "replaced", text }, child.limits.stopGraceMs);
-  }
-
-  /** Somebody else ticks this home. That is ordinary for a moment beside a gateway, and worth a line when it lasts. */
-  function lockBusy(home: HomeRuntime): void {
-    const now = system.clock.monotonicMs();
-    home.retryAtMonotonicMs = now + (home.lockBusy?.said === true ? lockPatientMs : lockRetryMs);
-    home.lockBusy ??= {
-      sinceMonotonicMs: now,
-      sinceMs: system.clock.nowMs(),
-      notedAtMonotonicMs: now,
-      holderPid: null,
-      said: false,
-    };
-    // Each lock of a gateway is let go of soon; only where it is not, a line helps anybody.
-    if (now - home.lockBusy.notedAtMonotonicMs >= lockSaidMs) {
-      home.lockBusy.notedAtMonotonicMs = now;
-      noteLockWait(parts, home);
-    }
-    if (home.lockBusy.said || now - home.lockBusy.sinceMonotonicMs < lockSaidMs) return;
-    home.lockBusy.said = true;
-    home.lockBusy.holderPid = system.locks.holderPid(`${home.cronFolder}/.tick.lock`);
-    system.log.warn("the tick lock is held by another process; due jobs of this home wait for it", {
-      home: home.name,
-      holder_pid: home.lockBusy.holderPid,
-    });
   }
 
   function launch(home: HomeRuntime, claims: readonly DurableClaim[]): void {
