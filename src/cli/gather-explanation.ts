@@ -1,10 +1,11 @@
 import { jobSettings } from "../config/effective-settings.ts";
 import { chooseSubject } from "../core/explain/choose-subject.ts";
-import type { EnvironmentChange, ExplainEvidence, Subject } from "../core/explain/explain-evidence.ts";
+import type { EnvironmentChange, ExplainEvidence, Subject, Waiting } from "../core/explain/explain-evidence.ts";
 import type { DaemonLife } from "../core/home-history.ts";
 import type { Job } from "../core/job.ts";
 import { heldJobs } from "../core/job-health.ts";
 import type { Run } from "../core/run.ts";
+import type { SlotCursor } from "../core/slot.ts";
 import { changedVariables } from "../homes/environment.ts";
 import { runFolder } from "../output/run-folder.ts";
 import { resolveScript } from "../output/script-path.ts";
@@ -37,8 +38,22 @@ export async function gatherExplanation(
     .flatMap(({ runId }) => (runId === null ? [] : [ledger.run(runId)]))
     .filter((run) => run !== null);
   const runs = [...newest, ...served.filter(({ id }) => !newest.some((run) => run.id === id))];
-  const owed = ledger.cursors(job.home).get(job.id)?.owed ?? null;
-  const subject = chooseSubject({ nowMs, zone, job: job.job, atMs, owed, slots, runs });
+  const cursor = ledger.cursors(job.home).get(job.id);
+  const owed = cursor?.owed ?? null;
+  const waitsSinceMs = oldestWaiting(cursor, nowMs);
+  const oldest =
+    waitsSinceMs === null ? [] : ledger.slots({ ...which, sinceMs: waitsSinceMs, untilMs: waitsSinceMs, limit: 1 });
+  const subject = chooseSubject({
+    nowMs,
+    zone,
+    job: job.job,
+    atMs,
+    owed,
+    waitsSinceMs,
+    slots: [...slots, ...(atMs === null ? oldest : [])],
+    runs,
+  });
+  const asked = await waitsOf(parts, reader, job, subject, nowMs);
   const instantMs = instantOf(subject) ?? nowMs;
   const decidedMs =
     subject.kind === "slot" ? subject.slot.decidedAtMs : subject.kind === "run" ? subject.run.claimedAtMs : nowMs;
@@ -71,7 +86,9 @@ export async function gatherExplanation(
       settings === null || job.job === null
         ? null
         : (heldJobs([job.job], ledger.health(job.home), () => settings.crashLoop, nowMs)[0] ?? null),
-    waiting: subject.kind === "due" ? await waitingOf(parts, reader, job) : null,
+    waiting: subject.kind === "due" ? (asked.find(({ trigger }) => trigger === "schedule") ?? null) : null,
+    otherWaits: asked.filter(({ trigger }) => trigger !== "schedule"),
+    waitsSinceMs,
     lockHolder: home === null ? null : lockHolder(parts, home),
     openRuns: openRuns(reader, subject, instantMs),
     neighbours: subject.kind === "unnamed" ? neighbours(reader, which, subject.atMs) : [],
@@ -114,14 +131,43 @@ function instantOf(subject: Subject): number | null {
   }
 }
 
-/** The daemon knows best what a due job waits for. */
-async function waitingOf(parts: CommandParts, reader: Reader, job: JobReading): Promise<ExplainEvidence["waiting"]> {
+/** What waits stands in the ledger while the record names a later one already, and in the record while a line says so. */
+function oldestWaiting(cursor: SlotCursor | undefined, nowMs: number): number | null {
+  if (cursor === undefined) return null;
+  const owedMs = cursor.owed?.fromMs ?? Number.POSITIVE_INFINITY;
+  const pendingMs =
+    cursor.pending === undefined ? Number.POSITIVE_INFINITY : (cursor.nextAtMs ?? Number.POSITIVE_INFINITY);
+  const oldestMs = Math.min(owedMs, pendingMs);
+  return oldestMs <= nowMs ? oldestMs : null;
+}
+
+/** The daemon knows best what waits for what. It is asked only where something does. */
+async function waitsOf(
+  parts: CommandParts,
+  reader: Reader,
+  job: JobReading,
+  subject: Subject,
+  nowMs: number,
+): Promise<readonly Waiting[]> {
+  const ledger = reader.ledger();
+  const hasAttempt = (ledger.waitingRetries(job.home).get(job.id)?.dueAtMs ?? Number.POSITIVE_INFINITY) <= nowMs;
+  const isAsked = ledger
+    .openRequests()
+    .some((one) => one.kind === "run" && one.home === job.home && one.jobId === job.id);
+  const isRequested =
+    job.job !== null && job.job.manualRunAt !== null && job.job.manualRunAt === job.job.nextRunAt?.text;
+  if (subject.kind !== "due" && !hasAttempt && !isAsked && !isRequested) return [];
   const { waiting } = await readStatus(parts, reader);
-  const own = waiting.find((one) => one.home === job.home && one.job_id === job.id);
-  if (own === undefined) return null;
-  const { reason, limit, held_by: heldBy } = own;
-  const bound = limit === null ? null : { home: limit.home, of: limit.of, name: limit.name ?? "", runsMax: limit.max };
-  return { reason, bound, heldBy };
+  return waiting
+    .filter((one) => one.home === job.home && one.job_id === job.id)
+    .map(({ trigger, due_at: dueAt, reason, limit, pressure, held_by: heldBy }) => ({
+      trigger,
+      dueAtMs: dueAt === null ? nowMs : Date.parse(dueAt),
+      reason,
+      bound: limit === null ? null : { home: limit.home, of: limit.of, name: limit.name ?? "", runsMax: limit.max },
+      heldBy,
+      shortages: pressure ?? [],
+    }));
 }
 
 function attemptsBefore({ trigger, scheduledAtMs, attempt }: Run, runs: readonly Run[]): readonly Run[] {

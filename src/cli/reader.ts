@@ -262,6 +262,7 @@ export function createReader(parts: CommandParts, { overrides, instead }: Reader
           tagsOf: (job) => jobSettings(home.settings, home.hermes.scriptTimeoutMs, job).tags,
           waitsFor: new Map(),
           owedSince: owedSince(runs.cursors(home.name)),
+          retries: runs.waitingRetries(home.name),
           waiting: null,
           tickLock: tickLock(system, home.path),
           configError: home.configError?.message ?? null,
@@ -285,6 +286,7 @@ export function createReader(parts: CommandParts, { overrides, instead }: Reader
           homes.find(({ name }) => name === run.home)?.tagsOf({ id: run.jobId, name: run.jobName, kind: run.kind }) ??
           [],
         hostBounds: boundsOf(null, inForce.maxOpenRuns, inForce.groupLimits),
+        requests: runs.openRequests().filter(({ kind }) => kind === "run"),
         orphanedRuns: runs.orphanedRuns(orphanedRunsMax),
         replacedRuns: runs.replacedRuns(),
         missedSlots: runs.missedSlots(nowMs - dayMs, missedSlotsMax),

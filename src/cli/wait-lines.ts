@@ -1,4 +1,5 @@
-import { fullText } from "../core/room.ts";
+import { shortageText } from "../core/pressure.ts";
+import { boundText, fullText } from "../core/room.ts";
 import type { HomeJson, StatusJson } from "../status/snapshot.ts";
 import type { WaitingJson } from "../status/waiting.ts";
 import { clip, printable } from "./print.ts";
@@ -12,31 +13,50 @@ export function waitLines(snapshot: StatusJson): readonly string[] {
   const byHome = Map.groupBy(snapshot.waiting, ({ home }) => home);
   return snapshot.homes.flatMap((home) => {
     const groups = [
-      ...Map.groupBy(byHome.get(home.name) ?? [], ({ reason, limit }) => JSON.stringify([reason, limit])),
+      ...Map.groupBy(byHome.get(home.name) ?? [], ({ trigger, reason, limit }) =>
+        JSON.stringify([trigger, reason, limit]),
+      ),
     ];
     return groups.map(([, group]) => {
       const first = group[0] as WaitingJson;
       // The list of jobs has an end, and the home's own count has none.
-      const count = groups.length === 1 ? Math.max(group.length, home.waiting) : group.length;
-      const jobs = count === 1 ? "1 due job waits" : `${count} due jobs wait`;
-      return `${printable(home.name)}: ${jobs}: ${printable(whatFor(first, home, snapshot))}`;
+      const isWhole = groups.length === 1 && first.trigger === "schedule";
+      const count = isWhole ? Math.max(group.length, home.waiting) : group.length;
+      return `${printable(home.name)}: ${whatWaits(first.trigger, count)}: ${printable(whatFor(first, home, snapshot))}`;
     });
   });
 }
 
-function whatFor({ reason, limit, held_by: ids }: WaitingJson, home: HomeJson, snapshot: StatusJson): string {
+function whatWaits(trigger: WaitingJson["trigger"], count: number): string {
+  const [one, many] = {
+    schedule: ["due job", "due jobs"],
+    retry: ["attempt after a failed run", "attempts after failed runs"],
+    manual: ["run that was asked for", "runs that were asked for"],
+  }[trigger] as [string, string];
+  return count === 1 ? `1 ${one} waits` : `${count} ${many} wait`;
+}
+
+function whatFor(
+  { trigger, reason, limit, pressure, held_by: ids }: WaitingJson,
+  home: HomeJson,
+  snapshot: StatusJson,
+): string {
   const bound = limit === null ? null : { ...limit, name: limit.name ?? "", runsMax: limit.max };
   switch (reason) {
     case "overlap":
-      return "an earlier run of it is still open, and what came meanwhile runs after it (overlap in the settings)";
+      return trigger === "manual"
+        ? "a run of the job is still open"
+        : "an earlier run of it is still open, and what came meanwhile runs after it (overlap in the settings)";
     case "capacity":
       return bound === null ? "there is no room" : `${fullText(bound)} by ${holderNames(ids, home, snapshot)}`;
     case "kept":
       return bound === null
         ? "a place is kept for a job that waited longer"
-        : `what is left is kept for a job that waited longer (${boundName(bound)})`;
+        : `what is left for ${boundText(bound)} is kept for a job that waited longer`;
     case "pressure":
-      return "the machine is short of memory or processors, and what is late waits (pressure.* in the settings)";
+      return `${shortageText(pressure ?? [])}, and what is late waits`;
+    case "crash_loop":
+      return "the job is held back for failing at once again and again";
     case "lock":
       return `process ${home.tick_lock.holder ?? "unknown"} holds the tick lock`;
     case "claimed":
@@ -48,10 +68,6 @@ function whatFor({ reason, limit, held_by: ids }: WaitingJson, home: HomeJson, s
     default:
       return `the home is ${home.state}`;
   }
-}
-
-function boundName({ of, name }: { readonly of: string; readonly name: string }): string {
-  return of === "runs" ? "runs" : `${of} ${name}`;
 }
 
 /** `backup, team/report and 3 more`; a job of another home says whose it is. */

@@ -27,7 +27,7 @@ export interface RoomForJobs {
   readonly boundsOf: (job: Job) => readonly Bound[];
   readonly used: ReadonlyMap<Bound, number>;
   /** Jobs that were looked at together with those of other homes, and have to wait. */
-  readonly notYet: { has(jobId: string): boolean };
+  readonly notYet: ReadonlyMap<string, { readonly kind: "full" | "kept" | "pressure" }>;
 }
 
 interface Admissible {

@@ -176,6 +176,7 @@ function leaveWaiting(draft: Draft, { job, schedule, recorded, isManual, patch, 
   keepPatch(draft, job, patch);
   const cursor = draft.cursors.get(job.id) ?? draft.input.cursors.get(job.id);
   if (isManual || retry !== undefined) return;
+  const reason = draft.input.room?.notYet.get(job.id)?.kind === "pressure" ? "pressure" : "capacity";
   // What is owed has its lines.
-  if (recorded.ms <= draft.input.nowMs) leavePending(draft, job, schedule, cursor, recorded, "capacity");
+  if (recorded.ms <= draft.input.nowMs) leavePending(draft, job, schedule, cursor, recorded, reason);
 }

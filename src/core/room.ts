@@ -81,6 +81,12 @@ export function fullBound({ used }: Pick<Room, "used">, bounds: readonly Bound[]
   return bounds.find((bound) => (used.get(bound) ?? 0) >= bound.runsMax) ?? null;
 }
 
+/** `tag "db" of home "team"`: what a bound counts, for people. */
+export function boundText({ home, of, name }: Bound): string {
+  const whose = home === null ? "of this host" : `of home "${home}"`;
+  return of === "runs" ? `runs ${whose}` : of === "class" ? `${name} jobs ${whose}` : `tag "${name}" ${whose}`;
+}
+
 /** `all 4 places of home "team" are taken`: what a bound that is full means, for people. */
 export function fullText({ home, of, name, runsMax }: Bound): string {
   const whose = home === null ? "of this host" : `of home "${home}"`;

@@ -1,4 +1,5 @@
 import { onTimeMs } from "./dispatch-lateness.ts";
+import type { Shortage } from "./pressure.ts";
 import type { Bound, Counted, Room } from "./room.ts";
 
 /** A due job that nothing but room keeps from running. */
@@ -23,14 +24,14 @@ export interface ShareInput {
   /** The turns of homes, and of homes with a job that had waited too long. */
   readonly turns: Turns;
   readonly agedTurns: Turns;
-  /** Memory or processors are short: what is late already waits for better times. */
-  readonly isPressed: boolean;
+  /** With any of these, what is late already waits for better times. */
+  readonly shortages: readonly Shortage[];
 }
 
 /** What a due job waits for: a bound that is full, a place that is kept for one that waited longer, or the machine. */
 export type WaitsFor =
   | { readonly kind: "full" | "kept"; readonly bound: Bound }
-  | { readonly kind: "pressure"; readonly bound: null };
+  | { readonly kind: "pressure"; readonly bound: null; readonly shortages: readonly Shortage[] };
 
 export interface RoomShare {
   /** Who may start now, in the order of their turns. */
@@ -56,8 +57,8 @@ export function shareRoom(input: ShareInput): RoomShare {
   const kept = keepRoom(input);
 
   const blocker = (waiter: Waiter): WaitsFor | null => {
-    if (input.isPressed && nowMs - waiter.dueAtMs > onTimeMs && nowMs - waiter.sinceMs < input.waitMaxMs)
-      return { kind: "pressure", bound: null };
+    const isLate = nowMs - waiter.dueAtMs > onTimeMs && nowMs - waiter.sinceMs < input.waitMaxMs;
+    if (isLate && input.shortages.length > 0) return { kind: "pressure", bound: null, shortages: input.shortages };
     let behind: Bound | null = null;
     for (const bound of room.boundsOf(waiter)) {
       const taken = used.get(bound) ?? 0;

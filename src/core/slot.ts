@@ -7,7 +7,16 @@ export type SlotDecision =
   | { readonly decision: "move"; readonly reason: "edited" | "clock" | "reanchored" }
   | {
       readonly decision: "pending";
-      readonly reason: "capacity" | "estop" | "drain" | "parked" | "lock" | "disk" | "no_daemon" | "degraded";
+      readonly reason:
+        | "capacity"
+        | "pressure"
+        | "estop"
+        | "drain"
+        | "parked"
+        | "lock"
+        | "disk"
+        | "no_daemon"
+        | "degraded";
     };
 
 /** By decision, the reasons that it can have. */
@@ -17,7 +26,7 @@ export const slotReasons: { readonly [Each in SlotDecision as Each["decision"]]:
   skip: ["overlap", "policy", "quota_hold", "crash_loop"],
   miss: ["too_late", "repeat_used_up", "job_gone"],
   move: ["edited", "clock", "reanchored"],
-  pending: ["capacity", "estop", "drain", "parked", "lock", "disk", "no_daemon", "degraded"],
+  pending: ["capacity", "pressure", "estop", "drain", "parked", "lock", "disk", "no_daemon", "degraded"],
 };
 
 /** Whether what a ledger holds is one of the pairs above. */

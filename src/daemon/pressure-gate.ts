@@ -1,14 +1,14 @@
-import { parsePressure } from "../core/pressure.ts";
+import { parsePressure, type Shortage, shortageText } from "../core/pressure.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 
 /** The kernel's figure is an average over ten seconds, so asking more often tells nothing new. */
 export const pressureLookMs = 1000;
 
-/** Whether memory or processors are shorter than the settings allow. Without such a setting nothing is read. */
-export function createPressureGate(parts: DaemonParts): () => boolean {
+/** What is shorter than the settings allow. Without such a setting nothing is read. */
+export function createPressureGate(parts: DaemonParts): () => readonly Shortage[] {
   const { system } = parts;
   let lookAtMonotonicMs = Number.NEGATIVE_INFINITY;
-  let isPressed = false;
+  let shortages: readonly Shortage[] = [];
   const missing = new Set<string>();
 
   function pressure(what: "memory" | "cpu"): number | null {
@@ -29,22 +29,20 @@ export function createPressureGate(parts: DaemonParts): () => boolean {
   return () => {
     const { pressureMax } = parts.settings;
     const now = system.clock.monotonicMs();
-    if (pressureMax.memory === null && pressureMax.cpu === null) isPressed = false;
+    if (pressureMax.memory === null && pressureMax.cpu === null) shortages = [];
     if ((pressureMax.memory === null && pressureMax.cpu === null) || now - lookAtMonotonicMs < pressureLookMs)
-      return isPressed;
+      return shortages;
     lookAtMonotonicMs = now;
-    const over = (["memory", "cpu"] as const).flatMap((what) => {
-      const max = pressureMax[what];
-      const found = max === null ? null : pressure(what);
-      return found !== null && max !== null && found > max ? [`${what} ${found} %, at most ${max}`] : [];
+    const found = (["memory", "cpu"] as const).flatMap((of): Shortage[] => {
+      const max = pressureMax[of];
+      const percent = max === null ? null : pressure(of);
+      return percent !== null && max !== null && percent > max ? [{ of, percent, max }] : [];
     });
-    const isPressedNow = over.length > 0;
-    if (isPressedNow !== isPressed) {
-      isPressed = isPressedNow;
-      if (isPressed)
-        system.log.warn("the machine is short; only what is on time starts", { pressure: over.join("; ") });
-      else system.log.info("the machine is not short any more; what is late starts again");
-    }
-    return isPressed;
+    if (found.length > 0 && shortages.length === 0)
+      system.log.warn("only what is on time starts", { pressure: shortageText(found) });
+    if (found.length === 0 && shortages.length > 0)
+      system.log.info("the machine is not short any more; what is late starts again");
+    shortages = found;
+    return shortages;
   };
 }

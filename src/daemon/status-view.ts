@@ -46,6 +46,7 @@ export function createStatusView(parts: DaemonParts, table: HomeTable, facts: ()
       tagsOf: (job) => home.settings.limits(job).tags,
       waitsFor: home.waitsFor,
       owedSince: owedSince(home.cursors),
+      retries: home.retries,
       tickLock: {
         held: lockBusy !== null,
         holderPid: lockBusy?.holderPid ?? null,
@@ -70,6 +71,7 @@ export function createStatusView(parts: DaemonParts, table: HomeTable, facts: ()
       openRuns: ledger.openRuns(),
       tagsOfRun: ({ id }) => parts.children.get(id)?.limits.tags ?? [],
       hostBounds: hostBounds(parts),
+      requests: ledger.openRequests().filter(({ kind }) => kind === "run"),
       orphanedRuns: ledger.orphanedRuns(rowsMax),
       replacedRuns: ledger.replacedRuns(),
       missedSlots: ledger.missedSlots(sinceMs, rowsMax),

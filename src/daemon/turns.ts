@@ -26,7 +26,7 @@ const asideMs = 1000;
 
 export function createTurns(parts: DaemonParts, wake: () => void): Turns {
   const { system } = parts;
-  const isPressed = createPressureGate(parts);
+  const shortages = createPressureGate(parts);
   const turns = new Map<string, number>();
   const agedTurns = new Map<string, number>();
   /** By home and job, since when it has waited for the instant that it is due for. */
@@ -92,7 +92,7 @@ export function createTurns(parts: DaemonParts, wake: () => void): Turns {
         waitMaxMs,
         turns,
         agedTurns,
-        isPressed: isPressed(),
+        shortages: shortages(),
       });
       for (const { home } of granted) given.set(home, (given.get(home) ?? 0) + 1);
       const byHome = Map.groupBy(waiting, ([{ home }]) => home);

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { alertKinds } from "../core/alert-kinds.ts";
 import { deliveryStates } from "../core/delivery.ts";
 import { jobKinds } from "../core/job.ts";
+import type { Shortage } from "../core/pressure.ts";
 import { runReasons } from "../core/run.ts";
 import { runStates } from "../core/run-states.ts";
 import { slotReasons } from "../core/slot.ts";
@@ -9,7 +10,7 @@ import type { HealthJson } from "./health.ts";
 import type { JobJson, RunJson, SlotJson } from "./json.ts";
 import type { NextJson } from "./next.ts";
 import type { AlertJson, ConfigJson, ConfigReport, HomeJson, SettingJson, StatusJson } from "./snapshot.ts";
-import { type BoundJson, type WaitingJson, waitingReasons } from "./waiting.ts";
+import { type BoundJson, type WaitingJson, waitingReasons, waitingTriggers } from "./waiting.ts";
 
 /**
  * The JSON that the control socket answers. The description in `docs/openapi.json` is made from these, and a test holds every
@@ -140,13 +141,23 @@ const bound = z.strictObject({
   in_use: count,
 }) satisfies z.ZodType<BoundJson>;
 
+const shortage = z.strictObject({
+  of: z.enum(["memory", "cpu"]),
+  percent: z.number().describe("For how much of the last ten seconds programs waited for it"),
+  max: z.number(),
+}) satisfies z.ZodType<Shortage>;
+
 const waiting = z.strictObject({
   home: z.string(),
   job_id: z.string(),
   job_name: z.string(),
+  trigger: z
+    .enum(waitingTriggers)
+    .describe("Its oldest instant that has come, the attempt after a failed run, or a run that somebody asked for"),
   due_at: time.nullable(),
   reason: z.enum(waitingReasons),
   limit: bound.nullable().describe("The bound that is full, or whose rest is kept for another job"),
+  pressure: z.array(shortage).nullable().describe("What the machine is short of, where that is the reason"),
   held_by: z.array(z.string()).describe("Runs that the bound counts"),
 }) satisfies z.ZodType<WaitingJson>;
 

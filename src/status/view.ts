@@ -1,7 +1,6 @@
 import type { Delivery } from "../core/delivery.ts";
 import type { DaemonLife } from "../core/home-history.ts";
 import type { Job } from "../core/job.ts";
-import type { HeldJob } from "../core/job-health.ts";
 import type { Run } from "../core/run.ts";
 import type { Zone } from "../core/zone.ts";
 import type { HomeBounds, HostBounds } from "./waiting.ts";
@@ -44,8 +43,6 @@ export interface HomeView extends HomeBounds {
   /** One sentence for each setting of Hermes that is passed over because it cannot be used. */
   readonly configWarnings: readonly string[];
   readonly hermes: HermesJson | null;
-  /** Jobs that are held back because they fail at once again and again, until they run well again. */
-  readonly held: readonly HeldJob[];
 }
 
 /** What of a config file counts, and what keeps it from counting as it stands. */

@@ -246,6 +246,8 @@ test("status says whom due jobs wait for", async () => {
       home: "default",
       job_id: "aaaa11112222",
       job_name: "late",
+      trigger: "schedule",
+      pressure: null,
       due_at: "2026-01-05T11:59:30.000Z",
       reason: "estop",
       limit: null,

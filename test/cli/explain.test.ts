@@ -350,3 +350,56 @@ test("explain tells of the attempts before the one that served a slot at last", 
   ]);
   expect(told.sentences).toContain("Run first, attempt 1 of 12:30, failed after 2.0 s: no such host.");
 });
+
+test("explain names the oldest instant that waits, whichever is asked for, and what an attempt waits for", async () => {
+  const home = makeTimedHome();
+  const due = Date.parse("2026-01-05T10:00:00Z");
+  const every5 = { kind: "cron", expr: "*/5 * * * *", display: "*/5 * * * *" };
+  home.jobs([
+    record(jobId, "nightly", {
+      schedule: every5,
+      schedule_display: every5.display,
+      next_run_at: "2026-01-05T10:00:00+00:00",
+    }),
+  ]);
+  const waits = { decision: "pending", reason: "capacity" } as const;
+  const minutes = [0, 5, 10];
+  home.ledger.writeSlots(
+    "default",
+    minutes.map((minute) => {
+      const atMs = due + minute * 60_000;
+      return slot(jobId, waits, { scheduledAtMs: atMs, decidedAtMs: atMs });
+    }),
+  );
+  const cursor = { nextAtMs: due, scheduleText: "cron */5 * * * *", enabled: true, lastRunAtMs: null };
+  const pending = { reason: "capacity", throughMs: due + 600_000, count: 3 } as const;
+  home.ledger.writeCursors("default", new Map([[jobId, { ...cursor, pending }]]), []);
+  const why = "because no daemon is running: none has run here yet.";
+  const now = "2026-01-05T10:12:00Z";
+  expect(answer(await home.explain(now))[1]).toBe(`Job "nightly" is due since 10:00 (12 min ago) and waits ${why}`);
+  expect(answer(await home.explain(now, "10:05"))[1]).toBe(
+    `Job "nightly" has not run for 10:05 yet: it waits since 10:00 (12 min ago) ${why}`,
+  );
+
+  home.ledger.claim([
+    claimedRun("failed", jobId, "nightly", { scheduledAtMs: due - 300_000, claimedAtMs: due - 300_000 }),
+  ]);
+  home.ledger.close("failed", completed({ state: "failed", reason: "exit", exitCode: 1, error: "no", endedAtMs: due }));
+  home.ledger.planRetry({
+    runId: "failed",
+    home: "default",
+    jobId,
+    attempt: 2,
+    scheduledAtMs: due - 300_000,
+    failedAtMs: due,
+    dueAtMs: due + 60_000,
+    editKey: "",
+    state: "waiting",
+    reason: null,
+  });
+  const requestedAtMs = due + 120_000;
+  home.ledger.addRequest({ kind: "run", home: "default", jobId, runId: null, requestedAtMs });
+  const { sentences } = await home.explain(now);
+  expect(sentences).toContain(`The next attempt is due since 10:01, and waits ${why}`);
+  expect(sentences).toContain(`A run that somebody asked for at 10:02 waits ${why}`);
+});

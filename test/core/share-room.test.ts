@@ -53,7 +53,7 @@ function shared(input: Partial<ShareInput> & Pick<ShareInput, "waiters" | "room"
     waitMaxMs: 600_000,
     turns: none,
     agedTurns: none,
-    isPressed: false,
+    shortages: [],
     ...input,
   });
 }
@@ -128,7 +128,7 @@ const cases: readonly [fact: string, input: Parameters<typeof shared>[0], told: 
         ...waiters("b1", { dueAtMs: nowMs - 9_000_000, ...aged }),
       ],
       room: roomOf({}),
-      isPressed: true,
+      shortages: [{ of: "cpu", percent: 31.5, max: 20 }],
     },
     "a2 b1 | a1: pressure",
   ],
@@ -208,7 +208,7 @@ function* moments(seed: number): Generator<{ input: ShareInput; share: ReturnTyp
       waitMaxMs: waitMax,
       turns,
       agedTurns,
-      isPressed: false,
+      shortages: [],
     };
     const share = shareRoom(input);
     yield { input, share };

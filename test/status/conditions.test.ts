@@ -41,6 +41,7 @@ function home(more: Partial<HomeView> = {}): HomeView {
     bounds: [],
     tagsOf: () => [],
     owedSince: new Map(),
+    retries: new Map(),
     waitsFor: new Map(),
     ...more,
   };
@@ -54,6 +55,7 @@ function view(nowMs: number, homes: readonly HomeView[], more: Partial<StatusVie
     openRuns: [],
     tagsOfRun: () => [],
     hostBounds: [],
+    requests: [],
     orphanedRuns: [],
     replacedRuns: [],
     missedSlots: [],

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { waitLines } from "../../src/cli/wait-lines.ts";
+import type { Job } from "../../src/core/job.ts";
 import { boundsOf, noGroupLimits } from "../../src/core/room.ts";
 import type { Run } from "../../src/core/run.ts";
 import type { WaitsFor } from "../../src/core/share-room.ts";
@@ -17,23 +18,33 @@ interface Scene {
   readonly open?: readonly string[];
   readonly waitsFor?: WaitsFor;
   readonly isOwed?: boolean;
+  readonly retryDueMs?: number;
+  readonly isAsked?: boolean;
+  readonly job?: Partial<Job>;
+  readonly marker?: string;
+  readonly isHeldBack?: boolean;
 }
 
 /** One job of home `team`, due and with the tag `db`, beside these open runs of it (`team/one`) and of others. */
-function scene({ running = true, hostMax = 9, isLocked = false, open = [], waitsFor, isOwed = false }: Scene) {
+function scene({ running = true, hostMax = 9, isLocked = false, open = [], waitsFor, isOwed = false, ...more }: Scene) {
   const openRuns = open.map((text, n) => {
     const [home = "", name = ""] = text.split("/");
     return { id: `run${n}`, home, jobId: name, jobName: name, kind: "script" } as unknown as Run;
   });
-  const job = sampleJob({ id: "due", name: "due", nextRunAt: stored(nowMs - 1000) });
+  const job = sampleJob({ id: "due", name: "due", nextRunAt: stored(nowMs - 1000), ...more.job });
   const home = {
     name: "team",
     state: "active",
-    reason: null,
+    reason: more.marker ?? null,
     jobs: [job, sampleJob({ id: "later", nextRunAt: stored(nowMs + 1) })],
     tickLock: { held: isLocked },
     bounds: boundsOf("team", 2, db),
     tagsOf: () => ["db"],
+    retries: new Map(more.retryDueMs === undefined ? [] : [[job.id, { dueAtMs: more.retryDueMs }]]),
+    held:
+      more.isHeldBack === true
+        ? [{ jobId: job.id, sinceMs: 0, untilMs: nowMs + 1, isOver: false, why: "it fails" }]
+        : [],
     owedSince: new Map(isOwed ? [[job.id, nowMs - 60_000]] : []),
     waitsFor: new Map(waitsFor === undefined ? [] : [[job.id, waitsFor]]),
   };
@@ -44,6 +55,7 @@ function scene({ running = true, hostMax = 9, isLocked = false, open = [], waits
     openRuns,
     tagsOfRun: ({ jobName }) => (jobName === "tagged" ? ["db"] : []),
     hostBounds: boundsOf(null, hostMax, noGroupLimits),
+    requests: more.isAsked === true ? [{ home: "team", jobId: job.id, requestedAtMs: nowMs - 5000 }] : [],
   });
   const status = {
     waiting: view.waiting,
@@ -66,10 +78,13 @@ const cases: readonly [Scene, line: string][] = [
   ],
   [{ open: ["team/a", "team/b"] }, 'all 2 places of home "team" are taken by a, b'],
   [{ hostMax: 2, open: ["team/a", "other/b"] }, "all 2 places of this host are taken by a, other/b"],
-  [{ waitsFor: { kind: "kept", bound } }, "what is left is kept for a job that waited longer (tag db)"],
   [
-    { waitsFor: { kind: "pressure", bound: null } },
-    "the machine is short of memory or processors, and what is late waits (pressure.* in the settings)",
+    { waitsFor: { kind: "kept", bound } },
+    'what is left for tag "db" of home "team" is kept for a job that waited longer',
+  ],
+  [
+    { waitsFor: { kind: "pressure", bound: null, shortages: [{ of: "cpu", percent: 31.5, max: 20 }] } },
+    "the machine is short of processors (programs waited 31.5 % of the last ten seconds, pressure.cpu_max is 20), and what is late waits",
   ],
 ];
 
@@ -90,10 +105,41 @@ test("roomView() tells what is taken of every bound, and names the runs that hav
       home: "team",
       job_id: "due",
       job_name: "due",
+      trigger: "schedule",
       due_at: "1970-01-01T00:16:39.000Z",
       reason: "capacity",
       limit: tag,
+      pressure: null,
       held_by: ["run0"],
     },
   ]);
+});
+
+const ahead = { nextRunAt: stored(nowMs + 60_000) };
+const due = stored(nowMs - 1000);
+const asked = { nextRunAt: due, manualRunAt: due.text };
+const full = 'the one place of home "team" for tag "db" is taken by tagged';
+const open = ["team/tagged"];
+const others: readonly [Scene, lines: readonly string[]][] = [
+  [{ job: ahead, retryDueMs: nowMs - 1, open }, [`1 attempt after a failed run waits: ${full}`]],
+  [{ job: ahead, retryDueMs: nowMs + 1, open }, []],
+  [
+    { job: ahead, retryDueMs: nowMs - 1, isHeldBack: true },
+    ["1 attempt after a failed run waits: the job is held back for failing at once again and again"],
+  ],
+  [{ job: ahead, isAsked: true, open }, [`1 run that was asked for waits: ${full}`]],
+  // Markers and the tick lock are about the schedule.
+  [{ job: ahead, isAsked: true, open, marker: "estop", isLocked: true }, [`1 run that was asked for waits: ${full}`]],
+  [
+    { job: ahead, isAsked: true, open: ["team/due"] },
+    ["1 run that was asked for waits: a run of the job is still open"],
+  ],
+  [{ job: asked, open: ["team/due"] }, ["1 run that was asked for waits: a run of the job is still open"]],
+  [{ job: asked, open }, [`1 run that was asked for waits: ${full}`]],
+  [{ retryDueMs: nowMs - 1, open }, [`1 due job waits: ${full}`, `1 attempt after a failed run waits: ${full}`]],
+];
+
+test("status says what attempts and runs that people asked for wait for, too", () => {
+  for (const [given, lines] of others)
+    expect([given, scene(given).lines]).toEqual([given, lines.map((line) => `team: ${line}`)]);
 });

@@ -1,5 +1,5 @@
 import { type Explanation, explain } from "../../core/explain/explain.ts";
-import type { ExplainEvidence, ToldSlot } from "../../core/explain/explain-evidence.ts";
+import type { ExplainEvidence, ToldSlot, Waiting } from "../../core/explain/explain-evidence.ts";
 import { isoTime, jobJson, runJson, slotJson } from "../../status/json.ts";
 import type { CommandParts } from "../command-parts.ts";
 import { type ExitCode, exitCodes } from "../exit-codes.ts";
@@ -78,7 +78,8 @@ function explanationJson(
         began_at: isoTime(beganMs),
         ended_at: isoTime(endedMs),
       })),
-      waiting: evidence.waiting === null ? null : { reason: evidence.waiting.reason, held_by: evidence.waiting.heldBy },
+      waiting: evidence.waiting === null ? null : toldWait(evidence.waiting),
+      other_waits: evidence.otherWaits.map(toldWait),
       tick_lock: { held: evidence.lockHolder !== null, holder: evidence.lockHolder },
       open_runs: evidence.openRuns.map(runJson),
       policy:
@@ -96,4 +97,10 @@ function explanationJson(
       known_from: isoTime(evidence.knownFromMs),
     },
   };
+}
+
+function toldWait({ trigger, dueAtMs, reason, bound, heldBy, shortages }: Waiting): unknown {
+  const limit =
+    bound === null ? null : { home: bound.home, of: bound.of, name: bound.name || null, max: bound.runsMax };
+  return { trigger, due_at: isoTime(dueAtMs), reason, limit, pressure: shortages, held_by: heldBy };
 }

@@ -17,6 +17,8 @@ export interface SubjectFacts {
   readonly slots: readonly ToldSlot[];
   /** Instants that have come and that a later run is for; its record names a later one already. */
   readonly owed: OwedSlots | null;
+  /** The oldest instant that has come and waits; null where none does. */
+  readonly waitsSinceMs: number | null;
   /** Those that may have been open then, or the newest; the newest first. */
   readonly runs: readonly Run[];
 }
@@ -53,13 +55,18 @@ function distance(scheduledAtMs: number, atMs: number): number {
   return awayMs >= 0 ? awayMs : minuteMs - awayMs;
 }
 
-function newestSubject({ job, nowMs, zone, owed, slots, runs }: SubjectFacts): Subject {
+function newestSubject({ job, nowMs, zone, waitsSinceMs, slots, runs }: SubjectFacts): Subject {
   const [slot] = slots;
   const [run] = runs;
   const open = runs.find(isOpenRun);
-  if (owed !== null && job !== null && isRunnable(job)) {
-    const slot = slots.find((each) => each.scheduledAtMs === owed.fromMs && each.decision === "pending") ?? null;
-    return { kind: "due", atMs: owed.fromMs, slot };
+  // Of many that wait it is the oldest that a run is for, and that says since when.
+  if (waitsSinceMs !== null && job !== null && isRunnable(job)) {
+    const isIt = (each: ToldSlot): boolean => Math.abs(each.scheduledAtMs - waitsSinceMs) < 0.001;
+    return {
+      kind: "due",
+      atMs: waitsSinceMs,
+      slot: slots.find((each) => isIt(each) && each.decision === "pending") ?? null,
+    };
   }
   if (open !== undefined) {
     const isPassedOver = slot !== undefined && slot.decision === "skip" && slot.decidedAtMs > open.claimedAtMs;

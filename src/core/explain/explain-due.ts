@@ -44,7 +44,13 @@ export function tellDue(evidence: ExplainEvidence, dueMs: number, slot: ToldSlot
     };
   }
   const obstacle = obstacleNow(evidence, dueMs, slot);
-  const answer = `${who(evidence)} is due since ${at} (${formatDistance(dueMs, nowMs)}) and waits because ${obstacle.text}.`;
+  const { waitsSinceMs } = evidence;
+  const oldestMs = waitsSinceMs === null || waitsSinceMs > dueMs - 1 ? dueMs : waitsSinceMs;
+  const since = `${moment(evidence, oldestMs)} (${formatDistance(oldestMs, nowMs)})`;
+  const answer =
+    oldestMs === dueMs
+      ? `${who(evidence)} is due since ${since} and waits because ${obstacle.text}.`
+      : `${who(evidence)} has not run for ${at} yet: it waits since ${since} because ${obstacle.text}.`;
   const wasWaiting =
     slot === null
       ? []
@@ -59,6 +65,7 @@ export function tellDue(evidence: ExplainEvidence, dueMs: number, slot: ToldSlot
 
 const waitWords: Readonly<Record<string, string>> = {
   capacity: "a place or the end of its own run",
+  pressure: "the machine to have memory and processors to spare",
   estop: "ESTOP to be removed",
   drain: "its home to be let go on",
   parked: "its home to be let go on",

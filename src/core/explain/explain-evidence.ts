@@ -2,6 +2,7 @@ import type { DaemonLife, HomeSpell } from "../home-history.ts";
 import type { Job } from "../job.ts";
 import type { HeldJob } from "../job-health.ts";
 import type { Misfire, Overlap } from "../job-policy.ts";
+import type { Shortage } from "../pressure.ts";
 import type { Bound } from "../room.ts";
 import type { Run } from "../run.ts";
 import type { OwedSlots, PendingReason, SlotLine } from "../slot.ts";
@@ -24,6 +25,17 @@ export type Subject =
   | { readonly kind: "future"; readonly atMs: number | null }
   /** A job that does not come any more, or not now. */
   | { readonly kind: "standstill" };
+
+/** Something of a job that is due and has not started. */
+export interface Waiting {
+  readonly trigger: "schedule" | "retry" | "manual";
+  readonly dueAtMs: number;
+  readonly reason: string;
+  readonly bound: Bound | null;
+  /** Ids of the runs that have the places of that bound. */
+  readonly heldBy: readonly string[];
+  readonly shortages: readonly Shortage[];
+}
 
 /** What the environment of a run has that the last success before it had not, or had otherwise. */
 export interface EnvironmentChange {
@@ -57,12 +69,11 @@ export interface ExplainEvidence {
   /** What stood in the way of its home around the subject, and what does now. */
   readonly spells: readonly HomeSpell[];
   /** What the daemon, or who reads beside it, says that the job waits for now; null where it is not due. */
-  readonly waiting: {
-    readonly reason: string;
-    readonly bound: Bound | null;
-    /** Ids of the runs that have the places of that bound. */
-    readonly heldBy: readonly string[];
-  } | null;
+  readonly waiting: Waiting | null;
+  /** The same of an attempt after a failed run, and of runs that somebody asked for. */
+  readonly otherWaits: readonly Waiting[];
+  /** The oldest instant that has come and waits; null where none does. */
+  readonly waitsSinceMs: number | null;
   /** What the ledger still owes the job a run for. */
   readonly owed: OwedSlots | null;
   /** Until when its job is held back for failing at once, and why; null where it is not. */

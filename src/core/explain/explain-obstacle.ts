@@ -1,9 +1,10 @@
 import { type HomeSpell, type SpellKind, stretchWithoutDaemon } from "../home-history.ts";
-import { fullText } from "../room.ts";
+import { shortageText } from "../pressure.ts";
+import { boundText, fullText } from "../room.ts";
 import { isOpenRun, type Run } from "../run.ts";
 import type { PendingReason } from "../slot.ts";
 import { formatLength, formatMoment } from "../time-text.ts";
-import type { ExplainEvidence, ToldSlot } from "./explain-evidence.ts";
+import type { ExplainEvidence, ToldSlot, Waiting } from "./explain-evidence.ts";
 
 /** What an explanation comes down to, as one word for programs. */
 export type Cause =
@@ -96,7 +97,7 @@ export function obstacleNow(evidence: ExplainEvidence, dueMs: number, slot: Told
       atMs: claim.at?.ms ?? null,
     };
   }
-  const room = roomObstacle(evidence);
+  const room = evidence.waiting === null ? null : roomObstacle(evidence, evidence.waiting);
   if (room !== null) return room;
   if (slot?.decision === "pending") {
     const { cause, text } = pendingTexts[slot.reason];
@@ -205,6 +206,7 @@ const spellTexts: Readonly<Record<SpellKind, (isNow: boolean, detail: string | n
 
 const pendingTexts: Readonly<Record<PendingReason, { readonly cause: Cause; readonly text: string }>> = {
   capacity: { cause: "capacity", text: "every place for a run was taken" },
+  pressure: { cause: "pressure", text: "the machine was short of memory or processors" },
   estop: { cause: "estop", text: "ESTOP stood in its home" },
   drain: { cause: "drain", text: "its home was asked for quiet" },
   parked: { cause: "parked", text: "its home was parked, or left to a gateway of its own" },
@@ -230,22 +232,53 @@ function overlapText({ policy }: ExplainEvidence): string {
 }
 
 /** Null where it is not for want of room that the job waits. */
-function roomObstacle(evidence: ExplainEvidence): Obstacle | null {
-  const { waiting, openRuns } = evidence;
-  if (waiting === null) return null;
-  const { reason, bound, heldBy } = waiting;
-  const holders = openRuns.filter(({ id }) => heldBy.includes(id));
+function roomObstacle(evidence: ExplainEvidence, waiting: Waiting): Obstacle | null {
+  const { reason, bound, heldBy, shortages } = waiting;
+  const holders = evidence.openRuns.filter(({ id }) => heldBy.includes(id));
   switch (reason) {
     case "capacity": {
       const by = holders.length === 0 ? "" : ` by ${runNames(evidence, holders)}`;
       return bound === null ? null : { cause: "capacity", text: `${fullText(bound)}${by}`, atMs: null };
     }
     case "kept":
-      return { cause: "capacity", text: "what room is left is kept for a job that has waited longer", atMs: null };
+      return {
+        cause: "capacity",
+        text: `what room is left${bound === null ? "" : ` for ${boundText(bound)}`} is kept for a job that has waited longer`,
+        atMs: null,
+      };
     case "pressure":
-      return { cause: "pressure", text: "the machine is short of memory or processors", atMs: null };
+      return { cause: "pressure", text: shortageText(shortages), atMs: null };
     default:
       return null;
+  }
+}
+
+/** What an attempt, or a run that somebody asked for, waits for. */
+export function waitText(evidence: ExplainEvidence, waiting: Waiting): string {
+  const room = roomObstacle(evidence, waiting);
+  if (room !== null) return room.text;
+  const { home } = evidence;
+  switch (waiting.reason) {
+    case "overlap":
+      return `its run ${waiting.heldBy[0] ?? ""} is still open`;
+    case "crash_loop":
+      return "the job is held back for failing at once again and again";
+    case "no_daemon":
+      return withoutDaemon(evidence).text;
+    case "lock":
+      return evidence.lockHolder === null
+        ? "somebody else holds the tick lock"
+        : lockObstacle(evidence, evidence.lockHolder).text;
+    case "claimed":
+      return "somebody else has claimed the job";
+    case "starting":
+      return "it is about to start";
+    default: {
+      const kind = holdKinds.find((known) => known === waiting.reason);
+      return kind === undefined
+        ? `home ${quoted(home.name)} is ${waiting.reason}`
+        : spellTexts[kind](true, openSpell(evidence, kind)?.detail ?? null);
+    }
   }
 }
 

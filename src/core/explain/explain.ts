@@ -3,7 +3,7 @@ import { formatDistance } from "../time-text.ts";
 import { tellDue } from "./explain-due.ts";
 import type { ExplainEvidence } from "./explain-evidence.ts";
 import { blockNow, ordinaryRisks, tellFuture, tellUnnamed } from "./explain-future.ts";
-import { clause, moment, openSpell, quoted, withoutDaemon } from "./explain-obstacle.ts";
+import { clause, moment, openSpell, quoted, waitText, withoutDaemon } from "./explain-obstacle.ts";
 import { capital, type Told, tellRun } from "./explain-run.ts";
 import { isNamed, tellSlot } from "./explain-slot.ts";
 import { standstillText, tellStandstill } from "./explain-standstill.ts";
@@ -20,7 +20,7 @@ const factsMax = 5;
 /** Why a job did or did not run, in sentences made of nothing but the evidence. */
 export function explain(evidence: ExplainEvidence): Explanation {
   const { cause, answer, facts } = tell(evidence);
-  const ordered = [...facts, ...heldFacts(evidence), ...configFacts(evidence)]
+  const ordered = [...facts, ...waitFacts(evidence), ...heldFacts(evidence), ...configFacts(evidence)]
     .toSorted((a, b) => (b.atMs ?? 0) - (a.atMs ?? 0))
     .slice(0, factsMax);
   return {
@@ -63,6 +63,17 @@ function heldFacts(evidence: ExplainEvidence): Told["facts"] {
   if (held === null) return [];
   const text = `It is held back until ${moment(evidence, held.untilMs)}: ${clause(held.why)}.`;
   return [{ atMs: held.sinceMs ?? nowMs, text }];
+}
+
+function waitFacts(evidence: ExplainEvidence): Told["facts"] {
+  return evidence.otherWaits.map((waiting) => {
+    const at = moment(evidence, waiting.dueAtMs);
+    const what =
+      waiting.trigger === "retry"
+        ? `The next attempt is due since ${at}, and waits`
+        : `A run that somebody asked for at ${at} waits`;
+    return { atMs: evidence.nowMs, text: `${what} because ${waitText(evidence, waiting)}.` };
+  });
 }
 
 function scheduleText(evidence: ExplainEvidence): string {
