@@ -100,6 +100,8 @@ export interface HomeRuntime {
   readonly cursors: Map<string, SlotCursor>;
   /** By job, the instant of a void claim, to be served again by the next tick. */
   readonly restored: Map<string, number>;
+  /** By job, how long its fence is not tried again (monotonic ms), because somebody else held it: until then it takes up no room. */
+  readonly fencedUntilMonotonicMs: Map<string, number>;
   /** As the ledger has them: by job, the attempt that is to come, and how the job has been doing. */
   retries: ReadonlyMap<string, WaitingRetry>;
   health: ReadonlyMap<string, JobHealth>;

@@ -146,6 +146,7 @@ export function openHome(sources: HomeSources, found: FoundHome): OpenHome {
     executionsDue: new Map(),
     cursors: new Map(),
     restored: new Map(),
+    fencedUntilMonotonicMs: new Map(),
     retries: new Map(),
     health: new Map(),
     unvoided: new Set(),

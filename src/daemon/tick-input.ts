@@ -27,8 +27,7 @@ export function tickInput(
     room: roomForJobs(parts, home, home.waitsFor),
     ownerState: (by) => ownerState(parts, by),
     canRun: () => true,
-    // What runs prompts is known in a moment.
-    busyJobs: new Set(home.settings.isFindingHermes ? jobs.filter(isPrompt).map((job) => job.id) : []),
+    busyJobs: busyJobs(parts, home, jobs),
     hold: home.hold(),
     policyOf: home.settings.policy,
     runClaimLifeMs: home.settings.runClaimLifeMs,
@@ -43,6 +42,14 @@ export function tickInput(
     attemptsMax: (job) => home.settings.policy(job).retry?.attemptsMax ?? 0,
     heldUntilMs: (job) => heldUntilMs(parts, home, job),
   };
+}
+
+/** What runs prompts is known in a moment, and who holds a fence lets go of it. */
+function busyJobs({ system }: DaemonParts, home: HomeRuntime, jobs: readonly Job[]): ReadonlySet<string> {
+  const now = system.clock.monotonicMs();
+  const fenced = [...home.fencedUntilMonotonicMs].flatMap(([jobId, untilMs]) => (untilMs > now ? [jobId] : []));
+  const waiting = home.settings.isFindingHermes ? jobs.filter(isPrompt).map((job) => job.id) : [];
+  return new Set([...fenced, ...waiting]);
 }
 
 function isPrompt(job: Job): boolean {

@@ -23,6 +23,8 @@ import { voidRuns } from "./void-run.ts";
 
 /** How long a claim waits for `.jobs.lock` without yielding: its holders need milliseconds. */
 export const lockWaitMs = 15;
+/** A little less than a plan has such a job wait, as timers fire a little early. */
+const fenceRetryMs = 200;
 
 export type TickReport =
   /** Nothing to do until `home.wakeAtMs`. */
@@ -168,6 +170,7 @@ function claimDue(
 ): Done | null {
   const wanted = look.plan.claims.map((claim) => claim.jobId);
   const fences = takeFireFences(parts.system, home.cronFolder, wanted);
+  noteFenced(parts, home, fences.busy);
   let made: TickPlan | null = null;
   let claimed: readonly DurableClaim[] = [];
   try {
@@ -196,7 +199,16 @@ function claimDue(
   }
   const plan: TickPlan | null = made;
   if (plan !== null) takeIn(parts, home, plan);
+  // Others had to wait for the room that was meant for these.
+  if (fences.busy.size > 0) home.dirty = true;
   return { claims: claimed, stops: plan === null ? [] : (plan as TickPlan).stops };
+}
+
+function noteFenced({ system }: DaemonParts, home: HomeRuntime, busy: ReadonlySet<string>): void {
+  const now = system.clock.monotonicMs();
+  const until = home.fencedUntilMonotonicMs;
+  for (const [jobId, untilMs] of until) if (untilMs <= now) until.delete(jobId);
+  for (const jobId of busy) until.set(jobId, now + fenceRetryMs);
 }
 
 /** The plan of the look if all that it was made of still stands, which spares the locks a second one; else a new one. */

@@ -60,3 +60,26 @@ test("after a sleep of nine hours each job runs once, late, the longest due firs
   expect(dueOrder).toEqual(dueOrder.toSorted((a, b) => a - b));
   expect(slots.filter(({ decision }) => decision === "pending")).toEqual([]);
 });
+
+test("a job whose fence somebody holds keeps no other job from the room that it cannot use", async () => {
+  const fenced = job("a", { programs: [quick] });
+  const others = [
+    job("b", { programs: [quick] }),
+    job("c", { isPrompt: true, schedule: { kind: "once", inMs: 50_000 } }),
+  ];
+  const { findings, slots, wakesMax } = await simulate(
+    scene({
+      homes: [{ name: "default", parallelMax: 1, jobs: [fenced, ...others] }],
+      events: [{ atMs: 20_000, home: "default", job: fenced.id, kind: "fence", forMs: 2 * minute }],
+      lengthMs: 3 * minute,
+    }),
+  );
+  expect(findings).toEqual([]);
+  const early = slots.filter(({ scheduledAtMs }) => scheduledAtMs < scene().startMs + 2 * minute);
+  expect(others.map(({ id }) => tell(early, id))).toEqual([
+    ["10:01 run on_time", "10:02 run on_time"],
+    ["10:01 run on_time"],
+  ]);
+  expect(tell(early, fenced.id)).toEqual(["10:01 run late", "10:02 coalesce missed"]);
+  expect(wakesMax).toBeLessThan(50);
+});
