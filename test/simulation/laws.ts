@@ -36,7 +36,8 @@ export function checkGate(world: World, run: FakeRun): void {
   }
   const earlyMs = (row.scheduledAtMs ?? 0) - world.clock.nowMs();
   // The instant of a further attempt has come, also where the clock was set back since.
-  if (earlyMs > 0 && row.trigger !== "retry") world.report("L3", `run ${run.id} starts ${earlyMs} ms before the instant that it is for`);
+  if (earlyMs > 0 && row.trigger !== "retry")
+    world.report("L3", `run ${run.id} starts ${earlyMs} ms before the instant that it is for`);
   const seen = run.environment[environmentMark] ?? "nothing";
   const expected = world.story.environmentsOf(world, row.home);
   if (!expected.includes(seen))

@@ -7,13 +7,14 @@ import { tellStory } from "./tell-story.ts";
 import { trySeed } from "./try-seed.ts";
 
 /**
- * `npm run simulate -- [--seeds N] [--from K]` tries N seeds from K on, on every core, and tells the shortest history of each
- * that breaks a law. `--seed K` replays one and tells its whole history, with `--operations` each step of the daemon too.
+ * `npm run simulate -- [--seeds N] [--from K] [--workers W] [--failures F]` tries N seeds from K on, on every core, and tells the
+ * shortest history of each that breaks a law, up to F of them. Its last line says how many were clean; stopped by SIGINT, how to go
+ * on. `--seed K` replays one and tells its whole history, with `--operations` each step of the daemon too.
  */
 
 const seedsPerOrder = 50;
 /** Most likely they all have one cause. */
-const failuresMax = 10;
+const failuresUsual = "10";
 
 interface Order {
   readonly from: number;
@@ -33,12 +34,14 @@ async function main(): Promise<number> {
     options: {
       seeds: { type: "string", default: "100000" },
       from: { type: "string", default: "1" },
+      workers: { type: "string", default: String(availableParallelism()) },
+      failures: { type: "string", default: failuresUsual },
       seed: { type: "string" },
       operations: { type: "boolean", default: false },
     },
   });
   if (values.seed !== undefined) return await replay(Number(values.seed), values.operations);
-  return await tryAll(Number(values.from), Number(values.seeds));
+  return await tryAll(Number(values.from), Number(values.seeds), Number(values.workers), Number(values.failures));
 }
 
 async function replay(seed: number, operations: boolean): Promise<number> {
@@ -48,21 +51,27 @@ async function replay(seed: number, operations: boolean): Promise<number> {
   return findings.length === 0 ? 0 : 1;
 }
 
-async function tryAll(first: number, count: number): Promise<number> {
+async function tryAll(first: number, count: number, workers: number, failuresMax: number): Promise<number> {
   const startedAtMs = performance.now();
   const end = first + count;
   let next = first;
   let tried = 0;
   let failures = 0;
+  let stopped = false;
+  process.once("SIGINT", () => {
+    stopped = true;
+  });
   const tell = (): void => {
     const rate = tried / ((performance.now() - startedAtMs) / 1000);
     process.stderr.write(`${tried} of ${count} seeds, ${failures} failed, ${rate.toFixed(0)} a second\n`);
   };
   const timer = setInterval(tell, 10_000);
   await Promise.all(
-    Array.from({ length: availableParallelism() }, async () => {
-      const worker = new Worker(new URL(import.meta.url), { resourceLimits: { maxOldGenerationSizeMb: 1024 } });
-      while (next < end && failures < failuresMax) {
+    Array.from({ length: workers }, async () => {
+      const worker = new Worker(new URL(import.meta.url), {
+        resourceLimits: { maxOldGenerationSizeMb: 1024, maxYoungGenerationSizeMb: 96 },
+      });
+      while (next < end && failures < failuresMax && !stopped) {
         const order: Order = { from: next, count: Math.min(seedsPerOrder, end - next) };
         next += order.count;
         const answer = await ask(worker, order);
@@ -75,6 +84,10 @@ async function tryAll(first: number, count: number): Promise<number> {
   );
   clearInterval(timer);
   tell();
+  process.stdout.write(
+    `${tried - failures} of ${tried} seeds from ${first} to ${next - 1} keep the laws, ${failures} do not\n`,
+  );
+  if (next < end) process.stdout.write(`Go on with --from ${next} --seeds ${end - next}\n`);
   return failures === 0 ? 0 : 1;
 }
 
