@@ -737,9 +737,25 @@ def probe() -> Record:
         "blocked_names": sorted(
             find("tools.environments.local", "_HERMES_PROVIDER_ENV_BLOCKLIST") or (),
         ),
+        "script_start": script_start(),
         # Where it lies, so that a change of it is noticed.
-        "files": sorted({str(module.__file__) for module in (jobs, scheduler) if module.__file__}),
+        "files": sorted({*(str(module.__file__) for module in (jobs, scheduler) if module.__file__), *records()}),
     }
+
+
+def script_start() -> Record | None:
+    """What Hermes starts a Python script with, where that is not its own interpreter alone: if it is installed from source."""
+    start = find("cron.scheduler_script", "_posix_cron_script_argv")
+    if start is None:
+        return None
+    words, variables = start(Path("/"))
+    return {"words": words[:-1], "variables": variables} if len(words) > 2 else None
+
+
+def records() -> list[str]:
+    """Where an installation from source keeps which packages are in force."""
+    root, path = os.environ.get("HERMES_PYTHON_SRC_ROOT"), find("pm.environments", "runtime_facts_path")
+    return [] if root is None or path is None else [str(path(Path(root)))]
 
 
 def redact(text: str) -> Record:

@@ -13,6 +13,7 @@ import type { Bound } from "../core/room.ts";
 import type { WaitsFor } from "../core/share-room.ts";
 import type { Zone } from "../core/zone.ts";
 import type { InstalledHermes } from "../homes/find-hermes.ts";
+import type { ScriptPython } from "../homes/script-python.ts";
 import type { HermesExecutions } from "../ledger/hermes-executions.ts";
 import type { JobStore } from "../store/job-store.ts";
 
@@ -38,8 +39,8 @@ export interface HomeSettings {
   /** Values that must not reach a document. */
   readonly secrets: readonly string[];
   readonly userHome: string | null;
-  /** The interpreter of Python scripts. */
-  readonly python: string | null;
+  /** What Python scripts run under. */
+  readonly python: ScriptPython | null;
   /** The Hermes that runs this home's prompt jobs; null when none was found, and while one is being looked for. */
   readonly hermes: InstalledHermes | null;
   /** It is being asked what it is: what needs it had better wait a moment. */

@@ -11,6 +11,8 @@ export type JobProgram =
       readonly program: string;
       readonly argument: string;
       readonly folder: string;
+      /** What people call it. */
+      readonly script: string;
       readonly isBash: boolean;
     }
   | { readonly ok: false; readonly text: string };
@@ -59,13 +61,14 @@ function chooseProgram(parts: DaemonParts, home: HomeRuntime, job: Job): JobProg
           ok: false,
           text: `Cannot run .sh/.bash script '${name}': bash not found on PATH. Install bash, or rewrite the script as Python (.py).`,
         }
-      : { ok: true, program: bash, argument: script.path, folder, isBash: true };
+      : { ok: true, program: bash, argument: script.path, folder, script: script.path, isBash: true };
   }
+  const plain = { ok: true, argument: script.path, folder, script: script.path, isBash: false } as const;
   const chosen = job.interpreter?.trim() ?? "";
   if (chosen !== "") {
     const error = interpreterFault(parts, chosen, home.settings.userHome);
     return error === null
-      ? { ok: true, program: expandUser(chosen, home.settings.userHome), argument: script.path, folder, isBash: false }
+      ? { ...plain, program: expandUser(chosen, home.settings.userHome) }
       : { ok: false, text: error };
   }
   const python = home.settings.python;
@@ -74,7 +77,7 @@ function chooseProgram(parts: DaemonParts, home: HomeRuntime, job: Job): JobProg
         ok: false,
         text: `Cannot run script '${name}': no Python found. Set hermes.python in the supervisor's config.yaml, or put python3 on PATH.`,
       }
-    : { ok: true, program: python, argument: script.path, folder, isBash: false };
+    : { ...plain, program: python.program, argument: python.argument(script.path) };
 }
 
 function expandUser(path: string, userHome: string | null): string {

@@ -40,6 +40,7 @@ export function launchRuns(
     readonly claim: DurableClaim;
     readonly gate: ReadyGate;
     readonly order: GateOrder;
+    readonly script: string;
   }[] = [];
   parts.fault("before-open");
   for (const claim of claims) {
@@ -49,7 +50,7 @@ export function launchRuns(
         ? promptProgram(parts, home, claim)
         : (claim.program ?? programOf(parts, home, claim.job));
     if (program.ok) {
-      ready.push({ claim, gate, order: orderOf(claim, program) });
+      ready.push({ claim, gate, order: orderOf(claim, program), script: program.script });
     } else {
       gate.child.discard();
       refused.push({
@@ -60,9 +61,9 @@ export function launchRuns(
     }
   }
   // Nothing but the opening in this loop: the jobs behind the first gates already want the processor.
-  const started = ready.map(({ claim, gate, order }) => {
+  const started = ready.map(({ claim, gate, order, script }) => {
     openGate(gate, order);
-    return { claim, gate, script: order.argument, startedAtMs: parts.system.clock.nowMs() };
+    return { claim, gate, script, startedAtMs: parts.system.clock.nowMs() };
   });
   for (const { claim, gate, script } of started) watchChild(parts, home, claim, gate, script, ended);
   parts.fault("after-open");
@@ -142,7 +143,7 @@ function promptProgram(parts: DaemonParts, home: HomeRuntime, claim: DurableClai
       text: `The job could not be handed to its worker: ${error instanceof Error ? error.message : String(error)}`,
     };
   }
-  return { ok: true, ...worker, folder: folder.path, isBash: false };
+  return { ok: true, ...worker, folder: folder.path, script: worker.argument, isBash: false };
 }
 
 function orderOf(claim: DurableClaim, program: JobProgram & { readonly ok: true }): GateOrder {

@@ -19,6 +19,7 @@ import { resolveHermesSettings, shownHermesSettings } from "../homes/home-config
 import { promptEnvironment } from "../homes/prompt-environment.ts";
 import { blockedVariables } from "../homes/script-blocked-variables.ts";
 import { makeScratchFolder, scriptEnvironment } from "../homes/script-environment.ts";
+import { plainPython, startedPython } from "../homes/script-python.ts";
 import { secretsOf } from "../homes/secrets.ts";
 import { createHermesExecutions, type OpenExecutions } from "../ledger/hermes-executions.ts";
 import { createJobStore } from "../store/job-store.ts";
@@ -265,7 +266,9 @@ function settingsOf(
     userHome,
     get python() {
       const look = sources.hermes.look(places);
-      return scriptPython(system, places, look.hermes, look.isFinding);
+      const start = look.hermes?.scriptStart ?? null;
+      const program = scriptPython(system, places, look.hermes, look.isFinding);
+      return (start === null ? null : startedPython(start)) ?? (program === null ? null : plainPython(program));
     },
     bash: findOnPath(system, path, "bash") ?? (system.files.stat("/bin/bash") === null ? null : "/bin/bash"),
     orphans: inForce.orphans,

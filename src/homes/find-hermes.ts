@@ -1,5 +1,6 @@
 import type { FileIdentity, Files } from "../system/files.ts";
 import { findOnPath } from "./find-on-path.ts";
+import { parseScriptStart, type ScriptStart } from "./script-python.ts";
 
 /** What an installed Hermes says of itself. */
 export interface InstalledHermes {
@@ -14,6 +15,8 @@ export interface InstalledHermes {
   readonly features: Readonly<Record<string, boolean>>;
   /** The names that it takes from a script's environment; null where it did not tell. */
   readonly blockedNames: ReadonlySet<string> | null;
+  /** What it starts a Python script with; null where that is its interpreter alone. */
+  readonly scriptStart: ScriptStart | null;
   /** Differs when anything of its installation, its interpreter or our worker was changed. */
   readonly identity: string;
 }
@@ -315,7 +318,7 @@ export function parseProbe(
   identity: string,
   answer: unknown,
 ): HermesRecord | null {
-  const { version, release, features, blocked_names: blocked, files } = asRecord(answer);
+  const { version, release, features, blocked_names: blocked, script_start: start, files } = asRecord(answer);
   if (typeof version !== "string" || version === "") return null;
   const names = texts(blocked);
   return {
@@ -328,6 +331,7 @@ export function parseProbe(
         Object.entries(asRecord(features)).filter((entry): entry is [string, boolean] => typeof entry[1] === "boolean"),
       ),
       blockedNames: names.length === 0 ? null : new Set(names),
+      scriptStart: parseScriptStart(start),
       identity,
     },
     files: texts(files),
@@ -355,9 +359,10 @@ export function parseHermesNote(text: string | null): ReadonlyMap<string, Hermes
 
 export function formatHermesNote(records: Iterable<HermesRecord>): string {
   return JSON.stringify(
-    Array.from(records, ({ hermes: { blockedNames, ...hermes }, files }) => ({
+    Array.from(records, ({ hermes: { blockedNames, scriptStart, ...hermes }, files }) => ({
       ...hermes,
       blocked_names: [...(blockedNames ?? [])],
+      script_start: scriptStart,
       files,
     })),
   );

