@@ -22,7 +22,7 @@ export type { SlotCursor } from "./slot.ts";
 export type { PlannedClaim, PlannedStop, TickInput } from "./tick-draft.ts";
 
 /** A job whose time has come, and the instant that it is due for. */
-export type DueJob = Pick<Candidate, "job" | "dueAtMs">;
+export type DueJob = Pick<Candidate, "job" | "dueAtMs" | "schedule" | "recorded" | "isManual" | "once" | "retry">;
 
 export interface TickPlan {
   readonly claims: readonly PlannedClaim[];

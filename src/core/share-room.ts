@@ -6,6 +6,8 @@ import type { Bound, Counted, Room } from "./room.ts";
 export interface Waiter extends Counted {
   readonly jobId: string;
   readonly dueAtMs: number;
+  /** By this instant it is judged to be on time or late. */
+  readonly newestAtMs: number;
   /** Since when it has been seen to wait. After a long sleep that is much later than its due time. */
   readonly sinceMs: number;
 }
@@ -57,7 +59,7 @@ export function shareRoom(input: ShareInput): RoomShare {
   const kept = keepRoom(input);
 
   const blocker = (waiter: Waiter): WaitsFor | null => {
-    const isLate = nowMs - waiter.dueAtMs > onTimeMs && nowMs - waiter.sinceMs < input.waitMaxMs;
+    const isLate = nowMs - waiter.newestAtMs > onTimeMs && nowMs - waiter.sinceMs < input.waitMaxMs;
     if (isLate && input.shortages.length > 0) return { kind: "pressure", bound: null, shortages: input.shortages };
     let behind: Bound | null = null;
     for (const bound of room.boundsOf(waiter)) {

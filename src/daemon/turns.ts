@@ -1,4 +1,6 @@
 import { InvariantError } from "../core/invariant-error.ts";
+import { newestDueMs } from "../core/newest-due.ts";
+import type { DueJob } from "../core/plan-tick.ts";
 import { shareRoom, type Waiter, type WaitsFor } from "../core/share-room.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
@@ -40,15 +42,19 @@ export function createTurns(parts: DaemonParts, wake: () => void): Turns {
 
   function waitersOf(home: HomeRuntime, nowMs: number): readonly Waiter[] {
     const before = waits.get(home.name);
-    const found = quietly(() => (home.settings.usable ? dueJobs(parts, home) : []), []).map(
-      ({ job, dueAtMs }): Waiter => {
-        const known = before?.get(job.id);
-        const sinceMs = known?.dueAtMs === dueAtMs ? known.sinceMs : nowMs;
-        return { ...countedJob(home, job), jobId: job.id, dueAtMs, sinceMs };
-      },
-    );
+    const found = quietly(() => (home.settings.usable ? dueJobs(parts, home) : []), []).map((due): Waiter => {
+      const { job, dueAtMs } = due;
+      const known = before?.get(job.id);
+      const sinceMs = known?.dueAtMs === dueAtMs ? known.sinceMs : nowMs;
+      return { ...countedJob(home, job), jobId: job.id, dueAtMs, newestAtMs: newestOf(home, due, nowMs), sinceMs };
+    });
     waits.set(home.name, new Map(found.map((waiter) => [waiter.jobId, waiter])));
     return found;
+  }
+
+  function newestOf(home: HomeRuntime, due: DueJob, nowMs: number): number {
+    const { policy, zone } = home.settings;
+    return newestDueMs(due, home.cursors.get(due.job.id)?.owed, policy(due.job).misfire, nowMs, zone);
   }
 
   function isScarce(due: readonly HomeRuntime[]): boolean {

@@ -19,6 +19,7 @@ function waiters(text: string, fields: Partial<Waiter> = {}): readonly Waiter[] 
     jobId: word,
     dueAtMs: nowMs - 5000 + place * 10,
     sinceMs: nowMs - 5000 + place * 10,
+    newestAtMs: fields.dueAtMs ?? nowMs - 5000 + place * 10,
     ...fields,
   }));
 }
@@ -193,7 +194,7 @@ function* moments(seed: number): Generator<{ input: ShareInput; share: ReturnTyp
       Array.from({ length: place === 0 ? 4 : random() < 0.05 / homes.length ? 2 : 0 }, (_, index): Waiter => {
         const tags = ["x", "y"].filter(() => random() < 0.3);
         const kind = random() < 0.3 ? "prompt" : "script";
-        return { home, kind, tags, jobId: `${home}${at}.${index}`, dueAtMs: at, sinceMs: at };
+        return { home, kind, tags, jobId: `${home}${at}.${index}`, dueAtMs: at, newestAtMs: at, sinceMs: at };
       }),
     );
     // A bounded flood: the first home's jobs are skipped while so many wait.

@@ -90,6 +90,15 @@ export function createHappenings(world: World, draw: Draw, supervision: Supervis
           files.freeBytesLeft = 1e12;
         });
         return;
+      case "pressure": {
+        const write = (percent: number): void => {
+          files.makeFolder("/proc/pressure", 0o755, true);
+          files.plant("/proc/pressure/cpu", `some avg10=${percent}.00 avg60=0.00 avg300=0.00 total=1\n`);
+        };
+        write(event.cpuPercent);
+        last(event.forMs, () => write(0));
+        return;
+      }
       case "strangers":
         last(event.forMs, host.sendStrangers());
         return;

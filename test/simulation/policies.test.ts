@@ -44,7 +44,7 @@ test("after a sleep of nine hours each job runs once, late, the longest due firs
   const jobs = expressions.map((expression, index) =>
     job("abcdef"[index] ?? "", { schedule: { kind: "cron", expression }, programs: [quick] }),
   );
-  const { findings, slots } = await simulate(
+  const { findings, slots, openMax } = await simulate(
     scene({
       homes: [{ name: "default", parallelMax: 2, jobs }],
       events: [{ atMs: 10_000, kind: "clock", byMs: 9 * 60 * minute }],
@@ -58,7 +58,55 @@ test("after a sleep of nine hours each job runs once, late, the longest due firs
   const inOrder = late.toSorted((a, b) => a.decidedAtMs - b.decidedAtMs);
   const dueOrder = inOrder.map(({ scheduledAtMs }) => scheduledAtMs);
   expect(dueOrder).toEqual(dueOrder.toSorted((a, b) => a - b));
-  expect(slots.filter(({ decision }) => decision === "pending")).toEqual([]);
+  expect(openMax).toBe(2);
+  // From 10:00 to 19:01: an instant that is not the late run's own is folded into it, and none is without a line.
+  const minutes = [[0, 30], [0], [0, 10, 20, 30, 40, 50], [15], [45], [5]];
+  for (const [index, { id }] of jobs.entries()) {
+    const own = slots.filter(({ jobId }) => jobId === id);
+    const served = own.find(({ reason }) => reason === "catch_up");
+    const named = Array.from({ length: 10 }, (_, hour) => minutes[index]!.map((past) => (10 + hour) * 60 + past))
+      .flat()
+      .filter((past) => past > 10 * 60 && past <= 19 * 60)
+      .map((past) => new Date(Date.UTC(2026, 4, 4, 0, past)).toISOString().slice(11, 16));
+    const told = own.filter(({ scheduledAtMs }) => scheduledAtMs <= Date.UTC(2026, 4, 4, 19));
+    expect([id, told.map(({ scheduledAtMs }) => new Date(scheduledAtMs).toISOString().slice(11, 16))]).toEqual([
+      id,
+      named,
+    ]);
+    expect(told.slice(1).every(({ decision, runId }) => decision === "coalesce" && runId === served?.runId)).toBe(true);
+  }
+});
+
+test("while the machine is short what is on time starts, and what is late waits until it is not", async () => {
+  const hourly = job("a", { schedule: { kind: "cron", expression: "0 * * * *" }, programs: [quick] });
+  const each = job("b", { programs: [quick] });
+  const { findings, slots } = await simulate(
+    scene({
+      // With one place the two compete.
+      homes: [{ name: "default", parallelMax: 1, jobs: [hourly, each] }],
+      cpuPressureMax: 20,
+      events: [
+        { atMs: 5000, kind: "pressure", cpuPercent: 50, forMs: 145_000 },
+        { atMs: 10_000, kind: "clock", byMs: 120 * minute },
+      ],
+      lengthMs: 200_000,
+    }),
+  );
+  expect(findings).toEqual([]);
+  const decided = (jobId: string) =>
+    slots
+      .filter((slot) => slot.jobId === jobId && slot.decision === "run")
+      .map(({ scheduledAtMs, decidedAtMs, waitedFor }) =>
+        [
+          new Date(scheduledAtMs).toISOString().slice(11, 16),
+          new Date(decidedAtMs).toISOString().slice(11, 19),
+          waitedFor ?? "-",
+        ].join(" "),
+      );
+  // The missed instants of the one of every minute fold into the run that its next instant has at once.
+  expect(decided(each.id).slice(0, 3)).toEqual(["10:01 12:01:00 pressure", "12:02 12:02:00 -", "12:03 12:03:00 -"]);
+  const [first = ""] = decided(hourly.id);
+  expect(first).toMatch(/^11:00 12:03:\d\d pressure$/u);
 });
 
 test("a job whose fence somebody holds keeps no other job from the room that it cannot use", async () => {

@@ -19,6 +19,8 @@ export interface Scenario {
   readonly idleTimeoutMs?: number | null;
   /** How failed runs are tried again; absent where they are not. */
   readonly retry?: { readonly max: number; readonly backoffMs: number; readonly grows: boolean };
+  /** `pressure.cpu_max`; absent where it is not set. */
+  readonly cpuPressureMax?: number;
   /** What the machine can do about processes that lost their parents. */
   readonly reaping: "none" | "subreaper" | "init";
   readonly hasControlGroups: boolean;
@@ -64,6 +66,8 @@ export type HostEvent =
   | { readonly kind: "reboot"; readonly downMs: number }
   | { readonly kind: "clock"; readonly byMs: number }
   | { readonly kind: "full disk"; readonly forMs: number }
+  /** Programs wait for processors for that share of the time. */
+  | { readonly kind: "pressure"; readonly cpuPercent: number; readonly forMs: number }
   /** Every PID that comes free is given away again at once. */
   | { readonly kind: "strangers"; readonly forMs: number };
 

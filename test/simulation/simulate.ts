@@ -1,4 +1,5 @@
 import { formatInstant } from "../../src/core/instant.ts";
+import type { Run } from "../../src/core/run.ts";
 import { createZone } from "../../src/core/zone.ts";
 import { createRunLedger, type RunLedger } from "../../src/ledger/run-ledger.ts";
 import type { LedgerSlot } from "../../src/ledger/slots.ts";
@@ -103,6 +104,8 @@ export interface Simulated {
   readonly runs: number;
   /** The earliest scheduled first. */
   readonly slots: readonly LedgerSlot[];
+  /** How many runs were open at once at most, as the ledger tells it. */
+  readonly openMax: number;
   /** How often the daemon woke in its busiest second. */
   readonly wakesMax: number;
 }
@@ -337,6 +340,7 @@ export async function simulate(scenario: Scenario, options: SimulationOptions = 
   process.removeAllListeners("unhandledRejection");
   process.on("unhandledRejection", rejected);
   let slots: readonly LedgerSlot[] = [];
+  let recorded: readonly Run[] = [];
   try {
     for (let steps = 1; ; steps++) {
       const nextMs = clock.nextMs();
@@ -350,6 +354,7 @@ export async function simulate(scenario: Scenario, options: SimulationOptions = 
     }
     await new Promise(setImmediate);
     slots = world.ledger.slots({ limit: 0 }).toReversed();
+    recorded = world.ledger.runs({ limit: 0 });
     if (daemon === null) world.report("start", "no daemon lives at the end");
     else checkEnd(world, daemon);
   } catch (error) {
@@ -361,9 +366,17 @@ export async function simulate(scenario: Scenario, options: SimulationOptions = 
     world.ledger.dispose();
     world.hermesLedgers.dispose();
   }
-  return { findings, operations: operationsInTime, history, runs: host.runs.size, slots, wakesMax: wakesSeen };
+  const openMax = Math.max(
+    0,
+    ...recorded.map((run) => recorded.filter((other) => isOpenAt(other, run.claimedAtMs)).length),
+  );
+  return { findings, operations: operationsInTime, history, runs: host.runs.size, slots, openMax, wakesMax: wakesSeen };
 }
 
 export function pathOf(home: string): string {
   return home === "default" ? rootHome : `${rootHome}/profiles/${home}`;
+}
+
+function isOpenAt({ claimedAtMs, endedAtMs }: Run, atMs: number): boolean {
+  return claimedAtMs <= atMs && (endedAtMs ?? Number.POSITIVE_INFINITY) > atMs;
 }

@@ -92,6 +92,7 @@ export function createStory(scenario: Scenario, zone: Zone): Story {
       const settings = {
         recovery: { orphans: scenario.orphans },
         stop: { grace: "3 s" },
+        ...(scenario.cpuPressureMax === undefined ? {} : { pressure: { cpu_max: scenario.cpuPressureMax } }),
         defaults: {
           ...(scenario.retry === undefined ? {} : { retry: retrySetting(scenario.retry) }),
           ...(scenario.timeoutMs === null ? {} : { timeout: `${scenario.timeoutMs / 1000} s` }),
