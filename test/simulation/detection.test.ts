@@ -45,6 +45,7 @@ const flaws: readonly (readonly [flaw: Flaw, law: string, seeds: number])[] = [
   ["strangers look like runs", "L5", 200],
   ["environments are mixed up", "L6", 5],
   ["SIGKILL does nothing", "L7", 60],
+  ["limits are misread", "limits", 40],
 ];
 
 test.each(flaws)("the simulation notices when %s: %s", { timeout: 300_000 }, async (flaw, law, seeds) => {

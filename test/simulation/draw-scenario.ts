@@ -45,9 +45,21 @@ export function drawScenario(seed: number): Scenario {
     reaping,
     hasControlGroups,
   };
-  if (!draw.chance(0.4)) return scenario;
+  const retried = draw.chance(0.4) ? { ...scenario, retry: drawRetry(draw) } : scenario;
+  return draw.chance(0.25) ? { ...retried, bounds: drawBounds(draw) } : retried;
+}
+
+function drawRetry(draw: Draw): NonNullable<Scenario["retry"]> {
   const backoffMs = draw.one([0, 50, 1000, 8000, 40_000]);
-  return { ...scenario, retry: { max: draw.one([1, 2, 5]), backoffMs, grows: draw.chance(0.5) } };
+  return { max: draw.one([1, 2, 5]), backoffMs, grows: draw.chance(0.5) };
+}
+
+function drawBounds(draw: Draw): NonNullable<Scenario["bounds"]> {
+  return {
+    openRuns: draw.one([1, 2, 3]),
+    tagged: draw.one([null, 1, 2]),
+    order: draw.one(["fair", "fair", "oldest_first"]),
+  };
 }
 
 function drawHomes(draw: Draw): readonly PlannedHome[] {

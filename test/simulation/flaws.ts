@@ -14,7 +14,8 @@ export type Flaw =
   | "ends are lost"
   | "strangers look like runs"
   | "environments are mixed up"
-  | "SIGKILL does nothing";
+  | "SIGKILL does nothing"
+  | "limits are misread";
 
 export function flawedSystem(system: System, host: FakeHost, flaw: Flaw): System {
   const { files, locks, processes } = system;
@@ -66,6 +67,17 @@ export function flawedSystem(system: System, host: FakeHost, flaw: Flaw): System
           groups: processes.groups === null ? null : { ...processes.groups, kill: () => true },
         },
       };
+    case "limits are misread": {
+      const misread = (bytes: Uint8Array): Buffer =>
+        Buffer.from(
+          Buffer.from(bytes)
+            .toString()
+            .replace(/("max_(?:open_runs|parallel_jobs)"):\d/u, "$1:9"),
+        );
+      const read: typeof files.read = (path) =>
+        path.endsWith("/config.yaml") ? misread(files.read(path)) : files.read(path);
+      return { ...system, files: { ...files, read } };
+    }
     case "slot lines are lost":
     case "ends are lost":
       return system;

@@ -6,6 +6,7 @@ import type { LedgerSlot } from "../../src/ledger/slots.ts";
 import { runFiles } from "../../worker/protocol.ts";
 import { type FakeEnd, type FakeProcess, type FakeRun, signalNumbers } from "../helpers/fake-processes.ts";
 import type { DaemonLife } from "./daemon-life.ts";
+import { isTagged } from "./scenario.ts";
 import { pathOf, type World } from "./simulate.ts";
 import {
   detachedJobs,
@@ -42,6 +43,12 @@ export function checkGate(world: World, run: FakeRun): void {
   const expected = world.story.environmentsOf(world, row.home);
   if (!expected.includes(seen))
     world.report("L6", `run ${run.id} of ${row.home} starts with ${seen}, where ${expected.join(" or ")} stands`);
+  const { home, jobId } = row;
+  for (const bound of boundsOf(world, home, jobId)) {
+    const taken = world.ledger.openRuns().filter((one) => bound.counts(one.home, one.jobId)).length;
+    if (taken > bound.max)
+      world.report("limits", `run ${run.id} is the ${taken}th at once, ${bound.name} is ${bound.max}`);
+  }
   const record = storedJobs(world, row.home).get(row.jobId);
   if (record?.["no_agent"] !== true) world.report("L3", `run ${run.id} is of a prompt job, which nobody here can run`);
   if (claimedBy(record) !== row.owner)
@@ -185,7 +192,13 @@ function checkAttempts(world: World, runs: readonly Run[]): void {
       const isOpen = own.some((run) => run.state === "claimed" || run.state === "running");
       const isShared = story.job(name, retry.jobId)?.isShared === true;
       const isHeld = (ledger.health(name).get(retry.jobId)?.heldUntilMs ?? 0) > clock.nowMs() - onTheWayMs;
-      if (isOpen || isShared || isHeld || isFull(world, name, own) || retry.dueAtMs > clock.nowMs() - onTheWayMs)
+      if (
+        isOpen ||
+        isShared ||
+        isHeld ||
+        isFull(world, name, retry.jobId, own) ||
+        retry.dueAtMs > clock.nowMs() - onTheWayMs
+      )
         continue;
       report("rest", `attempt ${retry.attempt} after run ${retry.runId} of ${retry.jobId} waits for nothing`);
     }
@@ -346,7 +359,7 @@ function checkSlots(world: World, job: JobStory, runs: readonly Run[]): void {
     const at = new Date(atMs).toISOString();
     if (job.planned.isPrompt === true && line.decision === "pending" && line.reason === "no_daemon") continue;
     const waitsForRoom = line.decision === "pending" && line.reason === "capacity";
-    const mayWait = waitsForRoom && (hasOpen || isFull(world, job.home, runs));
+    const mayWait = waitsForRoom && (hasOpen || isFull(world, job.home, job.id, runs));
     // Who moved a job on without changing its rule may have run it, and the sign of that may still come.
     if (line.decision === "pending" && line.reason === "lock" && isRewritten(job)) continue;
     if (line.decision === "pending" && atMs < clock.nowMs() - onTheWayMs && !mayWait)
@@ -404,13 +417,35 @@ function isRewritten({ spans }: JobStory): boolean {
   );
 }
 
-/** Whether as many runs of the home are open as it allows, or runs have ended just now. */
-function isFull({ ledger, scenario, clock }: World, home: string, runs: readonly Run[]): boolean {
+/** How many runs may be open at once that count for this job. */
+interface Bound {
+  readonly name: string;
+  readonly max: number;
+  counts(home: string, jobId: string): boolean;
+}
+
+function boundsOf({ scenario }: World, home: string, jobId: string): readonly Bound[] {
+  const { bounds } = scenario;
   const max = scenario.homes.find((one) => one.name === home)?.parallelMax ?? 0;
+  const ofHome: Bound = { name: "the home's limit", max, counts: (other) => other === home };
+  if (bounds === undefined) return [ofHome];
+  const ofHost: Bound = { name: "the host's limit", max: bounds.openRuns, counts: () => true };
+  if (bounds.tagged === null || !isTagged(jobId)) return [ofHome, ofHost];
+  return [ofHome, ofHost, { name: "the tag's limit", max: bounds.tagged, counts: (_, other) => isTagged(other) }];
+}
+
+/** Whether as many runs are open as may be beside this job, or runs have ended just now. */
+function isFull(world: World, home: string, jobId: string, runs: readonly Run[]): boolean {
+  const { ledger, clock } = world;
   const lately = ledger
-    .runs({ home, limit: 0 })
+    .runs({ limit: 0 })
     .filter((run) => run.endedAtMs === null || clock.nowMs() - run.endedAtMs < 1000);
-  return runs.every((run) => run.endedAtMs !== null) && lately.length >= max;
+  return (
+    runs.every((run) => run.endedAtMs !== null) &&
+    boundsOf(world, home, jobId).some(
+      (bound) => lately.filter((run) => bound.counts(run.home, run.jobId)).length >= bound.max,
+    )
+  );
 }
 
 function checkLine({ report }: World, name: string, line: LedgerSlot | undefined, runs: readonly Run[]): void {

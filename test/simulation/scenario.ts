@@ -21,9 +21,23 @@ export interface Scenario {
   readonly retry?: { readonly max: number; readonly backoffMs: number; readonly grows: boolean };
   /** `pressure.cpu_max`; absent where it is not set. */
   readonly cpuPressureMax?: number;
+  /** What the host allows at once, beside what each home does; absent where that is more than anybody wants. */
+  readonly bounds?: {
+    readonly openRuns: number;
+    /** Of jobs that carry `sharedTag`. */
+    readonly tagged: number | null;
+    readonly order: "fair" | "oldest_first";
+  };
   /** What the machine can do about processes that lost their parents. */
   readonly reaping: "none" | "subreaper" | "init";
   readonly hasControlGroups: boolean;
+}
+
+/** Every second letter's jobs carry it. */
+export const sharedTag = "shared";
+
+export function isTagged(jobId: string): boolean {
+  return "acegikmoqsuwy".includes(jobId.charAt(0));
 }
 
 export interface PlannedHome {

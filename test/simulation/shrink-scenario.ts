@@ -40,6 +40,10 @@ function smallerScenarios(scenario: Scenario): readonly Scenario[] {
     const { retry: _, ...without } = scenario;
     found.push(without);
   }
+  if (scenario.bounds !== undefined) {
+    const { bounds: _, ...without } = scenario;
+    found.push(without);
+  }
   if (scenario.timeoutMs !== null) found.push({ ...scenario, timeoutMs: null });
   if (typeof scenario.idleTimeoutMs === "number") found.push({ ...scenario, idleTimeoutMs: null });
   if (scenario.orphans !== "fail") found.push({ ...scenario, orphans: "fail" });

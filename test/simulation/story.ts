@@ -2,7 +2,14 @@ import { formatInstant } from "../../src/core/instant.ts";
 import { computeNextRun, nextInterval, nextOccurrence } from "../../src/core/next-occurrence.ts";
 import type { Schedule } from "../../src/core/schedule.ts";
 import type { Zone } from "../../src/core/zone.ts";
-import type { PlannedHome, PlannedJob, PlannedSchedule, Scenario } from "./scenario.ts";
+import {
+  isTagged,
+  type PlannedHome,
+  type PlannedJob,
+  type PlannedSchedule,
+  type Scenario,
+  sharedTag,
+} from "./scenario.ts";
 import { pathOf, stateFolder, type World } from "./simulate.ts";
 
 /** What is to become of the jobs, told from outside of the daemon: by the schedules and by those who edit them. */
@@ -93,6 +100,7 @@ export function createStory(scenario: Scenario, zone: Zone): Story {
         recovery: { orphans: scenario.orphans },
         stop: { grace: "3 s" },
         ...(scenario.cpuPressureMax === undefined ? {} : { pressure: { cpu_max: scenario.cpuPressureMax } }),
+        ...(scenario.bounds === undefined ? {} : { limits: boundsSetting(scenario.bounds) }),
         defaults: {
           ...(scenario.retry === undefined ? {} : { retry: retrySetting(scenario.retry) }),
           ...(scenario.timeoutMs === null ? {} : { timeout: `${scenario.timeoutMs / 1000} s` }),
@@ -284,6 +292,7 @@ function jobSettings(scenario: Scenario): Readonly<Record<string, unknown>> {
         ...(detached.includes(id) ? { detach: true } : {}),
         ...(misfire === undefined ? {} : { misfire }),
         ...(overlap === undefined ? {} : { overlap }),
+        ...(isTagged(id) ? { tags: [sharedTag] } : {}),
       },
     ]),
   );
@@ -329,6 +338,10 @@ function storedSchedule(schedule: Schedule, text: (ms: number | null) => string 
     case "once":
       return { kind: "once", run_at: text(schedule.runAtMs), display: "once" };
   }
+}
+
+function boundsSetting({ openRuns, tagged, order }: NonNullable<Scenario["bounds"]>): unknown {
+  return { max_open_runs: openRuns, order, ...(tagged === null ? {} : { tags: { [sharedTag]: tagged } }) };
 }
 
 function retrySetting({ max, backoffMs, grows }: NonNullable<Scenario["retry"]>): unknown {

@@ -4,10 +4,11 @@ import type { Finding } from "./simulate.ts";
 
 /** A scenario and what came of it, for whoever has to find out why. */
 export function tellStory(scenario: Scenario, findings: readonly Finding[], history: readonly string[]): string {
-  const { homes, orphans, timeoutMs, idleTimeoutMs, retry, reaping, hasControlGroups } = scenario;
+  const { homes, orphans, timeoutMs, idleTimeoutMs, retry, bounds, reaping, hasControlGroups } = scenario;
   const limits = [
     `orphans: ${orphans}`,
     ...(retry === undefined ? [] : [`retry ${JSON.stringify(retry)}`]),
+    ...(bounds === undefined ? [] : [`bounds ${JSON.stringify(bounds)}`]),
     ...(timeoutMs === null ? [] : [`timeout ${seconds(timeoutMs)}`]),
     ...(typeof idleTimeoutMs === "number" ? [`idle_timeout ${seconds(idleTimeoutMs)}`] : []),
     ...(reaping === "none" ? [] : [`reaping: ${reaping}`]),
