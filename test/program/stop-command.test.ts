@@ -30,6 +30,20 @@ function type(home: SupervisedHome, ...words: readonly string[]): Promise<Said> 
 
 const withoutLengths = (said: Said): Said => ({ ...said, out: said.out.replace(/\bin [\d.]+ m?s\b/, "in <time>") });
 
+test("stop says that it ended a run whose job was removed meanwhile", async () => {
+  const home = makeSupervisedHome();
+  home.script("long.sh", "exec sleep 300\n");
+  home.writeJobs([scriptJob("aaaaaaaaaaaa", 60, "long.sh", { next_run_at: isoIn(-500) })]);
+  home.start();
+  const { id } = await until(() => home.runs().find(({ state }) => state === "running"));
+  home.writeJobs([]);
+  expect(withoutLengths(await type(home, "stop", id, "--now"))).toEqual({
+    status: 0,
+    out: `Run ${id} of job "job aaaaaaaaaaaa" stopped in <time>; its job was removed or belongs to another run by now\n`,
+    error: `Stopping run ${id} of job "job aaaaaaaaaaaa"\n`,
+  });
+});
+
 test("stop ends a run by its name or its id, waits until nothing of it is left, and says what there was to stop", async () => {
   const home = makeSupervisedHome();
   const say = (name: string): string => `echo $$ > ${home.path}/${name}.pid\n`;

@@ -26,7 +26,12 @@ export async function stop(parts: CommandParts, text: string, options: StopOptio
   const askedAtMs = parts.system.clock.monotonicMs();
   const ended = await waitForEnd(parts, reader, asked);
   const took = formatLength(parts.system.clock.monotonicMs() - askedAtMs);
-  return say(ended.reason === "stopped" ? `stopped in ${took}` : `ended by itself: ${endText(ended)}`, ended);
+  if (ended.reason === "stopped") return say(`stopped in ${took}`, ended);
+  // What it ended of gives way to what became of its job.
+  if (ended.reason === "superseded" && ended.signal !== null) {
+    return say(`stopped in ${took}; its job was removed or belongs to another run by now`, ended);
+  }
+  return say(`ended by itself: ${endText(ended)}`, ended);
 
   function say(what: string, run: RunJson): ExitCode {
     terminal.out(options.json ? formatJson({ run }) : `Run ${run.id} of job "${shortName(run.job_name)}" ${what}\n`);
