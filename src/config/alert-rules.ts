@@ -33,7 +33,7 @@ export const alertRules = {
     schema: orNone(z.union([notifier.transform((one): readonly Notifier[] => [one]), z.array(notifier).max(8)])),
     fallback: "none",
     expected:
-      "none, { command: [/usr/local/bin/tell, me] }, { command: a line for the shell }, { webhook: https://… }, or a list of these",
+      "none, { command: [/usr/local/bin/tell, me] }, { command: a line for the shell }, { webhook: https://… }, or a list of at most 8 of these",
     about:
       "Who is told when an alert comes up and when it is over. A command gets the notice as JSON on its standard input and as variables, a webhook gets it as the body of a POST. timeout (30 s) bounds each; token_file of a webhook names a file with a bearer token. See docs/alerts.md.",
     hostOnly: true,
