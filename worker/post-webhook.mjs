@@ -17,12 +17,15 @@ try {
     method: "POST",
     headers: { "content-type": "application/json", "user-agent": "hermes-supervisor", ...authorization },
     body,
-    redirect: "error",
+    redirect: "manual",
     signal: AbortSignal.timeout(timeoutMs),
   });
   // What it says is of no use, and may have no end.
   await response.body?.cancel();
-  if (!response.ok) fail(`the server answered ${response.status}`);
+  const isRedirect = response.status >= 300 && response.status < 400;
+  // What is said of alerts, and the token, go nowhere but where somebody sent them.
+  const hint = isRedirect ? ", a redirect: name the address that it leads to" : "";
+  if (!response.ok) fail(`the server answered ${response.status}${hint}`);
 } catch (error) {
   // Its message can quote the address, which may hold a password.
   const { name, cause } = error instanceof Error ? error : { name: "error", cause: null };

@@ -67,13 +67,19 @@ test.concurrent("a webhook gets each notice, again where it was refused, and the
   onTestFinished,
 }) => {
   const bodies: Told[] = [];
+  const asked = new Set<string>();
   let refusals = 1;
   const server = createServer((request, response) => {
     let text = "";
     request.on("data", (part) => {
       text += part;
     });
+    asked.add(request.url ?? "");
     request.on("end", () => {
+      if (request.url === "/moved") {
+        response.writeHead(302, { location: "/elsewhere" }).end();
+        return;
+      }
       if (refusals > 0) response.statusCode = 500;
       else bodies.push(JSON.parse(text));
       refusals -= 1;
@@ -83,11 +89,17 @@ test.concurrent("a webhook gets each notice, again where it was refused, and the
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   onTestFinished(() => void server.close());
   const { port } = server.address() as AddressInfo;
-  const home = failingHome(onTestFinished, `    - webhook: http://127.0.0.1:${port}/hook?key=hunter2\n`);
+  const address = `http://127.0.0.1:${port}`;
+  const home = failingHome(
+    onTestFinished,
+    `    - webhook: ${address}/hook?key=hunter2\n    - webhook: ${address}/moved\n`,
+  );
   const daemon = home.start();
   await until(() => bodies.length > 0);
   expect(bodies.map(({ event }) => event)).toEqual(["raised"]);
   expect(daemon.log()).toContain("the server answered 500");
+  await daemon.said("the server answered 302, a redirect: name the address that it leads to");
+  expect([...asked].sort()).toEqual(["/hook?key=hunter2", "/moved"]);
   expect(daemon.log()).not.toContain("hunter2");
   expect(JSON.stringify(home.ask("config", "show").json)).not.toContain("hunter2");
 });
