@@ -12,8 +12,8 @@ export interface SlotView {
   readonly zone: Zone;
   readonly ownerState: OwnerState;
   readonly ranElsewhere: (jobId: string, scheduledAtMs: number) => boolean;
-  /** Whether another scheduler's ledger says that its own run of the job was under way, and that none was dispatched. */
-  readonly wasBusyElsewhere: (jobId: string, scheduledAtMs: number) => boolean;
+  /** Whether Hermes' ledger says that a run of the job was under way, and that none was dispatched before the next instant. */
+  readonly wasBusyElsewhere: (jobId: string, scheduledAtMs: number, nextAtMs: number) => boolean;
 }
 
 /** What the ledger has to learn before the job's own next instant may be decided. */
@@ -315,14 +315,17 @@ function observeTaken(
     const passed = passedUpToNext();
     const signMs = Math.max(isClaimed ? claimedAtMs : awaitedMs, hasRun ? lastRunAtMs : awaitedMs);
     const throughMs = servedThroughMs(job, awaitedMs, signMs);
-    const lines = passed.instants.map((atMs) => slotLine(job, atMs, decisionAt(atMs), nowMs));
+    const { instants, restFromMs } = passed;
+    const lines = instants.map((atMs, index) =>
+      slotLine(job, atMs, decisionAt(atMs, instants[index + 1] ?? restFromMs ?? next.ms), nowMs),
+    );
     const by = job.fireClaim?.by ?? null;
-    return afterLines(lines, passed.restFromMs, decisionAt(passed.restFromMs ?? next.ms), by);
+    return afterLines(lines, restFromMs, decisionAt(restFromMs ?? next.ms, next.ms), by);
 
-    function decisionAt(atMs: number): SlotDecision {
+    function decisionAt(atMs: number, nextAtMs: number): SlotDecision {
       // Hermes takes an instant off the schedule before it finds its own run under way. A dispatch would have replaced the claim.
       const isOverlap = isClaimed && isHeldHere && atMs > claimedAtMs;
-      if (isOverlap || view.wasBusyElsewhere(job.id, atMs)) return { decision: "skip", reason: "overlap" };
+      if (isOverlap || view.wasBusyElsewhere(job.id, atMs, nextAtMs)) return { decision: "skip", reason: "overlap" };
       // What another's run took in names no run of ours to fold it into: it was taken off the schedule, no more is known.
       const isRun = atMs <= throughMs + sameInstantMs || view.ranElsewhere(job.id, atMs);
       return isRun ? { decision: "run", reason: "elsewhere" } : { decision: "move", reason: "reanchored" };
@@ -372,7 +375,7 @@ export function servedThroughMs(job: Job, awaitedMs: number, signMs: number): nu
   return Math.max(awaitedMs, dispatchedMs !== null && wasDispatched(job, awaitedMs) ? dispatchedMs : signMs);
 }
 
-function wasDispatched(job: Job, awaitedMs: number): boolean {
+export function wasDispatched(job: Job, awaitedMs: number): boolean {
   const dispatchedMs = job.lastDispatchOf?.ms ?? null;
   return dispatchedMs !== null && dispatchedMs > awaitedMs - sameInstantMs;
 }

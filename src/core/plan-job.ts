@@ -13,6 +13,7 @@ import {
   observeSlots,
   sameInstantMs,
   slotLine,
+  wasDispatched,
 } from "./observe-slots.ts";
 import { continueOwed, decideOwed, isOneLine, owe, owedOf } from "./owed-slots.ts";
 import { planDue } from "./plan-due.ts";
@@ -58,6 +59,8 @@ export function planJob(draft: Draft, job: Job, given: SlotCursor | undefined): 
   const overAtMs = open?.overAtMs ?? null;
   const hasComeSince = (atMs: number): boolean => overAtMs !== null && atMs >= overAtMs && atMs <= nowMs;
   if ([job.nextRunAt?.ms, cursor?.nextAtMs].some((atMs) => atMs != null && hasComeSince(atMs))) return;
+  // What others did in the meantime is not told from overlaps before that end is recorded either.
+  if (overAtMs !== null && isPassedOn(job, cursor, nowMs)) return;
   // A one-shot keeps its instant while its run is open. One that runs early on request is due again when that run has ended.
   if (isOpen && schedule.kind === "once") return;
   const patch: Writable<JobPatch> = {};
@@ -168,6 +171,13 @@ export function waitInvalid(draft: Draft, job: Job, cursor: SlotCursor | undefin
   if (cursor.pending?.reason === "degraded") return;
   draft.lines.push(slotLine(job, cursor.nextAtMs, { decision: "pending", reason: "degraded" }, nowMs));
   draft.cursors.set(job.id, { ...cursor, pending: { reason: "degraded", throughMs: cursor.nextAtMs, count: 1 } });
+}
+
+/** Whether somebody took an instant off the schedule that had come, without a word about who ran it. */
+function isPassedOn(job: Job, cursor: SlotCursor | undefined, nowMs: number): boolean {
+  const awaitedMs = cursor?.nextAtMs ?? null;
+  if (awaitedMs === null || awaitedMs > nowMs || wasDispatched(job, awaitedMs)) return false;
+  return job.nextRunAt !== null && job.nextRunAt.ms > awaitedMs;
 }
 
 function isHalfPaused(job: Job): boolean {

@@ -41,7 +41,7 @@ export interface TickInput {
   /** Whether a ledger, ours or Hermes' own, says that this instant was served, whatever the record says. */
   readonly ranElsewhere?: (jobId: string, scheduledAtMs: number) => boolean;
   /** Whether Hermes' ledger says that a run of Hermes was under way at this instant, and that none was dispatched for it. */
-  readonly wasBusyElsewhere?: (jobId: string, scheduledAtMs: number) => boolean;
+  readonly wasBusyElsewhere?: (jobId: string, scheduledAtMs: number, nextAtMs: number) => boolean;
   /**
    * Whether anything lives that a run of this job started which is none of ours. Asked only where the claim of such a run holds
    * nobody off any more: its launcher is dead, or nobody renewed it.

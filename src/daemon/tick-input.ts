@@ -36,7 +36,7 @@ export function tickInput(
     // An older copy of the file may have been put back: what has run for an instant stands in the ledger.
     ranElsewhere: (jobId, scheduledAtMs) =>
       parts.ledger.isServed(home.name, jobId, scheduledAtMs) || home.executions.isCompleted(jobId, scheduledAtMs),
-    wasBusyElsewhere: (jobId, scheduledAtMs) => home.executions.isOverlapped(jobId, scheduledAtMs),
+    wasBusyElsewhere: (jobId, scheduledAtMs, nextAtMs) => home.executions.isOverlapped(jobId, scheduledAtMs, nextAtMs),
     restored: home.restored,
     retries: home.retries,
     attemptsMax: (job) => home.settings.policy(job).retry?.attemptsMax ?? 0,

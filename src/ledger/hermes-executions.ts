@@ -40,8 +40,11 @@ export interface HermesExecutions {
   known(): KnownExecutions | ExecutionsResult;
   /** Whether anybody's row says that this instant of a job was completed. What cannot be read says nothing. */
   isCompleted(jobId: string, scheduledAtMs: number): boolean;
-  /** Whether a scheduler's run of the job was under way at this instant, and none was dispatched for it. */
-  isOverlapped(jobId: string, scheduledAtMs: number): boolean;
+  /**
+   * Whether a run of the job was under way at this instant, and none was dispatched for it before the schedule's next one, at
+   * `nextAtMs`. Before 0.22 rows name no instants: a run then was for the last one that had come when it was claimed.
+   */
+  isOverlapped(jobId: string, scheduledAtMs: number, nextAtMs: number): boolean;
   /** What the file is now; null when there is none. */
   identity(): FileIdentity | null;
 }
@@ -154,6 +157,7 @@ export function createHermesExecutions(
     readonly database: DatabaseSync;
     readonly find: StatementSync | null;
     readonly latest: StatementSync | null;
+    readonly hasInstants: boolean;
   } | null = null;
 
   /** A reader for all questions of one turn of the loop. Null where there is nothing to be asked. */
@@ -161,22 +165,25 @@ export function createHermesExecutions(
     if (reader !== null) return reader;
     const database = open(path, { readOnly: true, timeout: readWaitMs });
     // Before anything else can fail, so that it is closed in any case.
-    reader = { database, find: null, latest: null };
+    reader = { database, find: null, latest: null, hasInstants: false };
     clock.after(0, () => {
       reader = null;
       database.close();
     });
     const columns = columnsOf(database);
-    if (columns?.has("scheduled_instant") === true) {
-      const find = database.prepare(
-        "SELECT finished_at, claimed_at FROM executions WHERE job_id = ? AND scheduled_instant = ? AND status = 'completed'",
-      );
-      const latest = database.prepare(
-        `SELECT claimed_at, finished_at, scheduled_instant FROM executions WHERE job_id = ? AND source <> 'supervisor'
-          ORDER BY rowid DESC LIMIT ${rowsLookedAt}`,
-      );
-      reader = { database, find, latest };
-    }
+    if (columns === null) return reader;
+    const hasInstants = columns.has("scheduled_instant");
+    const find = hasInstants
+      ? database.prepare(
+          "SELECT finished_at, claimed_at FROM executions WHERE job_id = ? AND scheduled_instant = ? AND status = 'completed'",
+        )
+      : null;
+    // Where rows name their instants, ours are known better here: what came during them was decided by us.
+    const latest = database.prepare(
+      `SELECT claimed_at, finished_at${hasInstants ? ", scheduled_instant" : ""} FROM executions
+        WHERE job_id = ?${hasInstants ? " AND source <> 'supervisor'" : ""} ORDER BY rowid DESC LIMIT ${rowsLookedAt}`,
+    );
+    reader = { database, find, latest, hasInstants };
     return reader;
   }
 
@@ -188,11 +195,17 @@ export function createHermesExecutions(
     });
   }
 
-  function askOverlapped(jobId: string, scheduledAtMs: number): boolean {
-    const rows = openReader().latest?.all(jobId) ?? [];
+  function askOverlapped(jobId: string, scheduledAtMs: number, nextAtMs: number): boolean {
+    const { latest, hasInstants } = openReader();
+    const rows = latest?.all(jobId) ?? [];
     const instant = formatUtcInstant(scheduledAtMs);
-    if (rows.some((row: Row<"scheduled_instant">) => row.scheduled_instant === instant)) return false;
     const timeOf = (text: unknown): number | null => (typeof text === "string" ? parseInstant(text, utc) : null);
+    const isDispatch = (row: Row<"scheduled_instant" | "claimed_at">): boolean => {
+      if (hasInstants) return row.scheduled_instant === instant;
+      const claimedAtMs = timeOf(row.claimed_at);
+      return claimedAtMs !== null && claimedAtMs >= scheduledAtMs && claimedAtMs < nextAtMs;
+    };
+    if (rows.some(isDispatch)) return false;
     return rows.some((row: Row<"claimed_at" | "finished_at">) => {
       const claimedAtMs = timeOf(row.claimed_at);
       if (claimedAtMs === null || claimedAtMs >= scheduledAtMs) return false;
@@ -255,7 +268,7 @@ export function createHermesExecutions(
       return found ?? result;
     },
     isCompleted: (jobId, scheduledAtMs) => answered((main) => askCompleted(main, jobId, scheduledAtMs)),
-    isOverlapped: (jobId, scheduledAtMs) => answered(() => askOverlapped(jobId, scheduledAtMs)),
+    isOverlapped: (jobId, scheduledAtMs, nextAtMs) => answered(() => askOverlapped(jobId, scheduledAtMs, nextAtMs)),
     identity: () => files.stat(path),
   };
 }

@@ -575,6 +575,29 @@ const cases: readonly Case[] = [
     lines: [],
   },
   {
+    fact: "does not tell what others took off the schedule from overlaps before the end of our run, long over, stands in the record",
+    job: sampleJob({ nextRunAt: stored(at("10:15:00")), fireClaim: claimBy(foreign, at("10:10:30")) }),
+    cursor: cursor(),
+    input: {
+      nowMs: at("10:11:00"),
+      ownerState: () => "alive",
+      openRuns: [{ id: "r", jobId: "a1", overAtMs: at("10:02:00") }],
+    },
+    claims: [],
+    lines: [],
+  },
+  {
+    fact: "asks whether others were busy at an instant, up to the next one",
+    job: sampleJob({ nextRunAt: stored(at("10:15:00")), fireClaim: claimBy(foreign, at("10:10:30")) }),
+    cursor: cursor(),
+    input: {
+      nowMs: at("10:11:00"),
+      ownerState: () => "alive",
+      wasBusyElsewhere: (_, ms, nextMs) => ms === at("10:05:00") && nextMs === at("10:10:00"),
+    },
+    lines: ["10:00:00 run elsewhere", "10:05:00 skip overlap", "10:10:00 run elsewhere"],
+  },
+  {
     fact: "counts what somebody else ran of a job that completed meanwhile",
     job: sampleJob({
       enabled: false,

@@ -219,7 +219,10 @@ for (const name of withInstant) {
       "2026-06-15T09:04:00+00:00",
     );
     insert.run("c", "builtin", "2026-06-15T09:07:30+00:00", null, "2026-06-15T09:07:00+00:00");
-    const ask = (clock: string): boolean => executions.isOverlapped("j", Date.parse(`2026-06-15T${clock}Z`));
+    const ask = (clock: string): boolean => {
+      const atMs = Date.parse(`2026-06-15T${clock}Z`);
+      return executions.isOverlapped("j", atMs, atMs + 60_000);
+    };
     expect(["09:00:00", "09:01:00", "09:03:00", "09:05:00", "09:07:00", "09:08:00"].map(ask)).toEqual([
       false,
       true,
@@ -228,15 +231,32 @@ for (const name of withInstant) {
       false,
       true,
     ]);
-    expect(executions.isOverlapped("another", Date.parse("2026-06-15T09:01:00Z"))).toBe(false);
+    expect(
+      executions.isOverlapped("another", Date.parse("2026-06-15T09:01:00Z"), Date.parse("2026-06-15T09:02:00Z")),
+    ).toBe(false);
   });
 }
 
 for (const name of ["0.19", "0.20"] as const) {
-  test(`isOverlapped() says nothing of a file of ${name}, which has no instants`, () => {
-    const { executions } = makeSample(schemas[name]);
-    executions.write([writeOf()]);
-    expect(executions.isOverlapped("aaaaaaaaaaaa", claimedAtMs + 1000)).toBe(false);
+  test(`isOverlapped() tells it by the times of claims in a file of ${name}, which has no instants`, () => {
+    const { executions, database } = makeSample(schemas[name]);
+    const insert = database.prepare(
+      "INSERT INTO executions (id, job_id, source, process_id, pid, status, claimed_at, finished_at) VALUES (?, 'j', ?, 'p', 1, 'completed', ?, ?)",
+    );
+    // 09:01 came during the first run; 09:03 too, and was dispatched once that was over; 09:06 came during one of ours.
+    insert.run("a", "builtin", "2026-06-15T14:30:01+05:30", "2026-06-15T14:31:30+05:30");
+    insert.run("b", "builtin", "2026-06-15T09:02:01+00:00", "2026-06-15T09:03:10+00:00");
+    insert.run("c", "builtin", "2026-06-15T09:03:40+00:00", "2026-06-15T09:03:50+00:00");
+    insert.run("d", "supervisor", "2026-06-15T09:05:00+00:00", "2026-06-15T09:06:30+00:00");
+    insert.run("e", "builtin", "2026-06-15T09:08:00+00:00", null);
+    const ask = (minute: number): boolean => {
+      const atMs = Date.parse("2026-06-15T09:00:00Z") + minute * 60_000;
+      return executions.isOverlapped("j", atMs, atMs + 60_000);
+    };
+    expect([0, 1, 2, 3, 4, 5, 6, 7, 8, 9].filter(ask)).toEqual([1, 6, 9]);
+    expect(
+      executions.isOverlapped("another", Date.parse("2026-06-15T09:01:00Z"), Date.parse("2026-06-15T09:02:00Z")),
+    ).toBe(false);
   });
 
   test(`isCompleted() says nothing of a file of ${name}, which has no instants`, () => {
