@@ -26,11 +26,14 @@ import json
 import logging
 import os
 import re
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
 import traceback
+import types
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,6 +48,9 @@ NOTHING_RAN = 79
 
 TEARDOWN_SECONDS = 10.0
 """How long Hermes may take to end what its agent started, once the answer is safe."""
+
+REMOTE_SECONDS = 60.0
+"""The same where it worked elsewhere: files come back from there, and a container takes ten seconds to stop."""
 
 INTERRUPT_SECONDS = 3.0
 """How long of it a stopped agent may take to end the command that it waits for."""
@@ -285,6 +291,7 @@ class Run:
         self.incident: str | None = None
         self.document: str | None = None
         self.removed_itself = False
+        self.connections: str | None = None
         self.stopped = False
 
     def answer(self) -> Answer:
@@ -319,6 +326,7 @@ class Run:
         }
         arguments = {name: value for name, value in offered.items() if takes(run_job, name)}
         settle_terminal_folder()
+        self.connections = connect_alone()
         register_hooks()
         with self.scopes(scheduler):
             try:
@@ -530,11 +538,37 @@ class Run:
             for agent in self.agents:
                 with contextlib.suppress(Exception):
                     tear_down(agent, self.id)
+            end_terminals()
+            if self.connections is not None:
+                shutil.rmtree(self.connections, ignore_errors=True)
             end_tool_servers()
 
         ending = threading.Thread(target=end, daemon=True)
         ending.start()
-        ending.join(TEARDOWN_SECONDS)
+        ending.join(TEARDOWN_SECONDS if is_local(terminals()) else REMOTE_SECONDS)
+
+
+def terminals() -> Record:
+    """The places where this process has run commands, as Hermes keeps them for later turns: containers, sandboxes, connections."""
+    return dict(getattr(sys.modules.get("tools.terminal_tool"), "_active_environments", {}))
+
+
+def is_local(places: Record) -> bool:
+    return all(type(place).__name__ == "LocalEnvironment" for place in places.values())
+
+
+def end_terminals() -> None:
+    """A gateway ends them once they are idle, and with itself; each by what it is set to: brought back, stopped, or left for the next."""
+    places = terminals()
+    if not places:
+        return
+    end = find("tools.terminal_tool_lifecycle", "cleanup_vm") or find("tools.terminal_tool", "cleanup_vm")
+    for name, place in places.items():
+        with contextlib.suppress(Exception):
+            end(name)
+            wait = getattr(place, "wait_for_cleanup", None)
+            if wait is not None:
+                wait(timeout=REMOTE_SECONDS)
 
 
 def end_tool_servers() -> None:
@@ -620,6 +654,19 @@ def settle_terminal_folder() -> None:
         os.environ.pop("TERMINAL_CWD", None)
     else:
         os.environ["TERMINAL_CWD"] = folder
+
+
+def connect_alone() -> str | None:
+    """Gives this run ssh connections of its own, in the folder that it returns: who ends one ends it for all that share it."""
+    if "ssh" not in (os.environ.get("TERMINAL_ENV"), setting("terminal", "backend", "local")):
+        return None
+    remote = find("tools.environments.ssh")
+    if not hasattr(remote, "tempfile"):
+        return None
+    # The path of a socket must be short.
+    folder = tempfile.mkdtemp(prefix="hermes-ssh-", dir="/tmp" if os.access("/tmp", os.W_OK) else None)
+    remote.tempfile = types.SimpleNamespace(**{**vars(tempfile), "gettempdir": lambda: folder})
+    return folder
 
 
 def register_hooks() -> None:
