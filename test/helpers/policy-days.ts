@@ -2,6 +2,7 @@ import { formatInstant, parseInstant } from "../../src/core/instant.ts";
 import type { Job, JobPatch, StoredTime } from "../../src/core/job.ts";
 import type { Misfire, Overlap, SlotPolicy } from "../../src/core/job-policy.ts";
 import { planTick, type SlotCursor } from "../../src/core/plan-tick.ts";
+import type { Schedule } from "../../src/core/schedule.ts";
 import { settleJob } from "../../src/core/settle-job.ts";
 import type { SlotLine } from "../../src/core/slot.ts";
 import { createZone, type Zone } from "../../src/core/zone.ts";
@@ -16,12 +17,13 @@ export type Step =
 export interface Day {
   readonly date: string;
   readonly zone: string;
-  readonly expression: string;
+  /** A cron expression, or the minutes of an interval, or the time of a one-shot. */
+  readonly schedule: string | number | { readonly once: string };
   readonly firstAt: string;
   readonly steps: readonly Step[];
 }
 
-const plain = { date: "2026-06-15", zone: "UTC", expression: "*/5 * * * *", firstAt: "10:00:00" } as const;
+const plain = { date: "2026-06-15", zone: "UTC", schedule: "*/5 * * * *", firstAt: "10:00:00" } as const;
 
 /** Days on which a policy makes a difference, and some on which it must not. */
 export const days: Readonly<Record<string, Day>> = {
@@ -107,7 +109,7 @@ export const days: Readonly<Record<string, Day>> = {
   "clocks are set forward in spring": {
     date: "2026-03-29",
     zone: "Europe/Berlin",
-    expression: "30 * * * *",
+    schedule: "30 * * * *",
     firstAt: "00:30:00",
     steps: [
       ["02:45:00", "tick"],
@@ -120,7 +122,7 @@ export const days: Readonly<Record<string, Day>> = {
   "clocks are set back in autumn": {
     date: "2026-10-25",
     zone: "Europe/Berlin",
-    expression: "30 * * * *",
+    schedule: "30 * * * *",
     firstAt: "00:30:00",
     steps: [
       ["02:45:00", "tick"],
@@ -128,6 +130,147 @@ export const days: Readonly<Record<string, Day>> = {
       ["02:45:11", "tick"],
       ["02:45:20", "end"],
       ["02:45:21", "tick"],
+    ],
+  },
+  "an interval, beyond its grace": {
+    ...plain,
+    schedule: 5,
+    steps: [
+      ["10:12:00", "tick"],
+      ["10:12:10", "end"],
+      ["10:12:11", "tick"],
+      ["10:12:20", "end"],
+      ["10:12:21", "tick"],
+      ["10:12:30", "end"],
+      ["10:15:00", "tick"],
+    ],
+  },
+  "a restart while missed ones are caught up with": {
+    ...plain,
+    steps: [
+      ["10:12:00", "tick"],
+      ["10:12:05", "restart"],
+      ["10:12:10", "end"],
+      ["10:12:11", "restart"],
+      ["10:12:12", "tick"],
+      ["10:12:20", "end"],
+      ["10:12:21", "restart"],
+      ["10:12:22", "tick"],
+    ],
+  },
+  "a clock that goes forward while a run is open": {
+    ...plain,
+    steps: [
+      ["10:00:01", "tick"],
+      ["10:21:00", "tick"],
+      ["10:21:10", "end"],
+      ["10:21:11", "tick"],
+      ["10:21:20", "end"],
+      ["10:25:00", "tick"],
+    ],
+  },
+  "a clock that goes back while some wait": {
+    ...plain,
+    steps: [
+      ["10:00:01", "tick"],
+      ["10:05:00", "tick"],
+      ["10:10:00", "tick"],
+      ["09:50:00", "tick"],
+      ["09:51:00", "end"],
+      ["09:51:01", "tick"],
+      ["10:05:00", "tick"],
+      ["10:05:30", "end"],
+      ["10:10:00", "tick"],
+      ["10:10:30", "end"],
+      ["10:15:00", "tick"],
+    ],
+  },
+  "a daily job in the hour that spring leaves out": {
+    date: "2026-03-29",
+    zone: "Europe/Berlin",
+    schedule: "30 2 * * *",
+    firstAt: "01:30:00",
+    steps: [
+      ["00:30:01", "tick"],
+      ["01:30:01", "tick"],
+      ["01:30:10", "end"],
+      ["02:30:00", "tick"],
+    ],
+  },
+  "a daily job in the hour that autumn repeats": {
+    date: "2026-10-25",
+    zone: "Europe/Berlin",
+    schedule: "30 2 * * *",
+    firstAt: "00:30:00",
+    steps: [
+      ["00:30:01", "tick"],
+      ["00:30:10", "end"],
+      ["01:30:01", "tick"],
+      ["02:30:00", "tick"],
+    ],
+  },
+  "a run is open while clocks are set forward": {
+    date: "2026-03-29",
+    zone: "Europe/Berlin",
+    schedule: "30 * * * *",
+    firstAt: "00:30:00",
+    steps: [
+      ["00:30:01", "tick"],
+      ["01:30:00", "tick"],
+      ["02:30:00", "tick"],
+      ["02:31:00", "end"],
+      ["02:31:01", "tick"],
+      ["02:32:00", "end"],
+      ["03:30:00", "tick"],
+    ],
+  },
+  "a run is open while clocks are set back": {
+    date: "2026-10-25",
+    zone: "Europe/Berlin",
+    schedule: "30 * * * *",
+    firstAt: "00:30:00",
+    steps: [
+      ["00:30:01", "tick"],
+      ["01:30:00", "tick"],
+      ["02:30:00", "tick"],
+      ["02:31:00", "end"],
+      ["02:31:01", "tick"],
+      ["02:32:00", "end"],
+      ["03:30:00", "tick"],
+    ],
+  },
+  "an interval over the hour that autumn repeats": {
+    date: "2026-10-25",
+    zone: "Europe/Berlin",
+    schedule: 60,
+    firstAt: "00:30:00",
+    steps: [
+      ["02:45:00", "tick"],
+      ["02:45:10", "end"],
+      ["02:45:11", "tick"],
+      ["02:45:20", "end"],
+      ["03:30:00", "tick"],
+    ],
+  },
+  "a one-shot late within its grace": { ...plain, schedule: { once: "10:00:00" }, steps: [["10:01:50", "tick"]] },
+  "a one-shot beyond its grace": {
+    ...plain,
+    schedule: { once: "10:00:00" },
+    steps: [
+      ["10:02:10", "tick"],
+      ["10:02:20", "end"],
+      ["10:02:21", "tick"],
+    ],
+  },
+  "a one-shot whose clock goes back": {
+    ...plain,
+    schedule: { once: "10:00:00" },
+    steps: [
+      ["10:00:01", "tick"],
+      ["09:50:00", "tick"],
+      ["09:51:00", "end"],
+      ["09:51:00", "restart"],
+      ["10:00:01", "tick"],
     ],
   },
   "somebody holds the tick lock": {
@@ -163,8 +306,9 @@ export function playDay(day: Day, policy: SlotPolicy): readonly string[] {
   const zone = createZone(day.zone, 0);
   const at = (clock: string): number => Date.parse(`${day.date}T${clock}Z`);
   const time = (ms: number): StoredTime => ({ text: formatInstant(ms, zone), ms });
-  const schedule = { kind: "cron", expression: day.expression } as const;
-  let job: Job = sampleJob({ schedule, nextRunAt: time(at(day.firstAt)) });
+  const schedule = scheduleOf(day, at);
+  const repeatTimes = schedule.kind === "once" ? 1 : null;
+  let job: Job = sampleJob({ schedule, nextRunAt: time(at(day.firstAt)), repeatTimes });
   let cursors: ReadonlyMap<string, SlotCursor> = new Map();
   let open: { readonly id: string; readonly owner: string; readonly scheduledAtMs: number } | null = null;
   let runs = 0;
@@ -216,6 +360,12 @@ export function playDay(day: Day, policy: SlotPolicy): readonly string[] {
   return [...told, ...stops];
 }
 
+function scheduleOf({ schedule }: Day, at: (clock: string) => number): Schedule {
+  if (typeof schedule === "string") return { kind: "cron", expression: schedule };
+  if (typeof schedule === "number") return { kind: "interval", minutes: schedule };
+  return { kind: "once", runAtMs: at(schedule.once) };
+}
+
 /** As the ledger keeps it. */
 function copy(cursors: ReadonlyMap<string, SlotCursor>): readonly (readonly [string, SlotCursor])[] {
   return JSON.parse(JSON.stringify([...cursors])) as readonly (readonly [string, SlotCursor])[];
@@ -226,6 +376,9 @@ function patched(job: Job, patch: JobPatch, zone: Zone): Job {
   return {
     ...job,
     nextRunAt: patch.nextRunAt === undefined ? job.nextRunAt : patch.nextRunAt === null ? null : read(patch.nextRunAt),
+    enabled: patch.enabled ?? job.enabled,
+    state: patch.state ?? job.state,
+    repeatCompleted: patch.repeatCompleted ?? job.repeatCompleted,
     lastRunAt: patch.lastRunAt === undefined ? job.lastRunAt : read(patch.lastRunAt),
     fireClaim:
       patch.fireClaim === undefined
