@@ -90,7 +90,7 @@ export async function gatherExplanation(
     otherWaits: asked.filter(({ trigger }) => trigger !== "schedule"),
     waitsSinceMs,
     lockHolder: home === null ? null : lockHolder(parts, home),
-    openRuns: openRuns(reader, subject, instantMs),
+    openRuns: openRuns(reader, subject, instantMs, asked.length > 0),
     neighbours: subject.kind === "unnamed" ? neighbours(reader, which, subject.atMs) : [],
     policy:
       settings === null
@@ -178,10 +178,11 @@ function attemptsBefore({ trigger, scheduledAtMs, attempt }: Run, runs: readonly
 }
 
 /** Those of the instant, those of now for what still waits, and the run that a slot was folded into. */
-function openRuns(reader: Reader, subject: Subject, atMs: number): readonly Run[] {
+function openRuns(reader: Reader, subject: Subject, atMs: number, hasWaits: boolean): readonly Run[] {
   const ledger = reader.ledger();
   const then = ledger.runsOpenAt(atMs);
-  const now = subject.kind === "slot" || subject.kind === "run" ? [] : ledger.openRuns();
+  const isPast = subject.kind === "slot" || subject.kind === "run";
+  const now = isPast && !hasWaits ? [] : ledger.openRuns();
   const into = subject.kind === "slot" && subject.slot.runId !== null ? ledger.run(subject.slot.runId) : null;
   const all = [...then, ...now, ...(into === null ? [] : [into])];
   return [...new Map(all.map((run) => [run.id, run])).values()];

@@ -64,7 +64,7 @@ export function recoverRun(parts: DaemonParts, run: Run, isAdopted: boolean, isC
 export function orphanEnd(parts: DaemonParts, run: Run): EndedRun {
   const cause = readStopCause(parts.system, parts.stateFolder, run.id);
   const end = cause === null ? decidedEnd("orphaned", orphanText) : decidedEnd(cause.reason, cause.text);
-  return { run, end, endedAtMs: parts.system.clock.nowMs() };
+  return { run, end, endedAtMs: run.endedAtMs ?? parts.system.clock.nowMs() };
 }
 
 /** The end that is on disk: our own result file first, then the launcher's exit file with the cause for which the run was stopped. */
@@ -80,6 +80,8 @@ export function knownEnd(parts: DaemonParts, run: Run): EndedRun | null {
   // One that was asked to leave while it ran may well end with 0 for it.
   const cause = readStopCause(parts.system, parts.stateFolder, run.id);
   const end = cause === null ? exit : { ...exit, cause: cause.reason, causeText: cause.text };
+  // What was recorded stands: the job's record is to name the same instant.
+  if (run.endedAtMs !== null) return { run, end, endedAtMs: run.endedAtMs };
   const writtenNs = parts.system.files.stat(folder.exit)?.modifiedNs;
   if (writtenNs === undefined) return { run, end, endedAtMs: parts.system.clock.nowMs() };
   // The clock of files lags behind ours by up to 10 ms, and no run ends before it began.
@@ -96,7 +98,8 @@ function answeredEnd(parts: DaemonParts, run: Run, folder: RunFolder): EndedRun 
   return {
     run,
     end,
-    endedAtMs: writtenNs === undefined ? parts.system.clock.nowMs() : Number(writtenNs / 1000n) / 1000,
+    endedAtMs:
+      run.endedAtMs ?? (writtenNs === undefined ? parts.system.clock.nowMs() : Number(writtenNs / 1000n) / 1000),
   };
 }
 
