@@ -5,6 +5,7 @@ import { readOverrides } from "../config/overrides.ts";
 import type { ConfigLayer } from "../config/parse-config.ts";
 import type { ConfigError } from "../config/yaml-text.ts";
 import { restartsWithinMs } from "../core/alerts.ts";
+import { zoneNote } from "../core/home-history.ts";
 import { formatInstant } from "../core/instant.ts";
 import type { Job } from "../core/job.ts";
 import { suspectJobs } from "../core/job-health.ts";
@@ -143,7 +144,7 @@ export function createReader(parts: CommandParts, { overrides, instead }: Reader
     const shared = {
       name: found.name,
       path: found.path,
-      zone: createZone(hermes.timezone, serverOffsetMinutes()),
+      zone: createZone(keptZone(found.name, open.config) ?? hermes.timezone, serverOffsetMinutes()),
       settings,
       hermes,
       places: {
@@ -181,6 +182,11 @@ export function createReader(parts: CommandParts, { overrides, instead }: Reader
       // The daemon reports a file that it cannot use; what is shown here is then as if there were none.
       return null;
     }
+  }
+
+  /** What the daemon goes on with where the configuration cannot be read. */
+  function keptZone(name: string, { error }: Loaded<HomeSource>): string | null {
+    return error === null ? null : openLedger().note(zoneNote(name));
   }
 
   function openLedger(): RunLedger {

@@ -32,6 +32,11 @@ export interface HomeSpell {
   readonly endedMs: number | null;
 }
 
+/** Names the note of the zone that a daemon goes on with while the configuration of this home cannot be read. */
+export function zoneNote(home: string): string {
+  return `zone:${home}`;
+}
+
 /** How often a daemon writes down that it lives. */
 export const beatMs = 60_000;
 

@@ -1,4 +1,4 @@
-import { beatMs, type HomeSpell } from "../core/home-history.ts";
+import { beatMs, type HomeSpell, zoneNote } from "../core/home-history.ts";
 import { InvariantError } from "../core/invariant-error.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
@@ -96,10 +96,13 @@ export function createHomeChronicle(parts: DaemonParts): HomeChronicle {
         for (const [key, { id }] of over) {
           ledger.endSpell(id, nowMs);
           open.delete(key);
+          if (key === `${home.name}\nconfig`) ledger.setNote(zoneNote(home.name), null);
         }
         for (const [key, { kind, detail, sinceMs }] of fresh) {
           const id = ledger.beginSpell({ home: home.name, kind, detail, beganMs: sinceMs ?? nowMs, endedMs: null });
           open.set(key, { id, detail });
+          // Whoever reads the files alone would show times in another zone than the one that jobs start by.
+          if (kind === "config") ledger.setNote(zoneNote(home.name), home.settings.zone.name);
         }
       });
     },

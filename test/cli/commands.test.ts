@@ -2,6 +2,7 @@ import { readdirSync, symlinkSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
+import { zoneNote } from "../../src/core/home-history.ts";
 import { createLocks } from "../../src/system/flock.ts";
 import { type CliHome, claimedRun, completed, createCliHome, nowMs, record, slot } from "./cli-home.ts";
 
@@ -208,6 +209,15 @@ test("status tells of an orphan as one for as long as it was the job's last run"
   });
   const { alerts } = JSON.parse((await home.run("status", "--json")).out);
   expect(alerts.map(({ kind }: { kind: string }) => kind)).toEqual(["run_orphaned"]);
+});
+
+test("times stay in the zone that the daemon has in force while a home's configuration cannot be read", async () => {
+  home.jobs([record("aaaa11112222", "nightly")], "team");
+  home.write("profiles/team/config.yaml", "timezone: [\n");
+  home.ledger(() => undefined);
+  expect((await home.run("jobs")).out).toContain("12:30:00 in 30 min");
+  home.ledger((ledger) => ledger.setNote(zoneNote("team"), "Europe/Berlin"));
+  expect((await home.run("jobs")).out).toContain("13:30:00 in 30 min");
 });
 
 test("status prints the daemon, homes, open runs and alerts", async () => {

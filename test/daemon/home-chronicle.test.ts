@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { stretchWithoutDaemon } from "../../src/core/home-history.ts";
+import { stretchWithoutDaemon, zoneNote } from "../../src/core/home-history.ts";
 import type { DaemonParts } from "../../src/daemon/daemon-parts.ts";
 import { createHomeChronicle, type HomeChronicle } from "../../src/daemon/home-chronicle.ts";
 import type { HomeRuntime } from "../../src/daemon/home-runtime.ts";
@@ -50,6 +50,22 @@ function keep(): Kept {
 }
 
 const forever = Number.MAX_SAFE_INTEGER / 1000;
+
+test("while a configuration cannot be read the zone that is in force is noted for whoever reads without it", () => {
+  const { ledger, chronicle, home } = keep();
+  const kept = chronicle();
+  kept.begin();
+  const settings = home.settings as { error: string | null; zone: { name: string } };
+  settings.zone = { name: "Europe/Berlin" };
+  kept.look(home);
+  expect(ledger.note(zoneNote("default"))).toBe(null);
+  settings.error = "missing quote";
+  kept.look(home);
+  expect(ledger.note(zoneNote("default"))).toBe("Europe/Berlin");
+  settings.error = null;
+  kept.look(home);
+  expect(ledger.note(zoneNote("default"))).toBe(null);
+});
 
 test("a spell lasts from the look that finds it to the look that does not", () => {
   const { clock, ledger, chronicle, home, now } = keep();
