@@ -181,7 +181,8 @@ function drawJobEvent(draw: Draw, index: number): JobEvent & { readonly job?: st
     return { kind: "create", job: planned.id, planned };
   }
   if (what < 0.82) return { kind: "gateway", forMs: drawLength(draw), dies: draw.chance(0.3) };
-  if (what < 0.9) return { kind: "run" };
+  if (what < 0.87) return { kind: "run" };
+  if (what < 0.9) return { kind: "request" };
   if (what < 0.95) return { kind: "out of memory", takes: draw.one(["launcher", "job", "helper"]) };
   return { kind: "stop", now: draw.chance(0.5) };
 }

@@ -102,6 +102,8 @@ export type JobEvent =
   /** A gateway takes the next slot of the job, and ends its run, or dies in it. */
   | { readonly kind: "gateway"; readonly forMs: number; readonly dies: boolean }
   | { readonly kind: "run" }
+  /** Somebody asks Hermes for a run, which writes it into the record. */
+  | { readonly kind: "request" }
   /** The machine runs out of memory and takes a process of the job's run. */
   | { readonly kind: "out of memory"; readonly takes: "launcher" | "job" | "helper" }
   | { readonly kind: "stop"; readonly now: boolean };

@@ -25,6 +25,8 @@ export interface Story {
   pause(world: World, job: JobStory): void;
   resume(world: World, job: JobStory): void;
   edit(world: World, job: JobStory, schedule: PlannedSchedule): void;
+  /** Asks for a run as Hermes does: its instant takes the place of the schedule's own. */
+  request(world: World, job: JobStory): void;
   delete(world: World, job: JobStory): void;
   /** Changes a record as another program does: under the jobs lock, by rename. False when it is gone. */
   change(world: World, job: JobStory, act: (record: StoredRecord) => void): boolean;
@@ -154,6 +156,16 @@ export function createStory(scenario: Scenario, zone: Zone): Story {
         if (firstMs === null) return;
         Object.assign(record, { enabled: true, state: "scheduled", paused_at: null, next_run_at: text(firstMs) });
         job.spans.push(spanOf(schedule, firstMs, isKept ? nowMs : null, true));
+      });
+    },
+    request(world, job) {
+      story.change(world, job, (record) => {
+        // Of a pace that nobody has seen, nothing is left when its instant is overwritten.
+        const knownMs = world.ledger.cursors(job.home).get(job.id)?.nextAtMs;
+        if (record["enabled"] !== true || record["next_run_at"] === null) return;
+        if (job.spans.at(-1)?.schedule.kind === "once" || knownMs !== Date.parse(String(record["next_run_at"]))) return;
+        const at = text(world.clock.nowMs());
+        Object.assign(record, { state: "scheduled", next_run_at: at, manual_run_at: at, manual_run_prompt: null });
       });
     },
     edit(world, job, planned) {
