@@ -271,7 +271,8 @@ export function createExecutionsMirror(
     const key = `executions:${home.name}`;
     const inode = `${identity.device}:${identity.inode}`;
     const noted = JSON.parse(ledger.note(key) ?? "null") as Coverage | null;
-    if (noted?.inode === inode) return noted;
+    // From a time to come on means that the clock was set back: what is claimed by it counts as much.
+    if (noted?.inode === inode && noted.from_ms <= clock.nowMs()) return noted;
     // A file that is new to us. What ran before it is not made up for; what is about to be written is.
     const claims = [...home.executionsDue.keys()].flatMap((runId) => ledger.run(runId)?.claimedAtMs ?? []);
     const made: Coverage = { inode, from_ms: Math.min(clock.nowMs(), ...claims) };

@@ -320,6 +320,21 @@ test("after a crash the runs are compared: what is missing or open is written, a
   ]);
 });
 
+test("what runs after the clock was set back is made up for like all else", async () => {
+  const host = createHost();
+  host.mirror().meet();
+  host.clock.setWall(startMs - 3_600_000);
+  host.run("before anybody looked");
+  host.end("before anybody looked");
+  host.clock.pass(1000);
+  host.mirror().meet();
+  host.run("missing");
+  host.end("missing");
+  host.clock.pass(1000);
+  await host.live(host.mirror(), 5000);
+  expect(host.tries).toEqual(["3000: compare", "3000: row of missing completed"]);
+});
+
 test("a run that Hermes would have deleted by now is not made up for, nor is any in a file that is another", async () => {
   const host = createHost();
   host.mirror().meet();
