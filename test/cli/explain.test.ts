@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { planTick } from "../../src/core/plan-tick.ts";
 import type { Run } from "../../src/core/run.ts";
 import { createZone } from "../../src/core/zone.ts";
-import { createRunLedger, type RunLedger } from "../../src/ledger/run-ledger.ts";
+import { createRunLedger, type RunEnd, type RunLedger } from "../../src/ledger/run-ledger.ts";
 import { createJobStore } from "../../src/store/job-store.ts";
 import { createLocks } from "../../src/system/flock.ts";
 import { createRandom } from "../../src/system/random.ts";
@@ -290,6 +290,25 @@ test("explain names no time limit that a run did not reach", async () => {
     "timeout",
     'Job "nightly" ran at 09:00, on time, and was stopped after 3.0 s because it took longer than its time limit: Script timed out after 3s.',
   ]);
+});
+
+test("explain cuts a long error with one sign", async () => {
+  const home = makeTimedHome();
+  const changes = {
+    scheduledAtMs: Date.parse("2026-01-05T12:00:00Z"),
+    claimedAtMs: Date.parse("2026-01-05T12:00:00Z"),
+  };
+  home.jobs([daily("12:00", "2026-01-06T12:00:00+00:00")]);
+  home.ledger.claim([claimedRun("run000000001", jobId, "nightly", changes)]);
+  home.ledger.start("run000000001", changes.claimedAtMs);
+  const end = {
+    state: "failed",
+    reason: "error",
+    error: "no model ".repeat(60),
+    endedAtMs: changes.claimedAtMs + 1000,
+  };
+  home.ledger.close("run000000001", completed(end as Partial<RunEnd>));
+  expect((await home.explain("2026-01-05T13:00:00Z")).sentences[0]).toMatch(/no model no m?[a-z ]*…$/u);
 });
 
 test("explain knows a job that is gone by its id", async () => {

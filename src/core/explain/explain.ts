@@ -25,7 +25,10 @@ export function explain(evidence: ExplainEvidence): Explanation {
     .slice(0, factsMax);
   return {
     cause,
-    sentences: [answer, ...ordered.map(({ text }) => text), scheduleText(evidence), outlookText(evidence)],
+    // A text that was cut ends its sentence by itself.
+    sentences: [answer, ...ordered.map(({ text }) => text), scheduleText(evidence), outlookText(evidence)].map((text) =>
+      text.replace(/…\.$/u, "…"),
+    ),
   };
 }
 
