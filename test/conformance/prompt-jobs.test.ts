@@ -22,6 +22,9 @@ interface RunJson {
   readonly job_name: string;
   readonly home: string;
   readonly kind: string;
+  readonly trigger: string;
+  readonly attempt: number;
+  readonly scheduled_at: string | null;
   readonly state: string;
   readonly reason: string | null;
   readonly exit_code: number | null;
@@ -43,10 +46,12 @@ afterAll(async () => {
   await model.close();
 });
 
+const retries = "supervisor: {jobs: {recovers: {retry: {max: 1, backoff: 1 s}}}}\n";
+
 function makeHome(python: string, key: string): Home {
   const home = createHome(python, scripts, `STUB_API_KEY=${key}\n`);
   homes.push(home);
-  writeFileSync(`${home.path}/config.yaml`, stubConfig(model.url, "cron: {max_parallel_jobs: 2}\n"));
+  writeFileSync(`${home.path}/config.yaml`, stubConfig(model.url, `cron: {max_parallel_jobs: 2}\n${retries}`));
   return home;
 }
 
@@ -70,10 +75,12 @@ async function ended(home: Home, count: number): Promise<readonly RunJson[]> {
   await until(
     `${count} runs to end`,
     async () => {
+      // Each look is a program of its own, and the runs want the processor.
+      await new Promise((resolve) => setTimeout(resolve, 300));
       runs = (await runsOf(home)).filter((run) => run.ended_at !== null);
       return runs.length >= count;
     },
-    120_000,
+    180_000,
   );
   return runs;
 }
@@ -84,9 +91,15 @@ for (const release of Object.values(releases)) {
     await promptJob(home, "asks", "stub-tool", 8);
     await promptJob(home, "fails", "stub-400", 8);
     await promptJob(home, "silent", "stub-silent", 8);
+    // Fails until somebody has seen it fail.
+    const flaky = `stub-4${10 + Object.values(releases).indexOf(release)}`;
+    await promptJob(home, "recovers", flaky, 8);
     const before = model.requests.length;
     const daemon = await startDaemon(home);
-    const runs = new Map((await ended(home, 3)).map((run) => [run.job_name, run]));
+    await until("the first attempt to fail", () => storedJob(home, "recovers").last_status === "error", 120_000);
+    model.says(flaky, "well at last");
+    const all = await ended(home, 5);
+    const runs = new Map(all.filter((run) => run.job_name !== "recovers").map((run) => [run.job_name, run]));
     await daemon.drain();
 
     const requests = model.requests.slice(before);
@@ -114,6 +127,24 @@ for (const release of Object.values(releases)) {
     expect(list.stdout).toMatch(/Name: {6}fails\n[\s\S]*?Last run: .* {2}error: /u);
     const told = await hermes(home, "cron", "runs", storedJob(home, "asks").id);
     expect(told.stdout).toMatch(/completed/u);
+
+    // Another attempt is a run of its own, in a process of its own, and its slot counts once.
+    const attempts = all.filter((run) => run.job_name === "recovers").toSorted((a, b) => a.attempt - b.attempt);
+    expect(attempts).toMatchObject([
+      { attempt: 1, trigger: "schedule", state: "failed", reason: "error" },
+      { attempt: 2, trigger: "retry", state: "completed", scheduled_at: attempts[0]?.scheduled_at },
+    ]);
+    const recovered = storedJob(home, "recovers");
+    expect(recovered).toMatchObject({
+      last_status: "ok",
+      last_error: null,
+      fire_claim: null,
+      repeat: { completed: 1 },
+    });
+    expect(recovered["failure_streak"] ?? 0).toBe(0);
+    expect([...documents(home, "recovers").values()].at(-1)).toContain("well at last");
+    const rows = (await hermes(home, "cron", "runs", recovered.id)).stdout;
+    expect(rows.match(/ (?:completed|failed) /gu)).toEqual([" completed ", " failed "]);
   });
 }
 
