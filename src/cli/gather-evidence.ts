@@ -5,6 +5,7 @@ import { documentHead, readDocument } from "../core/script-outcome.ts";
 import type { Evidence, HomeEvidence, RunEvidence, SpecEvidence, UnknownFolder } from "../core/verify-laws.ts";
 import { parseEnvFile, resolveEnvFile } from "../homes/env-file.ts";
 import { secretsOf } from "../homes/secrets.ts";
+import type { RunLedger } from "../ledger/run-ledger.ts";
 import { readMarkedProcesses } from "../output/marked-processes.ts";
 import { readExit, readRunResult, runFolder } from "../output/run-folder.ts";
 import { CorruptStoreError, noFeatures, parseJobsFile, patchRecord } from "../store/jobs-file.ts";
@@ -12,6 +13,8 @@ import type { System } from "../system/system.ts";
 import type { CommandParts } from "./command-parts.ts";
 import { isLifelineHeld } from "./lifeline.ts";
 import type { HomeReading, Reader } from "./reader.ts";
+
+const runsPerPage = 5000;
 
 /** What a home lends to the evidence of its runs. */
 interface HomeNotes {
@@ -36,7 +39,7 @@ export function gatherEvidence(
   // Processes first: what ends while the rest is read is then no process of an ended run.
   const processes = readMarkedProcesses(parts.system);
   const slots = ledger.slots({ limit: 0 });
-  const runs = ledger.runs({ limit: 0 });
+  const runs = runsInOrder(ledger).toReversed();
   const known = new Set(runs.map((run) => run.id));
   const shared = sharedDocuments(runs);
   return {
@@ -52,6 +55,18 @@ export function gatherEvidence(
     unknownFolders: findUnknownFolders(parts, (id) => known.has(id) || ledger.run(id) !== null),
     processes: processes?.filter((process) => known.has(process.runId)) ?? null,
   };
+}
+
+/** In the order of their claims, which their times do not tell where the clock was set back. */
+function runsInOrder(ledger: RunLedger): readonly Run[] {
+  const runs: Run[] = [];
+  const lastSeq = ledger.lastSeq();
+  for (let seq = 0; seq < lastSeq; ) {
+    const page = ledger.runsPage({ limit: runsPerPage }, seq, lastSeq);
+    runs.push(...page.runs);
+    seq = page.runs.length < runsPerPage ? lastSeq : page.seq;
+  }
+  return runs;
 }
 
 function noteHome(parts: CommandParts, reading: HomeReading): HomeNotes {

@@ -70,6 +70,7 @@ export interface Evidence {
   /** By `<home>/<job id>`: older runs of that job may have been deleted for their number. */
   readonly runsKeptFromMs: ReadonlyMap<string, number>;
   readonly homes: readonly HomeEvidence[];
+  /** The latest claim first, also where the clock was set back between two. */
   readonly runs: readonly RunEvidence[];
   readonly slots: readonly (SlotLine & { readonly home: string })[];
   readonly unknownFolders: readonly UnknownFolder[];
@@ -341,8 +342,7 @@ function truth({ daemonLives, homes, runs }: Evidence): LawReport {
   const newest = new Map<string, Run>();
   for (const { run } of ended) {
     const key = keyOf(run.home, run.jobId);
-    const other = newest.get(key);
-    if (run.reason !== "superseded" && (other === undefined || endMs(other) < endMs(run))) newest.set(key, run);
+    if (run.reason !== "superseded" && !newest.has(key)) newest.set(key, run);
   }
   for (const home of homes) {
     for (const job of home.jobs) {
@@ -441,7 +441,9 @@ function recordProblem(job: Job, run: Run, daemonLives: boolean): Violation | nu
   const name = `The record of job "${job.id}"`;
   if (isOurs) return ofRun(run, "unsettled", `${name} still holds the claim of run "${run.id}", which has ended`);
   if (differenceMs > 0.5) return null;
-  if (differenceMs < -0.5) {
+  // By a clock that was set back in a run, that run ended before it began, which the ledger does not write down.
+  const isSetBack = run.endedAtMs === (run.startedAtMs ?? run.claimedAtMs);
+  if (differenceMs < -0.5 && !isSetBack) {
     // Another owner's claim means that the record was no longer ours to write.
     if (job.fireClaim !== null && !daemonLives) return null;
     const message = `${name} says that it ran last at ${job.lastRunAt?.text ?? "no time"}, and run "${run.id}" ended at ${iso(endMs(run))}: nothing to do if somebody else wrote the record`;

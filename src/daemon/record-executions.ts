@@ -27,7 +27,10 @@ const makeTimeoutMs = 30_000;
 
 /** Brings Hermes' own ledgers up to date with ours. Ours is the truth; theirs may lag behind it and is never waited for. */
 export interface ExecutionsMirror {
-  /** Notes of homes that are new from when on their runs have rows. To be called before anything is claimed in them. */
+  /**
+   * Notes of homes that are new from when on their runs have rows, and of all where the clock was set back. To be called before
+   * anything is claimed in them.
+   */
   meet(): void;
   /** Writes what is due of one home. To be called in each turn, after all that is urgent. */
   record(): void;
@@ -76,6 +79,7 @@ export function createExecutionsMirror(
   const { clock, log } = system;
   const states = new WeakMap<HomeRuntime, HomeState>();
   const halting = new AbortController();
+  let metAtMs = Number.NEGATIVE_INFINITY;
 
   function stateOf(home: HomeRuntime): HomeState {
     let state = states.get(home);
@@ -293,7 +297,12 @@ export function createExecutionsMirror(
 
   return {
     meet() {
-      const fresh = [...homes().values()].filter((home) => home.state.kind !== "unsupported" && !states.has(home));
+      const nowMs = clock.nowMs();
+      const isSetBack = nowMs < metAtMs;
+      metAtMs = nowMs;
+      const fresh = [...homes().values()].filter(
+        (home) => home.state.kind !== "unsupported" && (isSetBack || !states.has(home)),
+      );
       const files = fresh.flatMap((home) => {
         stateOf(home);
         const identity = home.executions.identity();

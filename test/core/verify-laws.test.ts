@@ -68,6 +68,7 @@ interface Changes {
   readonly runsKeptFromMs?: ReadonlyMap<string, number>;
 }
 
+/** In the order of their claims. */
 const runs = [evidenceOf(sampleRun(0)), evidenceOf(sampleRun(1)), evidenceOf(sampleRun(4))];
 const slots = [
   sampleSlot("10:00:00", { decision: "run", reason: "on_time", runId: "run-0" }),
@@ -103,7 +104,7 @@ function evidence(changes: Changes = {}): Evidence {
         store: { state: "same" },
       },
     ],
-    runs: changes.runs ?? runs,
+    runs: (changes.runs ?? runs).toReversed(),
     slots: changes.slots?.(slots) ?? slots,
     unknownFolders: [],
     processes: [],
@@ -326,4 +327,25 @@ test("persistingViolations() leaves what every look finds", () => {
   const count = (before: typeof first, after: typeof first) =>
     persistingViolations(before, after).flatMap((report) => report.violations).length;
   expect([count(first, first), count(first, second)]).toEqual([1, 0]);
+});
+
+test("verifyLaws() holds the record against the run that was claimed last, by whatever clock", () => {
+  const setBackMs = at("10:30:00");
+  const clocks: readonly (readonly [name: string, runs: readonly RunEvidence[]])[] = [
+    ["the newest run is not told of", [...runs, evidenceOf(sampleRun(5))]],
+    ["the clock was set back between two runs", [...runs.slice(0, 2), evidenceOf(sampleRun(8)), ...runs.slice(2)]],
+    [
+      "the clock was set back in a run",
+      [...runs, evidenceOf(sampleRun(6, { startedAtMs: setBackMs, endedAtMs: setBackMs }))],
+    ],
+  ];
+  const found = clocks.map(([name, these]) => {
+    const truth = verifyLaws(evidence({ runs: these })).find(({ law }) => law === "L4");
+    return [name, truth?.violations.map(({ kind, runId }) => `${kind} ${runId}`)];
+  });
+  expect(found).toEqual([
+    ["the newest run is not told of", ["record_old run-5"]],
+    ["the clock was set back between two runs", []],
+    ["the clock was set back in a run", []],
+  ]);
 });

@@ -335,6 +335,19 @@ test("what runs after the clock was set back is made up for like all else", asyn
   expect(host.tries).toEqual(["3000: compare", "3000: row of missing completed"]);
 });
 
+test("a clock that is set back while the daemon lives is noticed before the next claim", async () => {
+  const host = createHost();
+  const mirror = host.mirror();
+  mirror.meet();
+  host.clock.setWall(startMs - 3_600_000);
+  mirror.meet();
+  host.run("missing");
+  host.end("missing");
+  host.clock.pass(1000);
+  await host.live(host.mirror(), 5000);
+  expect(host.tries).toEqual(["2000: compare", "2000: row of missing completed"]);
+});
+
 test("a run that Hermes would have deleted by now is not made up for, nor is any in a file that is another", async () => {
   const host = createHost();
   host.mirror().meet();
