@@ -24,6 +24,17 @@ export function claimEndsAtMs(
   return ownerState(claim.by) === "dead" ? null : claim.at.ms + lifeMs;
 }
 
+/** Whether a `fire_claim` is fresh by the clock as it was before any of these steps, the latest last. */
+export function standsByEarlierClock({ at }: StoredClaim, stepsMs: readonly number[], nowMs: number): boolean {
+  if (at === null) return false;
+  let byMs = 0;
+  return stepsMs.toReversed().some((stepMs) => {
+    byMs += stepMs;
+    const ageMs = nowMs - byMs - at.ms;
+    return ageMs >= 0 && ageMs < fireClaimLifeMs;
+  });
+}
+
 /** The slot that a scheduler took off the schedule and will not claim any more, so that it belongs back on it. */
 export function unclaimedSlot(job: Job, nowMs: number, ownerState: OwnerState): StoredTime | null {
   if (job.pendingSlot === null || job.schedule === null || job.schedule.kind === "once") return null;

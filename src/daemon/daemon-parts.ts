@@ -4,6 +4,7 @@ import type { Settings } from "../config/effective-settings.ts";
 import type { Counted } from "../core/room.ts";
 import type { RunLedger } from "../ledger/run-ledger.ts";
 import type { System } from "../system/system.ts";
+import type { ClockSteps } from "./clock-steps.ts";
 
 /** Host-wide settings in force. */
 export interface HostSettings extends Pick<Settings, "groupLimits" | "order" | "waitMaxMs" | "pressureMax"> {
@@ -50,6 +51,7 @@ export interface DaemonParts {
   settings: HostSettings;
   /** Runs that are claimed and whose gates are about to be opened: the table of children does not have them yet. */
   unopened: readonly Counted[];
+  readonly clockSteps: ClockSteps;
   /** Claims nothing more; set once, when the daemon is to end. */
   draining: boolean;
   /** Ends the daemon at a named point when a test asks for it; does nothing otherwise. */

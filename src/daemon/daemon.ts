@@ -104,7 +104,6 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
   let timer: Timer | null = null;
   let timerAtMonotonicMs = Number.POSITIVE_INFINITY;
   let safetyAtMonotonicMs = 0;
-  let wallMinusMonotonicMs = system.clock.nowMs() - system.clock.monotonicMs();
   let renewAtMonotonicMs = system.clock.monotonicMs() + claimRenewalMs;
   /** Starts that are not recorded yet. */
   const toRecord = new Set<() => void>();
@@ -172,10 +171,8 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
 
   /** A step of the wall clock changes what is due, and no timer of ours notices it. */
   function watchClock(): void {
-    const difference = system.clock.nowMs() - system.clock.monotonicMs();
-    const jumpMs = difference - wallMinusMonotonicMs;
-    wallMinusMonotonicMs = difference;
-    if (Math.abs(jumpMs) < 1000) return;
+    const jumpMs = parts.clockSteps.take();
+    if (jumpMs === 0) return;
     chronicle.jumped(jumpMs);
     system.log.warn("the clock was set; looking at every job again", { by_ms: Math.round(jumpMs) });
     for (const home of outlook.homes().values()) home.dirty = true;

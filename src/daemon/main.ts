@@ -28,6 +28,7 @@ import { listenOnSocket } from "../system/socket.ts";
 import type { System } from "../system/system.ts";
 import { createWatch } from "../system/watch.ts";
 import { type ApiPort, type ApiSettings, createApiPort } from "./api-port.ts";
+import { createClockSteps } from "./clock-steps.ts";
 import { configReport } from "./config-report.ts";
 import { createControlActions } from "./control-actions.ts";
 import { createDaemon, type Daemon } from "./daemon.ts";
@@ -123,6 +124,7 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
     askHermes: createAskHermes(system, stateFolder, workerPath),
     settings: hostSettings(),
     unopened: [],
+    clockSteps: createClockSteps(system.clock),
     draining: false,
     fault: createFaults(options.environment["HERMES_SUPERVISOR_FAULT"]),
     measure: {

@@ -63,6 +63,10 @@ function isPrompt(job: Job): boolean {
 export function aliveElsewhere(parts: DaemonParts, home: HomeRuntime): (job: Job) => boolean {
   let marked: readonly MarkedProcess[] | null = null;
   return (job) => {
+    // Whoever lives goes on over a step of the clock, by which its claim looks old, and refreshes it in a moment.
+    const { fireClaim } = job;
+    if (fireClaim !== null && parts.clockSteps.stands(fireClaim) && ownerState(parts, fireClaim.by) === "alive")
+      return true;
     // Read once for all jobs of a tick: after a crash of the other one each of its claims asks.
     marked ??= readMarkedProcesses(parts.system) ?? [];
     return marked.some(

@@ -1,5 +1,11 @@
 import { expect, test } from "vitest";
-import { claimEndsAtMs, fireClaimLifeMs, type OwnerState, unclaimedSlot } from "../../src/core/claim-life.ts";
+import {
+  claimEndsAtMs,
+  fireClaimLifeMs,
+  type OwnerState,
+  standsByEarlierClock,
+  unclaimedSlot,
+} from "../../src/core/claim-life.ts";
 import type { StoredClaim } from "../../src/core/job.ts";
 import { at, claimBy, sampleJob, stored } from "../helpers/sample-job.ts";
 
@@ -22,6 +28,22 @@ for (const [subject, claim, ownerState, endsAtMs] of claims) {
     expect(claimEndsAtMs(claim, fireClaimLifeMs, nowMs, ownerState)).toBe(endsAtMs);
   });
 }
+
+test("standsByEarlierClock() counts a claim's age by each clock since its time, and by no other", () => {
+  const hour = 3_600_000;
+  const ages: readonly (readonly [claimedAt: string, steps: readonly number[], stands: boolean])[] = [
+    ["09:58:00", [], false],
+    ["08:58:00", [hour], true],
+    ["08:54:00", [hour], false],
+    ["11:29:00", [-1.5 * hour], true],
+    ["09:00:00", [hour, -2 * hour, 2 * hour], true],
+    ["10:59:00", [-hour, 2000], true],
+    ["08:58:00", [hour, 2 * hour], false],
+  ];
+  for (const [claimedAt, steps, stands] of ages)
+    expect(standsByEarlierClock(claimBy("host:1", at(claimedAt)), steps, nowMs), claimedAt).toBe(stands);
+  expect(standsByEarlierClock({ at: null, by: "host:1" }, [hour], nowMs)).toBe(false);
+});
 
 test("unclaimedSlot() answers the slot only of a recurring job and once its scheduler is dead or too late", () => {
   const pendingSlot = { ...claimBy("host:1", at("09:58:00")), scheduledAt: stored(at("09:57:00")) };

@@ -1,6 +1,7 @@
 import { createChildTable } from "../../src/child/child-table.ts";
 import { createWaitingBash } from "../../src/child/waiting-bash.ts";
 import { configFile } from "../../src/config/load-config.ts";
+import { createClockSteps } from "../../src/daemon/clock-steps.ts";
 import { configReport } from "../../src/daemon/config-report.ts";
 import { createControlActions } from "../../src/daemon/control-actions.ts";
 import { createDaemon, type Daemon } from "../../src/daemon/daemon.ts";
@@ -72,6 +73,7 @@ export function startDaemon(
     askHermes: () => Promise.resolve({ ok: false, error: "There is no Hermes here" }),
     settings: settings(),
     unopened: [],
+    clockSteps: createClockSteps(system.clock),
     draining: false,
     fault: (point) => life.pass(`step: ${point}`),
     measure: { lockHeldMs: () => undefined, lockWaitedMs: () => undefined },

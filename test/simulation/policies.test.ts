@@ -131,3 +131,23 @@ test("a job whose fence somebody holds keeps no other job from the room that it 
   expect(tell(early, fenced.id)).toEqual(["10:01 run late", "10:02 coalesce missed"]);
   expect(wakesMax).toBeLessThan(50);
 });
+
+test.each([3_600_000, -90_000])(
+  "a clock that is set by %i ms takes no job from a gateway that runs it",
+  async (byMs) => {
+    const place = { home: "default", job: job("a").id };
+    const { findings, slots } = await simulate(
+      scene({
+        homes: [{ name: "default", parallelMax: 4, jobs: [job("a", { programs: [quick] })] }],
+        events: [
+          { ...place, atMs: 20_000, kind: "gateway", forMs: 2 * minute, dies: false },
+          { atMs: 40_000, kind: "clock", byMs },
+          { ...place, atMs: minute, kind: "run" },
+        ],
+        lengthMs: 4 * minute,
+      }),
+    );
+    expect(findings).toEqual([]);
+    expect(tell(slots, place.job)[0]).toBe("10:01 run elsewhere");
+  },
+);
