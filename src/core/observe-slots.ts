@@ -14,6 +14,8 @@ export interface SlotView {
   readonly ranElsewhere: (jobId: string, scheduledAtMs: number) => boolean;
   /** Whether Hermes' ledger says that a run of the job was under way, and that none was dispatched before the next instant. */
   readonly wasBusyElsewhere: (jobId: string, scheduledAtMs: number, nextAtMs: number) => boolean;
+  /** When it says that a scheduler claimed a run of the job at this instant or later, or null. */
+  readonly claimedElsewhereMs: (jobId: string, fromMs: number) => number | null;
 }
 
 /** What the ledger has to learn before the job's own next instant may be decided. */
@@ -289,10 +291,12 @@ function observeTaken(
   // A claim drops the mark, so this very slot was not claimed: it will be put back, by us or by the next scheduler that may.
   if (isSameInstant(job.pendingSlot?.scheduledAt.ms ?? null, awaitedMs)) return wait(null);
   if (isClaimed || hasRun || view.ranElsewhere(job.id, awaitedMs)) return decideServed();
+  const rowMs = view.claimedElsewhereMs(job.id, awaitedMs);
+  if (rowMs !== null && rowMs < next.ms) return decideServed(rowMs);
   if (isServedStill) return decideAll({ decision: "skip", reason: "overlap" });
   const isOnSchedule = schedule.kind !== "cron" || isOccurrence(schedule, awaitedMs, view.zone);
   const waitsUntilMs = Math.min(next.ms, awaitedMs + signWaitMs);
-  // Hermes 0.19 leaves no sign until the run ends.
+  // Without that row Hermes 0.19 leaves no sign until the run ends.
   if (isOnSchedule && nowMs < waitsUntilMs) return wait(waitsUntilMs);
   return decideAll({ decision: "move", reason: "reanchored" });
 
@@ -311,9 +315,9 @@ function observeTaken(
     return passedInstants(schedule, awaitedMs, Math.min(nowMs, next.ms - sameInstantMs), view.zone);
   }
 
-  function decideServed(): Observation {
+  function decideServed(rowMs = awaitedMs): Observation {
     const passed = passedUpToNext();
-    const signMs = Math.max(isClaimed ? claimedAtMs : awaitedMs, hasRun ? lastRunAtMs : awaitedMs);
+    const signMs = Math.max(isClaimed ? claimedAtMs : awaitedMs, hasRun ? lastRunAtMs : awaitedMs, rowMs);
     const throughMs = servedThroughMs(job, awaitedMs, signMs);
     const { instants, restFromMs } = passed;
     const lines = instants.map((atMs, index) =>

@@ -52,11 +52,11 @@ export interface TickPlan {
  * `docs/hermes.md`.
  */
 export function planTick(input: TickInput): TickPlan {
-  const { ranElsewhere = () => false, wasBusyElsewhere = () => false } = input;
+  const { ranElsewhere = () => false, wasBusyElsewhere = () => false, claimedElsewhereMs = () => null } = input;
   const { nowMs, zone, ownerState } = input;
   const draft: Draft = {
     input,
-    view: { nowMs, zone, ownerState, ranElsewhere, wasBusyElsewhere },
+    view: { nowMs, zone, ownerState, ranElsewhere, wasBusyElsewhere, claimedElsewhereMs },
     openRuns: new Map(input.openRuns.map((run) => [run.jobId, run])),
     candidates: [],
     claims: [],

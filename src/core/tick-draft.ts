@@ -42,6 +42,8 @@ export interface TickInput {
   readonly ranElsewhere?: (jobId: string, scheduledAtMs: number) => boolean;
   /** Whether Hermes' ledger says that a run of Hermes was under way at this instant, and that none was dispatched for it. */
   readonly wasBusyElsewhere?: (jobId: string, scheduledAtMs: number, nextAtMs: number) => boolean;
+  /** When Hermes' ledger says that a scheduler claimed a run of the job at this instant or later, or null. */
+  readonly claimedElsewhereMs?: (jobId: string, fromMs: number) => number | null;
   /**
    * Whether anything lives that a run of this job started which is none of ours. Asked only where the claim of such a run holds
    * nobody off any more: its launcher is dead, or nobody renewed it.

@@ -37,6 +37,7 @@ export function tickInput(
     ranElsewhere: (jobId, scheduledAtMs) =>
       parts.ledger.isServed(home.name, jobId, scheduledAtMs) || home.executions.isCompleted(jobId, scheduledAtMs),
     wasBusyElsewhere: (jobId, scheduledAtMs, nextAtMs) => home.executions.isOverlapped(jobId, scheduledAtMs, nextAtMs),
+    claimedElsewhereMs: (jobId, fromMs) => home.executions.claimedSinceMs(jobId, fromMs),
     restored: home.restored,
     retries: home.retries,
     attemptsMax: (job) => home.settings.policy(job).retry?.attemptsMax ?? 0,

@@ -45,6 +45,11 @@ export interface HermesExecutions {
    * `nextAtMs`. Before 0.22 rows name no instants: a run then was for the last one that had come when it was claimed.
    */
   isOverlapped(jobId: string, scheduledAtMs: number, nextAtMs: number): boolean;
+  /**
+   * When a scheduler last claimed a run of the job from `fromMs` on, where rows name no instants: for 0.19 this is the only sign of
+   * a run that goes on. Null when there is none.
+   */
+  claimedSinceMs(jobId: string, fromMs: number): number | null;
   /** What the file is now; null when there is none. */
   identity(): FileIdentity | null;
 }
@@ -180,7 +185,7 @@ export function createHermesExecutions(
       : null;
     // Where rows name their instants, ours are known better here: what came during them was decided by us.
     const latest = database.prepare(
-      `SELECT claimed_at, finished_at${hasInstants ? ", scheduled_instant" : ""} FROM executions
+      `SELECT claimed_at, finished_at, source${hasInstants ? ", scheduled_instant" : ""} FROM executions
         WHERE job_id = ?${hasInstants ? " AND source <> 'supervisor'" : ""} ORDER BY rowid DESC LIMIT ${rowsLookedAt}`,
     );
     reader = { database, find, latest, hasInstants };
@@ -213,6 +218,15 @@ export function createHermesExecutions(
     });
   }
 
+  function askClaimed(jobId: string, fromMs: number): number | null {
+    const { latest, hasInstants } = openReader();
+    if (hasInstants) return null;
+    const claims = (latest?.all(jobId) ?? []).map((row: Row<"source" | "claimed_at">) =>
+      row.source !== "supervisor" && typeof row.claimed_at === "string" ? parseInstant(row.claimed_at, utc) : null,
+    );
+    return claims.find((claimedAtMs) => claimedAtMs !== null && claimedAtMs >= fromMs) ?? null;
+  }
+
   function askCompleted(main: FileIdentity, jobId: string, scheduledAtMs: number): boolean {
     const log = files.stat(`${path}-wal`);
     if (!sameFile(main, answers.main) || !sameFile(log, answers.log)) answers = { main, log, known: new Map() };
@@ -222,17 +236,17 @@ export function createHermesExecutions(
     return answer;
   }
 
-  /** False also where there is no file, or it cannot be read, which is not tried again at once. */
-  function answered(question: (main: FileIdentity) => boolean): boolean {
+  /** `otherwise` also where there is no file, or it cannot be read, which is not tried again at once. */
+  function answered<Answer>(question: (main: FileIdentity) => Answer, otherwise: Answer): Answer {
     const main = files.stat(path);
-    if (main === null || clock.monotonicMs() < readAgainAtMonotonicMs) return false;
+    if (main === null || clock.monotonicMs() < readAgainAtMonotonicMs) return otherwise;
     try {
       return question(main);
     } catch (error) {
       failed(error);
       // Nobody can say, and then Hermes runs it, too. Whoever writes to this file says what is wrong with it.
       readAgainAtMonotonicMs = clock.monotonicMs() + readRetryMs;
-      return false;
+      return otherwise;
     }
   }
 
@@ -267,8 +281,10 @@ export function createHermesExecutions(
       });
       return found ?? result;
     },
-    isCompleted: (jobId, scheduledAtMs) => answered((main) => askCompleted(main, jobId, scheduledAtMs)),
-    isOverlapped: (jobId, scheduledAtMs, nextAtMs) => answered(() => askOverlapped(jobId, scheduledAtMs, nextAtMs)),
+    isCompleted: (jobId, scheduledAtMs) => answered((main) => askCompleted(main, jobId, scheduledAtMs), false),
+    isOverlapped: (jobId, scheduledAtMs, nextAtMs) =>
+      answered(() => askOverlapped(jobId, scheduledAtMs, nextAtMs), false),
+    claimedSinceMs: (jobId, fromMs) => answered(() => askClaimed(jobId, fromMs), null),
     identity: () => files.stat(path),
   };
 }

@@ -587,6 +587,24 @@ const cases: readonly Case[] = [
     lines: [],
   },
   {
+    fact: "counts what Hermes' ledger alone says was claimed",
+    job: sampleJob({ nextRunAt: stored(at("10:15:00")) }),
+    cursor: cursor(),
+    input: {
+      nowMs: at("10:11:00"),
+      claimedElsewhereMs: (_, fromMs) => (fromMs <= at("10:10:01") ? at("10:10:01") : null),
+    },
+    lines: ["10:00:00 run elsewhere", "10:05:00 run elsewhere", "10:10:00 run elsewhere"],
+  },
+  {
+    fact: "counts no claim in Hermes' ledger for an instant that it was before or a later one",
+    job: sampleJob({ nextRunAt: stored(at("10:15:00")) }),
+    cursor: cursor(),
+    input: { nowMs: at("10:15:02"), claimedElsewhereMs: () => at("10:15:01") },
+    claims: ["schedule 10:15:00 run-1"],
+    lines: ["10:00:00 move reanchored", "10:05:00 move reanchored", "10:10:00 move reanchored", "10:15:00 run on_time run-1"],
+  },
+  {
     fact: "asks whether others were busy at an instant, up to the next one",
     job: sampleJob({ nextRunAt: stored(at("10:15:00")), fireClaim: claimBy(foreign, at("10:10:30")) }),
     cursor: cursor(),

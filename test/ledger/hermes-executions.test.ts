@@ -254,6 +254,13 @@ for (const name of ["0.19", "0.20"] as const) {
       return executions.isOverlapped("j", atMs, atMs + 60_000);
     };
     expect([0, 1, 2, 3, 4, 5, 6, 7, 8, 9].filter(ask)).toEqual([1, 6, 9]);
+    const claimedSince = (clock: string): string | null => {
+      const atMs = executions.claimedSinceMs("j", Date.parse(`2026-06-15T${clock}Z`));
+      return atMs === null ? null : new Date(atMs).toISOString().slice(11, 19);
+    };
+    expect(["09:00:00", "09:08:00", "09:08:01"].map(claimedSince)).toEqual(["09:08:00", "09:08:00", null]);
+    database.exec("DELETE FROM executions WHERE id = 'e'");
+    expect(["09:03:30", "09:04:30"].map(claimedSince)).toEqual(["09:03:40", null]);
     expect(
       executions.isOverlapped("another", Date.parse("2026-06-15T09:01:00Z"), Date.parse("2026-06-15T09:02:00Z")),
     ).toBe(false);
