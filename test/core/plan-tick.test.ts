@@ -602,7 +602,12 @@ const cases: readonly Case[] = [
     cursor: cursor(),
     input: { nowMs: at("10:15:02"), claimedElsewhereMs: () => at("10:15:01") },
     claims: ["schedule 10:15:00 run-1"],
-    lines: ["10:00:00 move reanchored", "10:05:00 move reanchored", "10:10:00 move reanchored", "10:15:00 run on_time run-1"],
+    lines: [
+      "10:00:00 move reanchored",
+      "10:05:00 move reanchored",
+      "10:10:00 move reanchored",
+      "10:15:00 run on_time run-1",
+    ],
   },
   {
     fact: "asks whether others were busy at an instant, up to the next one",
