@@ -128,8 +128,10 @@ function finishedCursors({ cursors, owings, input }: Draft, dropped: readonly st
     const sinceMs = unbrokenSince(cursor, before, nowMs);
     const earlier = earlierStretches(before, sinceMs);
     const { owed, taken } = owings.get(id) ?? { owed: before?.owed ?? null, taken: before?.taken ?? null };
+    const pending = stillPending(cursor, before);
     finished.set(id, {
       ...cursor,
+      ...(pending === undefined ? {} : { pending }),
       ...(sinceMs === null ? {} : { sinceMs }),
       ...(earlier.length === 0 ? {} : { earlier }),
       ...(owed === null ? {} : { owed }),
@@ -137,6 +139,13 @@ function finishedCursors({ cursors, owings, input }: Draft, dropped: readonly st
     });
   }
   return finished;
+}
+
+/** Where the clock was set back, instants that are still to come have lines that say they wait. */
+function stillPending(cursor: SlotCursor, before: SlotCursor | undefined): SlotCursor["pending"] {
+  if (cursor.pending !== undefined || before?.pending === undefined) return cursor.pending;
+  const isAhead = cursor.nextAtMs !== null && before.pending.throughMs >= cursor.nextAtMs;
+  return isAhead && cursor.scheduleText === before.scheduleText ? before.pending : undefined;
 }
 
 /** Most jobs at most ticks: nothing about them has changed and their time has not come. */

@@ -872,6 +872,18 @@ test("planTick() serves what follows upon more known instants than one tick pass
   ]);
 });
 
+test("planTick() closes what waited for a job that runs by a clock that was set back, and then is gone", () => {
+  const jobs = [sampleJob()];
+  const waits: SlotCursor = cursor({ pending: { reason: "lock", throughMs: at("10:10:00"), count: 3 } });
+  const first = planTick(tickInput({ jobs, cursors: new Map([["a1", waits]]), nowMs: at("10:00:30") }));
+  expect(show(first.slots)).toEqual(["10:00:00 run late run-1"]);
+  const second = planTick(tickInput({ jobs: [], cursors: first.cursors, nowMs: at("10:00:40") }));
+  expect(show(second.slots)).toEqual(["10:05:00 miss job_gone", "10:10:00 miss job_gone"]);
+  // By a clock that goes on alone there is nothing left that waits.
+  const later = planTick(tickInput({ jobs, cursors: new Map([["a1", waits]]), nowMs: at("10:11:00") }));
+  expect(later.cursors.get("a1")?.pending).toBeUndefined();
+});
+
 test("planTick() misses the slot of a record that is gone and forgets its cursor", () => {
   const cursors = new Map([
     ["due", cursor()],

@@ -262,7 +262,8 @@ export async function simulate(scenario: Scenario, options: SimulationOptions = 
     world.disturb();
     current?.end();
     noteSpared(world);
-    noteEnds(world);
+    // What it had not committed is taken back first.
+    clock.after(0, () => noteEnds(world));
     daemon = null;
     current = null;
     restartMs = clock.monotonicMs() + downMs;
