@@ -142,6 +142,9 @@ test.each([3_600_000, -90_000])(
         events: [
           { ...place, atMs: 20_000, kind: "gateway", forMs: 2 * minute, dies: false },
           { atMs: 40_000, kind: "clock", byMs },
+          // As soon as the daemon has seen it.
+          { ...place, atMs: 42_000, kind: "resume" },
+          { atMs: 45_000, kind: "kill", operations: 0, torn: false, downMs: 500 },
           { ...place, atMs: minute, kind: "run" },
         ],
         lengthMs: 4 * minute,
