@@ -282,10 +282,10 @@ function singleLife({ runs, processes }: Evidence): LawReport {
   const violations: Violation[] = [];
   const begun = runs.map(({ run }) => run).filter((run) => run.startedAtMs !== null && run.state !== "void");
   for (const own of Map.groupBy(begun, (run) => keyOf(run.home, run.jobId)).values()) {
-    const inOrder = own.toSorted((a, b) => beganMs(a) - beganMs(b));
-    for (const [index, run] of inOrder.entries()) {
-      const before = inOrder[index - 1];
-      if (before === undefined || (before.endedAtMs ?? Number.POSITIVE_INFINITY) <= beganMs(run)) continue;
+    // A clock that was set back puts runs in another order than they had: what overlaps does so in both.
+    const byClaim = overlaps(own.toReversed());
+    for (const [run, before] of overlaps(own.toSorted((a, b) => beganMs(a) - beganMs(b)))) {
+      if (!byClaim.has(run)) continue;
       const until = before.endedAtMs === null ? "is still open" : `ended at ${iso(before.endedAtMs)}`;
       const message = `Run "${run.id}" of job "${run.jobId}" started at ${iso(beganMs(run))}, while run "${before.id}" ${until}: look at both with hermes-supervisor logs, and report it`;
       violations.push(ofRun(run, "overlap", message));
@@ -308,6 +308,16 @@ function singleLife({ runs, processes }: Evidence): LawReport {
   return { law: "L2", title: "Single life", checked: begun.length + (processes?.length ?? 0), covers, violations };
 }
 
+/** Runs that began before the one ahead of them had ended. */
+function overlaps(inOrder: readonly Run[]): ReadonlyMap<Run, Run> {
+  const found = new Map<Run, Run>();
+  for (const [index, run] of inOrder.entries()) {
+    const before = inOrder[index - 1];
+    if (before !== undefined && (before.endedAtMs ?? Number.POSITIVE_INFINITY) > beganMs(run)) found.set(run, before);
+  }
+  return found;
+}
+
 function noInvention({ runs, unknownFolders }: Evidence): LawReport {
   const violations: Violation[] = [];
   // A year's history has more runs than a call may have arguments.
@@ -323,7 +333,8 @@ function noInvention({ runs, unknownFolders }: Evidence): LawReport {
     const startedMs = run.startedAtMs ?? startedFileMs;
     if (startedMs === null) continue;
     checked += 1;
-    const earliestMs = Math.min(run.startedAtMs ?? startedMs, (startedFileMs ?? startedMs) + fileClockMs);
+    const never = Number.POSITIVE_INFINITY;
+    const earliestMs = Math.min(run.startedAtMs ?? never, (startedFileMs ?? never) + fileClockMs);
     if (earliestMs >= run.claimedAtMs && run.state !== "void") continue;
     const message =
       run.state === "void"

@@ -329,6 +329,19 @@ test("persistingViolations() leaves what every look finds", () => {
   expect([count(first, first), count(first, second)]).toEqual([1, 0]);
 });
 
+test("verifyLaws() takes no run by a clock that was set back for one beside another", () => {
+  const open = { startedAtMs: at("10:19:50"), claimedAtMs: at("10:19:50"), endedAtMs: null, state: "running" } as const;
+  const found = [
+    [...runs, evidenceOf(sampleRun(5, open))],
+    [...runs.slice(0, 2), evidenceOf(sampleRun(5, open)), ...runs.slice(2)],
+  ];
+  const kinds = found.map((these) => {
+    const single = verifyLaws(evidence({ runs: these })).find(({ law }) => law === "L2");
+    return single?.violations.map(({ kind, runId }) => `${kind} ${runId}`);
+  });
+  expect(kinds).toEqual([[], ["overlap run-4"]]);
+});
+
 test("verifyLaws() holds the record against the run that was claimed last, by whatever clock", () => {
   const setBackMs = at("10:30:00");
   const clocks: readonly (readonly [name: string, runs: readonly RunEvidence[]])[] = [
@@ -348,4 +361,14 @@ test("verifyLaws() holds the record against the run that was claimed last, by wh
     ["the clock was set back between two runs", []],
     ["the clock was set back in a run", []],
   ]);
+});
+
+test("verifyLaws() takes no run for an early one whose start only a file tells, by a clock that moves in steps", () => {
+  const claimedAtMs = at("10:25:00.008");
+  const kinds = [4, 30].map((earlyMs) => {
+    const run = evidenceOf(sampleRun(5, { startedAtMs: null, claimedAtMs }), { startedFileMs: claimedAtMs - earlyMs });
+    const invention = verifyLaws(evidence({ runs: [...runs, run] })).find(({ law }) => law === "L3");
+    return invention?.violations.map(({ kind }) => kind);
+  });
+  expect(kinds).toEqual([[], ["early"]]);
 });

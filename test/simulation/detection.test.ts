@@ -41,7 +41,9 @@ test("the simulation notices when files are replaced in place: L8", async () => 
 const flaws: readonly (readonly [flaw: Flaw, law: string, seeds: number])[] = [
   ["locks exclude nobody", "L2", 60],
   ["slot lines are lost", "L1", 10],
+  ["slot lines are lost", "verify L1", 10],
   ["ends are lost", "L7", 10],
+  ["ends are lost", "verify L7", 10],
   ["strangers look like runs", "L5", 200],
   ["environments are mixed up", "L6", 5],
   ["SIGKILL does nothing", "L7", 60],

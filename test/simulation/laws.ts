@@ -5,6 +5,7 @@ import { attemptProblems } from "../../src/core/verify-attempts.ts";
 import type { LedgerSlot } from "../../src/ledger/slots.ts";
 import { runFiles } from "../../worker/protocol.ts";
 import { type FakeEnd, type FakeProcess, type FakeRun, signalNumbers } from "../helpers/fake-processes.ts";
+import { checkVerify } from "./check-verify.ts";
 import type { DaemonLife } from "./daemon-life.ts";
 import { isTagged } from "./scenario.ts";
 import { pathOf, type World } from "./simulate.ts";
@@ -163,6 +164,7 @@ export function checkEnd(world: World, daemon: DaemonLife): void {
       report("rest", `${path} is still locked by the daemon`);
   }
   noteEnds(world);
+  checkVerify(world, daemon);
   const order = new Map(world.claims.map((id, index) => [id, index]));
   const runs = ledger.runs({ limit: 0 }).toSorted((a, b) => (order.get(b.id) ?? 0) - (order.get(a.id) ?? 0));
   for (const run of runs) checkRun(world, run);
