@@ -109,9 +109,13 @@ export function planJob(draft: Draft, job: Job, given: SlotCursor | undefined): 
     }
     closeCrossed(draft, job, schedule, next);
     if (owedOf(draft, job.id)?.decided !== undefined) return;
-    // A policy that drops what is late wants no run between two instants of the schedule either.
+    // A policy that drops what is late wants no run between two instants of the schedule either, nor does whoever holds the job back.
     const mayRearm =
-      mayWrite && !isOpen && owedOf(draft, job.id) === null && lateMsMax(policyOf(input, job).misfire, 0) === null;
+      mayWrite &&
+      !isOpen &&
+      owedOf(draft, job.id) === null &&
+      lateMsMax(policyOf(input, job).misfire, 0) === null &&
+      (input.heldUntilMs?.(job) ?? null) === null;
     const rearmed = mayRearm ? rearmAfterError(job, schedule, next, nowMs, zone, input.ownerState) : null;
     if (rearmed !== null) {
       next = rearmed;

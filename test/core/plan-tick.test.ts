@@ -261,6 +261,20 @@ const cases: readonly Case[] = [
     wake: "10:30:00",
   },
   {
+    fact: "brings no failed job forward that is held back for failing at once",
+    job: sampleJob({
+      schedule: hourly,
+      nextRunAt: stored(at("10:30:00")),
+      lastStatus: "error",
+      lastRunAt: stored(at("08:30:00")),
+    }),
+    cursor: cursor({ nextAtMs: at("10:30:00"), scheduleText: "interval 60" }),
+    input: { heldUntilMs: () => at("11:00:00") },
+    lines: [],
+    patch: null,
+    wake: "10:30:00",
+  },
+  {
     fact: "serves Hermes' own request without a slot and gives the schedule its instant back",
     job: sampleJob({ nextRunAt: stored(at("09:58:00")), manualRunAt: "2026-06-15T09:58:00+00:00" }),
     cursor: cursor({ nextAtMs: at("10:05:00") }),
