@@ -7,6 +7,8 @@ import { type Look, lookAt, type StagedClaims, stageClaims } from "./stage-claim
 
 /** The system wakes whoever waits a little early or late, and the wall clock is a little off the other. */
 const slackMs = 1;
+/** A little more than claims are ever written ahead of their instant. */
+const waitMsMax = 20;
 
 /** The claims of an instant, written before it, and in no force yet. */
 export interface AheadClaims {
@@ -41,28 +43,29 @@ function isClaimsOnly(plan: TickPlan): boolean {
   );
 }
 
-/** When the claims of the instant at which this home wakes may be written (Unix ms), or null where that is not before it. */
-export function stageFromMs(home: HomeRuntime): number | null {
-  const { state, recovering, retryAtMonotonicMs, rehearsed, wakeAtMs } = home;
-  if (state.kind !== "active" || recovering > 0 || retryAtMonotonicMs !== null) return null;
-  return rehearsed !== null && rehearsed.dueMs === wakeAtMs ? rehearsed.stageFromMs : null;
+/** The home that wakes next, the instant of that, and from when on its claims may be written (Unix ms): at that instant where not before. */
+export interface NextWake {
+  readonly home: HomeRuntime;
+  readonly dueMs: number;
+  readonly fromMs: number;
 }
 
-/** The home whose claims are to be written now, because it is the next that wakes, and the instant of that. */
-export function homeToStage(
-  homes: readonly HomeRuntime[],
-  nowMs: number,
-): { readonly home: HomeRuntime; readonly dueMs: number } | null {
-  const near = homes.flatMap((home) => {
-    const fromMs = stageFromMs(home);
-    return fromMs === null || fromMs > nowMs || home.wakeAtMs === null ? [] : [{ home, dueMs: home.wakeAtMs }];
-  });
-  return near.sort((a, b) => a.dueMs - b.dueMs)[0] ?? null;
+/** Of several that wake together the one whose claims take longest to write. No home waits for the claims of one that wakes later. */
+export function nextToWake(homes: Iterable<HomeRuntime>): NextWake | null {
+  let next: NextWake | null = null;
+  for (const home of homes) {
+    const { state, recovering, retryAtMonotonicMs, rehearsed, wakeAtMs: dueMs } = home;
+    if (dueMs === null || state.kind === "unsupported" || recovering > 0 || retryAtMonotonicMs !== null) continue;
+    const fromMs = state.kind === "active" && rehearsed?.dueMs === dueMs ? rehearsed.stageFromMs : dueMs;
+    if (next === null || dueMs < next.dueMs || (dueMs === next.dueMs && fromMs < next.fromMs))
+      next = { home, dueMs, fromMs };
+  }
+  return next;
 }
 
-/** Waits until that instant has come by the wall clock. One that is set back meanwhile makes nobody wait longer than was meant. */
+/** Waits until that instant has come by the wall clock. One that is set back makes nobody wait longer than is ever meant. */
 export function waitUntil(clock: Clock, dueMs: number): void {
-  const untilMonotonicMs = clock.monotonicMs() + dueMs - clock.nowMs() + slackMs;
+  const untilMonotonicMs = clock.monotonicMs() + Math.min(waitMsMax, dueMs - clock.nowMs() + slackMs);
   for (;;) {
     const leftMs = Math.min(dueMs - clock.nowMs(), untilMonotonicMs - clock.monotonicMs());
     if (leftMs <= 0) return;

@@ -5,7 +5,7 @@ import { InvariantError } from "../core/invariant-error.ts";
 import type { Run, RunReason } from "../core/run.ts";
 import type { Timer } from "../system/clock.ts";
 import { noteOutlived } from "./attempts.ts";
-import { type AheadClaims, homeToStage, stageAhead, stageFromMs, waitUntil } from "./claim-ahead.ts";
+import { type AheadClaims, nextToWake, stageAhead, waitUntil } from "./claim-ahead.ts";
 import { decidedEnd } from "./close-run.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import { type AskOfHome, createDeliveries } from "./deliveries.ts";
@@ -183,9 +183,11 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     const nowMs = system.clock.nowMs();
     const homes = [...outlook.homes().values()];
     const isDue = parts.draining || homes.some((home) => isWanted(home, nowMs));
-    const coming = isDue ? null : homeToStage(homes, nowMs);
+    const next = isDue ? null : nextToWake(homes);
+    const coming = next !== null && next.fromMs <= nowMs ? next : null;
     let ahead: AheadClaims | null = null;
-    if (coming !== null) {
+    // Where it may have to be asked whose turn it is, they would be written in vain.
+    if (coming !== null && !turns.isScarce([coming.home])) {
       guard(coming.home, () => {
         clearTheWay(coming.home);
         ahead = stageAhead(parts, coming.home, coming.dueMs);
@@ -341,11 +343,9 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       if (home.state.kind === "unsupported" || home.recovering > 0) continue;
       if (home.retryAtMonotonicMs !== null) delayMs = Math.min(delayMs, home.retryAtMonotonicMs - nowMonotonic);
       else if (home.dirty) delayMs = 0;
-      else if (home.wakeAtMs !== null) {
-        const fromMs = parts.draining ? null : stageFromMs(home);
-        delayMs = Math.min(delayMs, (fromMs ?? home.wakeAtMs) - nowMs);
-      }
     }
+    const next = nextToWake(outlook.homes().values());
+    if (next !== null) delayMs = Math.min(delayMs, (parts.draining ? next.dueMs : next.fromMs) - nowMs);
     wakeIn(Math.max(0, delayMs));
   }
 

@@ -25,6 +25,8 @@ import { voidRuns } from "./void-run.ts";
 export const lockWaitMs = 15;
 /** A little less than a plan has such a job wait, as timers fire a little early. */
 const fenceRetryMs = 200;
+/** Older than this, a machine slept over a plan or its clock was set: what was on time then is late by now. */
+const lookLifeMs = 10_000;
 
 export type TickReport =
   /** Nothing to do until `home.wakeAtMs`. */
@@ -221,7 +223,9 @@ function planUnderLock(
   fences: FireFences,
   narrow: (input: TickInput) => TickInput,
 ): TickPlan {
-  if (snapshot === look.snapshot && fences.busy.size === 0 && home.hold() === look.input.hold) return look.plan;
+  const isFresh = Math.abs(parts.system.clock.nowMs() - look.input.nowMs) < lookLifeMs;
+  if (isFresh && snapshot === look.snapshot && fences.busy.size === 0 && home.hold() === look.input.hold)
+    return look.plan;
   // A plan asks the ledger what was served: rows of ours that never come into force must not answer.
   staged?.ledger.rollback();
   const found = tickInput(parts, home, snapshot.jobs);

@@ -1,0 +1,154 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { createChildTable } from "../../src/child/child-table.ts";
+import type { GatePool, ReadyGate } from "../../src/child/gate-pool.ts";
+import type { DaemonParts } from "../../src/daemon/daemon-parts.ts";
+import type { HomeRuntime } from "../../src/daemon/home-runtime.ts";
+import { lookAt, stageClaims } from "../../src/daemon/stage-claims.ts";
+import { tick } from "../../src/daemon/tick.ts";
+import { createRunLedger } from "../../src/ledger/run-ledger.ts";
+import { createJobStore } from "../../src/store/job-store.ts";
+import { createFiles } from "../../src/system/real-files.ts";
+import { createFakeClock } from "../helpers/fake-clock.ts";
+import { createFakeFiles, type FakeFiles } from "../helpers/fake-files.ts";
+import { createFakeLocks, type LockTable } from "../helpers/fake-lock.ts";
+import { createDraw, createFakeRandom } from "../helpers/fake-random.ts";
+import { at, sampleGates, stored, utc } from "../helpers/sample-job.ts";
+
+const cronFolder = "/home/cron";
+const jobsPath = `${cronFolder}/jobs.json`;
+const dueMs = at("10:00:00");
+const minuteMs = 60_000;
+
+let folder = "";
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "tick-"));
+});
+
+afterEach(() => rmSync(folder, { recursive: true }));
+
+function storeText(nextRunAtMs: number): string {
+  const rule = { kind: "cron", expr: "*/5 * * * *", display: "*/5 * * * *" };
+  const job = { id: "a1", name: "a1", script: "a.sh", no_agent: true, enabled: true, state: "scheduled" };
+  return JSON.stringify({ jobs: [{ ...job, schedule: rule, next_run_at: stored(nextRunAtMs).text }] });
+}
+
+/** A home whose only job is due at `dueMs`, a few milliseconds before that, with its claim written ahead. */
+function homeAhead() {
+  const clock = createFakeClock(dueMs - 5);
+  const files = createFakeFiles(() => clock.nowMs() - 60_000);
+  files.makeFolder(cronFolder, 0o700, true);
+  files.plant(jobsPath, storeText(dueMs));
+  const locks: LockTable = new Map();
+  const system = {
+    clock,
+    files,
+    locks: createFakeLocks(files, locks, 1),
+    random: createFakeRandom(createDraw(1)),
+    processes: { hostname: "host", fingerprint: () => null },
+  } as unknown as DaemonParts["system"];
+  const fingerprint = { pid: 100, startTicks: 1, bootId: "boot", pidNamespace: null };
+  const gates = sampleGates(1).map((gate) => ({ ...gate, child: { fingerprint }, folder: `/runs/${gate.runId}` }));
+  const pool = (ready: unknown): GatePool => ({ ready: () => ready as readonly ReadyGate[] }) as GatePool;
+  const policy = { misfire: { kind: "within", withinMs: 60_000 }, overlap: "skip", retry: null, crashLoop: null };
+  const home = {
+    name: "default",
+    path: "/home",
+    cronFolder,
+    store: createJobStore(system, cronFolder, { naiveZone: utc, nowText: () => "" }),
+    pools: { script: pool(gates), prompt: pool([]) },
+    hold: () => null,
+    settings: { zone: utc, bounds: [], parallelJobsMax: 4, policy: () => policy, runClaimLifeMs: minuteMs },
+    executions: { isCompleted: () => false, isOverlapped: () => false, claimedSinceMs: () => null },
+    cursors: new Map(),
+    restored: new Map(),
+    retries: new Map(),
+    health: new Map(),
+    fencedUntilMonotonicMs: new Map(),
+    unvoided: new Set(),
+    waitsFor: new Map(),
+    lockBusy: null,
+  } as unknown as HomeRuntime;
+  const ledger = createRunLedger({ files: createFiles() }, join(folder, "ledger.db"));
+  const parts = {
+    system,
+    ledger,
+    children: createChildTable(),
+    settings: { openRunsMax: 16, groupLimits: { classes: {}, tags: {} } },
+    unopened: [],
+    draining: false,
+    clockSteps: { stands: () => false },
+    measure: { lockHeldMs: () => undefined },
+    fault: () => undefined,
+  } as unknown as DaemonParts;
+  const look = lookAt(parts, home, home.store.read(), dueMs);
+  const staged = stageClaims(parts, home, look);
+  if (staged === null) throw new Error("Nothing was written ahead");
+  return { clock, files, locks, home, ledger, parts, ahead: { home, look, staged } };
+}
+
+interface Between {
+  readonly what: string;
+  readonly passMs: number;
+  happens?(files: FakeFiles, locks: LockTable): void;
+  readonly kind: string;
+  readonly slots: readonly string[];
+}
+
+test.each<Between>([
+  { what: "puts in force what was written ahead", passMs: 5, kind: "claimed", slots: ["10:00 run on_time"] },
+  {
+    what: "decides anew where the machine slept over what was written ahead",
+    passMs: 10.5 * minuteMs,
+    kind: "claimed",
+    slots: ["10:00 skip policy", "10:05 skip policy", "10:10 run late"],
+  },
+  {
+    what: "decides anew where somebody moved the job",
+    passMs: 5,
+    happens: (files) => files.plant(jobsPath, storeText(dueMs + 5 * minuteMs)),
+    kind: "claimed",
+    slots: [],
+  },
+  {
+    what: "decides anew where somebody removed the jobs",
+    passMs: 5,
+    happens: (files) => files.remove(jobsPath),
+    kind: "claimed",
+    slots: [],
+  },
+  {
+    what: "writes nothing while somebody else ticks",
+    passMs: 5,
+    happens: (_, locks) => void locks.set(`${cronFolder}/.tick.lock`, 2),
+    kind: "locked",
+    slots: [],
+  },
+  {
+    what: "writes nothing while somebody else writes jobs.json",
+    passMs: 5,
+    happens: (_, locks) => void locks.set(`${cronFolder}/.jobs.lock`, 2),
+    kind: "locked",
+    slots: [],
+  },
+])("tick() $what, and leaves nothing open", ({ passMs, happens, kind, slots }) => {
+  const { clock, files, locks, home, ledger, parts, ahead } = homeAhead();
+  clock.pass(passMs);
+  happens?.(files, locks);
+  expect(tick(parts, home, ahead).kind).toBe(kind);
+  const told = ledger
+    .slots({ home: "default", limit: 0 })
+    .map(({ scheduledAtMs, decision, reason }) =>
+      [new Date(scheduledAtMs).toISOString().slice(11, 16), decision, reason].join(" "),
+    );
+  expect(told.toSorted()).toEqual(slots);
+  const claimed = ledger.runs({ limit: 0 }).map(({ claimedAtMs }) => claimedAtMs);
+  expect(claimed).toEqual(slots.length === 0 ? [] : [clock.nowMs()]);
+  expect(files.list(cronFolder).filter((name) => name.endsWith(".tmp"))).toEqual([]);
+  // Within a transaction that was left open this throws.
+  ledger.stage(() => undefined).rollback();
+  ledger.dispose();
+});
