@@ -133,7 +133,8 @@ function stage(path: string, temporaryName: string, bytes: Uint8Array | string, 
   const descriptor = openSync(temporary, createNew, 0o600);
   const discard = (): void => {
     closeSync(descriptor);
-    unlinkSync(temporary);
+    // Whoever put back a copy of the whole folder has removed it. Claims that were made in its stead must not fail for that.
+    rmSync(temporary, { force: true });
   };
   try {
     if (process.geteuid?.() === 0) fchownSync(descriptor, owner.uid, owner.gid);

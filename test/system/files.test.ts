@@ -60,6 +60,14 @@ for (const [kind, createSubject] of subjects) {
     expect(files.readText(path)).toBe("text");
   });
 
+  test(name("stage() takes what is gone already for discarded"), () => {
+    const { files, root } = createSubject();
+    const staged = files.stage(join(root, "a"), "a.tmp", "text", 0o600);
+    files.remove(join(root, "a.tmp"));
+    staged.discard();
+    expect(files.list(root)).toEqual([]);
+  });
+
   test(name("create() refuses a path that is a link, even to nothing"), () => {
     const { files, root, link } = createSubject();
     link(join(root, "link"), join(root, "nowhere"));
