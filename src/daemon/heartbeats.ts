@@ -5,7 +5,7 @@ import type { HomeRuntime } from "./home-runtime.ts";
 
 /** As often as Hermes' own ticker; `cron status` takes one of 200 s for stalled. */
 const beatMs = 60_000;
-/** One that ticks once is gone by then, and leaves no sign of a life. */
+/** Counted from the first turn: one that ticks once is gone by then, and leaves no sign of a life. */
 const firstBeatMs = 1000;
 
 /**
@@ -21,7 +21,7 @@ export function createHeartbeats(
 } {
   const { system } = parts;
   const beats = new WeakMap<HomeRuntime, number>();
-  const firstAtMonotonicMs = system.clock.monotonicMs() + firstBeatMs;
+  let firstAtMonotonicMs: number | null = null;
 
   function write(home: HomeRuntime, name: string, text: string): void {
     const temporary = `${home.cronFolder}/.hb_${system.random.token(8)}.tmp`;
@@ -42,6 +42,7 @@ export function createHeartbeats(
     beat() {
       if (parts.draining) return;
       const now = system.clock.monotonicMs();
+      firstAtMonotonicMs ??= now + firstBeatMs;
       for (const home of homes().values()) {
         if (now < (beats.get(home) ?? firstAtMonotonicMs) || home.state.kind !== "active") continue;
         if (home.settings.hermes?.features["heartbeat_writer"] !== true) continue;
