@@ -140,7 +140,7 @@ interface Done {
  * used a moment ago. It is what fifty jobs wait for.
  */
 export function rehearseTick(parts: DaemonParts, home: HomeRuntime, wakeAtMs: number): void {
-  home.store.rehearse((snapshot) => planTick({ ...tickInput(parts, home, snapshot.jobs), nowMs: wakeAtMs }).patches);
+  home.store.rehearse((snapshot) => lookAt(parts, home, snapshot, wakeAtMs).plan.patches);
 }
 
 /** What is due in a home and would start if there were room: from a plan that nothing comes of. */

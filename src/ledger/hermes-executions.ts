@@ -196,7 +196,7 @@ export function createHermesExecutions(
     const rows = openReader().find?.all(jobId, formatUtcInstant(scheduledAtMs)) ?? [];
     return rows.some((row: Row<"finished_at" | "claimed_at">) => {
       const text = row.finished_at ?? row.claimed_at;
-      return provesCompletion(scheduledAtMs, typeof text === "string" ? parseInstant(text, utc) : null);
+      return provesCompletion(scheduledAtMs, timeOf(text));
     });
   }
 
@@ -204,7 +204,6 @@ export function createHermesExecutions(
     const { latest, hasInstants } = openReader();
     const rows = latest?.all(jobId) ?? [];
     const instant = formatUtcInstant(scheduledAtMs);
-    const timeOf = (text: unknown): number | null => (typeof text === "string" ? parseInstant(text, utc) : null);
     const isDispatch = (row: Row<"scheduled_instant" | "claimed_at">): boolean => {
       if (hasInstants) return row.scheduled_instant === instant;
       const claimedAtMs = timeOf(row.claimed_at);
@@ -222,7 +221,7 @@ export function createHermesExecutions(
     const { latest, hasInstants } = openReader();
     if (hasInstants) return null;
     const claims = (latest?.all(jobId) ?? []).map((row: Row<"source" | "claimed_at">) =>
-      row.source !== "supervisor" && typeof row.claimed_at === "string" ? parseInstant(row.claimed_at, utc) : null,
+      row.source === "supervisor" ? null : timeOf(row.claimed_at),
     );
     return claims.find((claimedAtMs) => claimedAtMs !== null && claimedAtMs >= fromMs) ?? null;
   }
@@ -287,6 +286,10 @@ export function createHermesExecutions(
     claimedSinceMs: (jobId, fromMs) => answered(() => askClaimed(jobId, fromMs), null),
     identity: () => files.stat(path),
   };
+}
+
+function timeOf(text: unknown): number | null {
+  return typeof text === "string" ? parseInstant(text, utc) : null;
 }
 
 /** What was asked of the file as it is, with its write-ahead log. */
