@@ -1,6 +1,7 @@
 import { formatGateOrder, type GateOrder, type GateProgram, runFiles, runVariables } from "../../worker/protocol.ts";
 import type { Gate } from "../core/admission.ts";
 import type { JobKind } from "../core/job.ts";
+import { ownerToken } from "../core/run-owner.ts";
 import type { ChildExit, GatedChild } from "../system/processes.ts";
 import type { System } from "../system/system.ts";
 import type { GateEnvironment } from "./gate-environment.ts";
@@ -117,7 +118,7 @@ export function createGatePool(
       kind,
       jobId: loaded === null ? null : (job?.jobId ?? null),
       loaded,
-      owner: `${system.processes.hostname}:${child.fingerprint.pid}:${system.random.uuidHex()}`,
+      owner: `${system.processes.hostname}:${child.fingerprint.pid}:${ownerToken(runId, system.random.uuidHex())}`,
       child,
       folder,
       madeAtMonotonicMs: system.clock.monotonicMs(),

@@ -45,11 +45,12 @@ function renewal(job: Job, at: string): JobPatch {
 
 /**
  * Removes folders of gates that an earlier daemon had ready and never opened. Nothing ran in them and no row names them.
- * One that is still held belongs to a launcher on its way out, and goes at the next start.
+ * One that is still held belongs to a launcher on its way out, and goes at the next start. Returns the names of those removed.
  */
-export function removeUnusedGates(parts: DaemonParts): void {
+export function removeUnusedGates(parts: DaemonParts): readonly string[] {
   const { system, ledger, stateFolder } = parts;
   const known = ledger.runIds();
+  const removed: string[] = [];
   for (const runId of system.files.list(`${stateFolder}/runs`)) {
     const folder = runFolder(stateFolder, runId);
     if (known.has(runId) || system.files.stat(folder.started) !== null) continue;
@@ -59,5 +60,7 @@ export function removeUnusedGates(parts: DaemonParts): void {
       lock.release();
     }
     system.files.removeFolder(folder.path);
+    removed.push(runId);
   }
+  return removed;
 }

@@ -2,9 +2,10 @@ import type { Child } from "../child/child-table.ts";
 import type { LimitWatch } from "../child/limit-runs.ts";
 import type { RunLimits } from "../child/run-limits.ts";
 import type { RunStopper } from "../child/stop-run.ts";
-import type { Job } from "../core/job.ts";
+import type { Job, StoredClaim } from "../core/job.ts";
 import { isSameInstant } from "../core/observe-slots.ts";
 import type { Run } from "../core/run.ts";
+import { isOwnerOf } from "../core/run-owner.ts";
 import { mayBeClaimed, restoreJob } from "../core/settle-job.ts";
 import type { Timer } from "../system/clock.ts";
 import { noteDeaths } from "./attempts.ts";
@@ -57,6 +58,8 @@ export function createLeftRuns(
   const undecided = new Set<string>();
   /** Runs of which nothing is known yet but that they are to be looked at again: they may have been none. */
   const waiting = new Set<string>();
+  /** Gates that nobody had opened when this daemon came, and of which the ledger says nothing. */
+  let unusedGates: readonly string[] = [];
   let timer: Timer | null = null;
   let halted = false;
 
@@ -185,13 +188,29 @@ export function createLeftRuns(
   }
 
   /** Gives back the slot of a claim whose gate never opened, so that it is served once after all. */
-  function restoreSlot(home: HomeRuntime, run: Run): void {
+  function restoreSlot(home: HomeRuntime, run: Pick<Run, "jobId" | "owner" | "trigger" | "scheduledAtMs">): void {
     home.store.update((snapshot) => {
       const job = snapshot.jobs.find((one) => one.id === run.jobId);
       const patch = job === undefined ? "superseded" : restoreJob(job, { ...run, zone: home.settings.zone });
       return new Map(patch === "superseded" ? [] : [[run.jobId, patch]]);
     }, lockWaitMs);
     if (run.scheduledAtMs !== null && run.trigger !== "retry") home.restored.set(run.jobId, run.scheduledAtMs);
+  }
+
+  /**
+   * A power cut can leave a claim in force in the job's record and take its row from the ledger. The gate waits for both, so nothing
+   * ran, and what the ledger still waits for is the instant that was claimed, unless that has not come: then somebody asked for the run.
+   */
+  function restoreLost(home: HomeRuntime, job: Job, claim: StoredClaim): void {
+    if (!unusedGates.some((runId) => isOwnerOf(claim.by, runId))) return;
+    const awaitedMs = home.cursors.get(job.id)?.nextAtMs ?? null;
+    const isSlot = awaitedMs !== null && awaitedMs <= (claim.at?.ms ?? awaitedMs);
+    restoreSlot(home, {
+      jobId: job.id,
+      owner: claim.by,
+      trigger: isSlot ? "schedule" : "manual",
+      scheduledAtMs: isSlot ? awaitedMs : null,
+    });
   }
 
   /**
@@ -215,7 +234,7 @@ export function createLeftRuns(
     recover(handedOver) {
       const open = parts.ledger.openRuns();
       for (const run of open) recoverOne(run, handedOver, 0);
-      removeUnusedGates(parts);
+      unusedGates = removeUnusedGates(parts);
       for (const runId of system.processes.groups?.list() ?? []) {
         if (parts.children.get(runId) === null) system.processes.groups?.remove(runId);
       }
@@ -227,8 +246,13 @@ export function createLeftRuns(
       const { jobs } = home.store.read();
       noteLostRecords(home, jobs);
       for (const job of jobs) {
-        const run = job.fireClaim === null ? null : parts.ledger.runByOwner(job.fireClaim.by);
-        if (run === null || run.state === "claimed" || run.state === "running") continue;
+        if (job.fireClaim === null) continue;
+        const run = parts.ledger.runByOwner(job.fireClaim.by);
+        if (run === null) {
+          restoreLost(home, job, job.fireClaim);
+          continue;
+        }
+        if (run.state === "claimed" || run.state === "running") continue;
         // A crash between the end of a run in the ledger and in its job's record leaves our claim standing there.
         if (run.state === "void") restoreSlot(home, run);
         else {

@@ -82,9 +82,24 @@ export function tick(parts: DaemonParts, home: HomeRuntime, ahead: AheadClaims |
 
 function tickLocked(parts: DaemonParts, home: HomeRuntime, look: Look, staged: StagedClaims | null): TickReport {
   parts.fault("before-lock");
+  const fences = takeFences(parts, home, look);
+  try {
+    return tickFenced(parts, home, look, staged, fences);
+  } finally {
+    fences.release();
+  }
+}
+
+function tickFenced(
+  parts: DaemonParts,
+  home: HomeRuntime,
+  look: Look,
+  staged: StagedClaims | null,
+  fences: FireFences,
+): TickReport {
   const lock = parts.system.locks.tryLock(`${home.cronFolder}/.tick.lock`);
   if (lock === null) {
-    const claims = claimRequested(parts, home, look, staged);
+    const claims = claimRequested(parts, home, look, staged, fences);
     home.waiting = look.plan.waiting + look.plan.claims.length - claims.length;
     return { kind: "locked", claims };
   }
@@ -92,7 +107,7 @@ function tickLocked(parts: DaemonParts, home: HomeRuntime, look: Look, staged: S
   let done: Done | null;
   try {
     parts.fault("after-lock");
-    done = claimDue(parts, home, look, staged);
+    done = claimDue(parts, home, look, staged, fences);
     parts.fault("before-release");
   } finally {
     lock.release();
@@ -101,7 +116,8 @@ function tickLocked(parts: DaemonParts, home: HomeRuntime, look: Look, staged: S
   parts.measure.lockHeldMs(home.name, lockHeldMs);
   parts.fault("after-release");
   if (done === null) return { kind: "locked", claims: [] };
-  return { kind: "claimed", ...done, lockHeldMs };
+  const { claims, stops } = bringToDisk(parts, home, done);
+  return { kind: "claimed", claims, stops, lockHeldMs };
 }
 
 /**
@@ -113,12 +129,14 @@ function claimRequested(
   home: HomeRuntime,
   look: Look,
   staged: StagedClaims | null,
+  fences: FireFences,
 ): readonly DurableClaim[] {
   if (!look.plan.claims.some((claim) => claim.trigger === "manual")) return [];
   staged?.ledger.rollback();
   const input = requestedOnly(look.input);
-  const done = claimDue(parts, home, { snapshot: look.snapshot, input, plan: planTick(input) }, null, requestedOnly);
-  return done?.claims ?? [];
+  const requested = { snapshot: look.snapshot, input, plan: planTick(input) };
+  const done = claimDue(parts, home, requested, null, fences, requestedOnly);
+  return done === null ? [] : bringToDisk(parts, home, done).claims;
 }
 
 /** The jobs of which somebody asked for a run, and no others. */
@@ -133,6 +151,20 @@ function requestedOnly(input: TickInput): TickInput {
 interface Done {
   readonly claims: readonly DurableClaim[];
   readonly stops: readonly PlannedStop[];
+  readonly rows: StagedTransaction | null;
+}
+
+/** The rows are in force, and synced only here: a disk can take ten times as long for that as everything else under the locks. */
+function bringToDisk(parts: DaemonParts, home: HomeRuntime, done: Done): Done {
+  try {
+    parts.fault("before-ledger-sync");
+    done.rows?.sync();
+    parts.fault("after-ledger-sync");
+    return done;
+  } catch (error) {
+    voidClaims(parts, home, done.claims);
+    throw error;
+  }
 }
 
 /**
@@ -168,13 +200,12 @@ function claimDue(
   home: HomeRuntime,
   look: Look,
   staged: StagedClaims | null,
+  fences: FireFences,
   narrow: (input: TickInput) => TickInput = (input) => input,
 ): Done | null {
-  const wanted = look.plan.claims.map((claim) => claim.jobId);
-  const fences = takeFireFences(parts.system, home.cronFolder, wanted);
-  noteFenced(parts, home, fences.busy);
   let made: TickPlan | null = null;
   let claimed: readonly DurableClaim[] = [];
+  let rows: StagedTransaction | null = null;
   try {
     home.store.update(
       (snapshot) => {
@@ -183,7 +214,8 @@ function claimDue(
         const plan = planUnderLock(parts, home, look, staged, snapshot, fences, narrow);
         const ready = plan === look.plan ? staged : null;
         claimed = ready?.claims ?? durableClaims(home, plan, snapshot.jobs);
-        commitLedger(parts, ready?.ledger ?? parts.ledger.stage(() => writeRows(parts, home, plan, claimed)));
+        rows = ready?.ledger ?? parts.ledger.stage(() => writeRows(parts, home, plan, claimed));
+        commitLedger(parts, rows);
         made = plan;
         parts.fault("before-store-claim");
         return plan.patches;
@@ -196,21 +228,29 @@ function claimDue(
     voidClaims(parts, home, claimed);
     if (error instanceof LockHeldError) return null;
     throw error;
-  } finally {
-    fences.release();
   }
   const plan: TickPlan | null = made;
   if (plan !== null) takeIn(parts, home, plan);
   // Others had to wait for the room that was meant for these.
   if (fences.busy.size > 0) home.dirty = true;
-  return { claims: claimed, stops: plan === null ? [] : (plan as TickPlan).stops };
+  return { claims: claimed, stops: plan === null ? [] : (plan as TickPlan).stops, rows };
 }
 
-function noteFenced({ system }: DaemonParts, home: HomeRuntime, busy: ReadonlySet<string>): void {
+/**
+ * The fences of all that a look would claim. They are many and the tick lock is dear, so they come before it: whoever waits
+ * for none of its locks cannot be part of a deadlock, whatever the order.
+ */
+function takeFences({ system }: DaemonParts, home: HomeRuntime, { plan }: Look): FireFences {
+  const fences = takeFireFences(
+    system,
+    home.cronFolder,
+    plan.claims.map((claim) => claim.jobId),
+  );
   const now = system.clock.monotonicMs();
   const until = home.fencedUntilMonotonicMs;
   for (const [jobId, untilMs] of until) if (untilMs <= now) until.delete(jobId);
-  for (const jobId of busy) until.set(jobId, now + fenceRetryMs);
+  for (const jobId of fences.busy) until.set(jobId, now + fenceRetryMs);
+  return fences;
 }
 
 /** The plan of the look if all that it was made of still stands, which spares the locks a second one; else a new one. */

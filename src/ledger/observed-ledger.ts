@@ -64,6 +64,7 @@ export function observeLedger(ledger: RunLedger, tell: (changes: readonly Ledger
     stage(act) {
       depth += 1;
       let own: typeof noted = [];
+      let isInForce = false;
       let staged: ReturnType<RunLedger["stage"]>;
       try {
         staged = ledger.stage(act);
@@ -75,13 +76,20 @@ export function observeLedger(ledger: RunLedger, tell: (changes: readonly Ledger
       return {
         commit() {
           staged.commit();
-          noted = own;
-          own = [];
-          flush();
+          isInForce = true;
+        },
+        sync() {
+          try {
+            staged.sync();
+          } finally {
+            if (isInForce) noted = own;
+            own = [];
+            flush();
+          }
         },
         rollback() {
           staged.rollback();
-          own = [];
+          if (!isInForce) own = [];
         },
       };
     },

@@ -68,8 +68,10 @@ export interface LedgerRequest {
 
 /** A transaction that is written and not in force. */
 export interface StagedTransaction {
-  /** Makes it durable. */
+  /** Puts it in force. No kill can take that back; a power cut can until it is synced. */
   commit(): void;
+  /** Brings the commit to the disk. */
+  sync(): void;
   /** Takes it back, unless it is in force by now. */
   rollback(): void;
 }
@@ -281,22 +283,40 @@ export function createRunLedger(
 
   function stage(act: () => void): StagedTransaction {
     if (depth > 0) throw new InvariantError("Cannot stage a transaction within another one");
-    const { end } = begun(act);
-    // What commits it holds locks, and moving the log into the database would take longer than all the rest.
+    // What commits it holds locks, and a disk can take longer for its sync than all the rest: that comes when they are let go of.
+    database.exec("PRAGMA synchronous = NORMAL");
+    let isInForce = false;
+    const { end } = begun(act, () => database.exec("PRAGMA synchronous = FULL"));
+    // So does moving the log into the database.
     const commitAlone = (): void => {
       database.exec("PRAGMA wal_autocheckpoint = 0");
       try {
         commit.run();
+        isInForce = true;
       } finally {
         database.exec(`PRAGMA wal_autocheckpoint = ${logPagesMax}`);
       }
     };
-    return { commit: () => end(commitAlone), rollback: () => end(rollback) };
+    return {
+      commit: () => end(commitAlone),
+      sync() {
+        if (isInForce && database.location() !== null) system.files.syncData(`${path}-wal`);
+      },
+      rollback: () => end(rollback),
+    };
   }
 
   /** Begins a transaction with `act`. It is open until `end` is called with what finishes it; a second `end` does nothing. */
-  function begun<Result>(act: () => Result): { readonly result: Result; readonly end: (finish: () => void) => void } {
-    begin.run();
+  function begun<Result>(
+    act: () => Result,
+    ended: () => void = () => {},
+  ): { readonly result: Result; readonly end: (finish: () => void) => void } {
+    try {
+      begin.run();
+    } catch (error) {
+      ended();
+      throw error;
+    }
     depth = 1;
     const end = (finish: () => void): void => {
       if (depth === 0) return;
@@ -305,6 +325,7 @@ export function createRunLedger(
       } finally {
         rollback();
         depth = 0;
+        ended();
       }
     };
     try {

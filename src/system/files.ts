@@ -45,6 +45,8 @@ export interface Files {
   replace(path: string, temporaryName: string, bytes: Uint8Array | string, mode: number): FileIdentity;
   /** The first part of `replace`. */
   stage(path: string, temporaryName: string, bytes: Uint8Array | string, mode: number): StagedFile;
+  /** Brings what was written to a file to the disk, where nothing but its content changed. */
+  syncData(path: string): void;
   append(path: string, bytes: Uint8Array | string, mode: number): void;
   /** Creates missing parents too when `parents` is set; a folder that exists already is no error. */
   makeFolder(path: string, mode: number, parents: boolean): void;

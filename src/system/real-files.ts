@@ -5,6 +5,7 @@ import {
   constants,
   fchmodSync,
   fchownSync,
+  fdatasyncSync,
   fstatSync,
   fsyncSync,
   ftruncateSync,
@@ -52,6 +53,7 @@ export function createFiles(): Files {
     removeSoon: (path) => rm(path, { recursive: true, force: true }),
     freeBytes,
     dropMiddle,
+    syncData,
     syncSoon: (folder) => void syncSoon(folder),
   };
 }
@@ -167,6 +169,15 @@ function stage(path: string, temporaryName: string, bytes: Uint8Array | string, 
     sync: () => syncFolder(folder),
     discard,
   };
+}
+
+function syncData(path: string): void {
+  const descriptor = openSync(path, constants.O_RDWR);
+  try {
+    fdatasyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 function hasCode(error: unknown, ...codes: readonly string[]): boolean {

@@ -152,3 +152,76 @@ test.each<Between>([
   ledger.stage(() => undefined).rollback();
   ledger.dispose();
 });
+
+/** At each step the files of the locks that are held, by the part of their name that tells them apart. */
+function watchLocks({
+  parts,
+  locks,
+}: Pick<ReturnType<typeof homeAhead>, "parts" | "locks">): ReadonlyMap<string, string> {
+  const held = new Map<string, string>();
+  const note = (step: string): void => {
+    const names = [...locks.keys()].map(
+      (path) =>
+        path
+          .split("/")
+          .at(-1)
+          ?.replace(/-?[0-9a-f]{32}/, "") ?? path,
+    );
+    held.set(step, names.toSorted().join(" "));
+  };
+  Object.assign(parts, { fault: note });
+  return held;
+}
+
+test("tick() holds the tick lock for what has to be done under it, and waits for the disk when it has let go of it", () => {
+  const world = homeAhead();
+  world.clock.pass(5);
+  const held = watchLocks(world);
+  expect(tick(world.parts, world.home, world.ahead).kind).toBe("claimed");
+  expect(Object.fromEntries(held)).toEqual({
+    "before-lock": "",
+    "after-lock": ".fire.lock .tick.lock",
+    "before-plan": ".fire.lock .jobs.lock .tick.lock",
+    "after-plan": ".fire.lock .jobs.lock .tick.lock",
+    "before-ledger-claim": ".fire.lock .jobs.lock .tick.lock",
+    "after-ledger-claim": ".fire.lock .jobs.lock .tick.lock",
+    "before-store-claim": ".fire.lock .jobs.lock .tick.lock",
+    "after-store-claim": ".fire.lock .tick.lock",
+    "before-release": ".fire.lock .tick.lock",
+    "after-release": ".fire.lock",
+    "before-ledger-sync": ".fire.lock",
+    "after-ledger-sync": ".fire.lock",
+  });
+  expect([...world.locks]).toEqual([]);
+  world.ledger.dispose();
+});
+
+test("tick() lets go of the fences where somebody else ticks", () => {
+  const { clock, locks, home, parts, ahead, ledger } = homeAhead();
+  clock.pass(5);
+  locks.set(`${cronFolder}/.tick.lock`, 2);
+  expect(tick(parts, home, ahead).kind).toBe("locked");
+  expect([...locks]).toEqual([[`${cronFolder}/.tick.lock`, 2]]);
+  ledger.dispose();
+});
+
+test("tick() starts nothing on a claim that does not get to the disk", () => {
+  const { clock, locks, home, parts, ahead, ledger } = homeAhead();
+  clock.pass(5);
+  const discarded: string[] = [];
+  const taken = (id: string) => ({ child: { discard: () => discarded.push(id) } });
+  Object.assign(home.pools.script, { take: taken });
+  const broken = {
+    ...ahead.staged.ledger,
+    sync: () => {
+      throw new Error("EIO: i/o error, fdatasync");
+    },
+  };
+  const staged = { ...ahead.staged, ledger: broken };
+  expect(() => tick(parts, home, { ...ahead, staged })).toThrow("EIO");
+  expect(ledger.runs({ limit: 0 }).map(({ state, reason }) => [state, reason])).toEqual([["void", "not_started"]]);
+  expect(ledger.slots({ home: "default", limit: 0 }).map(({ decision }) => decision)).toEqual(["pending"]);
+  expect(discarded).toHaveLength(1);
+  expect([...locks]).toEqual([]);
+  ledger.dispose();
+});

@@ -259,6 +259,7 @@ export function createFakeFiles(nowMs?: () => number): FakeFiles {
       if (lookUp(realPath(path, false, "rm")) !== undefined) files.removeFolder(path);
       return Promise.resolve();
     },
+    syncData: () => undefined,
     syncSoon: () => undefined,
     freeBytes(path) {
       find(path, true, "statfs");

@@ -71,6 +71,7 @@ export function createLife(parts: LifeParts): Life {
     hasWriter: files.hasWriter,
     freeBytes: files.freeBytes,
     dropMiddle: files.dropMiddle,
+    syncData: files.syncData,
     syncSoon: files.syncSoon,
     create: (path, bytes, mode) => changing(() => files.create(path, bytes, mode)),
     replace: (path, name, bytes, mode) => changing(() => files.replace(path, name, bytes, mode)),

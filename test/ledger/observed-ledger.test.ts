@@ -105,6 +105,9 @@ test("nothing is told before it is in force, and nothing of what was taken back"
   const again = ledger.stage(write("r2"));
   again.commit();
   again.rollback();
+  expect(told()).toEqual([]);
+  again.sync();
+  again.sync();
   expect(told()).toEqual(["claimed r2 claimed null", "slot run r1"]);
   expect(() =>
     ledger.transaction(() => {

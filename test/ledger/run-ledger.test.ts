@@ -523,6 +523,22 @@ test("note() returns what setNote() kept", () => {
   expect(ledger.note("hand_over")).toBeNull();
 });
 
+test("sync() brings to the disk what was committed, and nothing where nothing was", () => {
+  const synced: string[] = [];
+  const files = { ...system.files, syncData: (file: string) => synced.push(file) };
+  const ledger = createRunLedger({ files }, path);
+  opened.push(ledger);
+  const none = ledger.stage(() => ledger.claim([run({ id: "none" })]));
+  none.rollback();
+  none.sync();
+  expect(synced).toEqual([]);
+  const kept = ledger.stage(() => ledger.claim([run({ id: "kept" })]));
+  kept.commit();
+  kept.sync();
+  expect(synced).toEqual([`${path}-wal`]);
+  expect(existsSync(`${path}-wal`)).toBe(true);
+});
+
 test("createRunLedger() keeps its files to their owner", () => {
   open().claim([run()]);
   const modes = readdirSync(folder).map((name) => [name, statSync(join(folder, name)).mode & 0o777]);

@@ -1,5 +1,6 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { expect, test } from "vitest";
 import { isoIn, type JobRecord, makeSupervisedHome, scriptJob, until } from "../helpers/supervised-home.ts";
 
@@ -27,6 +28,8 @@ const table: Readonly<Record<string, keyof typeof ends>> = {
   "after-store-claim": "servedLaterAfterVoid",
   "before-release": "servedLaterAfterVoid",
   "after-release": "servedLaterAfterVoid",
+  "before-ledger-sync": "servedLaterAfterVoid",
+  "after-ledger-sync": "servedLaterAfterVoid",
   "before-open": "servedLaterAfterVoid",
   "after-open": "recorded",
   "before-running": "recorded",
@@ -61,6 +64,36 @@ test("kill -9 after-ledger-close of runs whose records are then removed or taken
   await daemon.exited;
   const { laws } = home.ask("verify").json as { laws: readonly { readonly violations: readonly unknown[] }[] };
   expect(laws.flatMap((law) => law.violations)).toEqual([]);
+});
+
+test("a power cut that takes a claim's row, and leaves the claim in jobs.json, has its slot served late and once", async () => {
+  const home = makeSupervisedHome();
+  home.script("count.sh", "echo ran >>count\n");
+  home.writeJobs([scriptJob("aaaaaaaaaaaa", 60, "count.sh", { next_run_at: isoIn(3_600_000) })]);
+  expect((await home.start({}, ["--once"]).exited).code).toBe(0);
+  const dueAt = isoIn(-500);
+  home.writeJobs([scriptJob("aaaaaaaaaaaa", 60, "count.sh", { next_run_at: dueAt })]);
+  const path = join(home.state, "supervisor.db");
+  const database = new DatabaseSync(path);
+  database.prepare("UPDATE slot_cursor SET cursor = json_set(cursor, '$.nextAtMs', ?)").run(Date.parse(dueAt));
+  database.close();
+  const before = readFileSync(path);
+  expect((await home.start({ HERMES_SUPERVISOR_FAULT: "before-ledger-sync" }).exited).signal).toBe("SIGKILL");
+  const claimed = home.job("aaaaaaaaaaaa");
+  expect(claimed).toMatchObject({ fire_claim: { by: expect.any(String) } });
+  expect(Date.parse(String(claimed["next_run_at"]))).toBeGreaterThan(Date.parse(dueAt));
+  expect(home.runs().map((run) => run.state)).toEqual(["claimed"]);
+  for (const end of ["-wal", "-shm"]) rmSync(path + end);
+  writeFileSync(path, before);
+  expect(home.runs()).toEqual([]);
+  const daemon = home.start();
+  await until(() => home.runs().some((run) => run.state === "completed"));
+  expect(home.slots().map((slot) => [slot.decision, Date.parse(slot.scheduled_at)])).toEqual([
+    ["run", Date.parse(dueAt)],
+  ]);
+  daemon.kill("SIGINT");
+  await daemon.exited;
+  expect(home.runs().map((run) => run.state)).toEqual(["completed"]);
 });
 
 test("a settled run whose record is removed while no daemon is there is not called superseded", async () => {

@@ -73,6 +73,10 @@ export function ledgerOfLife(ledger: RunLedger, life: Life): RunLedger {
         life.pass("ledger: commit");
         staged.commit();
       },
+      sync() {
+        life.pass("ledger: sync");
+        staged.sync();
+      },
       // What a dead process had begun is taken back by its database.
       rollback: staged.rollback,
     };
