@@ -46,6 +46,9 @@ export function createLimitWatch(
     return [`${folder}/${runFiles.output}`, `${folder}/${runFiles.errors}`];
   };
 
+  const sizesOf = (child: Child): readonly number[] =>
+    streams(child).map((path) => system.files.stat(path)?.sizeBytes ?? 0);
+
   function look(): void {
     timer = null;
     if (halted) return;
@@ -57,7 +60,7 @@ export function createLimitWatch(
   }
 
   function lookAt(child: Child): void {
-    const sizes = streams(child).map((path) => system.files.stat(path)?.sizeBytes ?? 0);
+    const sizes = sizesOf(child);
     const outputBytes = (sizes[0] ?? 0) + (sizes[1] ?? 0);
     const now = clock.monotonicMs();
     const before = watched.get(child.runId);
@@ -70,7 +73,7 @@ export function createLimitWatch(
       actions.stop(child, { reason: "output_limit", text });
       return;
     }
-    void holdOutput(child);
+    void holdOutput(child, sizes);
     if (idleTimeoutMs === null || before === undefined || now - before.grownAtMonotonicMs < idleTimeoutMs) return;
     const text = `Stopped after ${idleTimeoutMs / 1000} s without output (idle_timeout)`;
     actions.stop(child, { reason: "idle_timeout", text });
@@ -100,12 +103,10 @@ export function createLimitWatch(
   }
 
   /** Both streams together get `output_max`; neither can take more than half of it from the other. */
-  function holdOutput(child: Child): Promise<unknown> {
+  function holdOutput(child: Child, sizes = sizesOf(child)): Promise<unknown> {
     const { outputBytesMax } = child.limits;
-    const paths = streams(child);
-    const sizes = paths.map((path) => system.files.stat(path)?.sizeBytes ?? 0);
     return Promise.all(
-      paths.map((path, index) => {
+      streams(child).map((path, index) => {
         const bytesMax = outputBytesMax - Math.min(sizes[1 - index] ?? 0, Math.floor(outputBytesMax / 2));
         return (sizes[index] ?? 0) > bytesMax ? cut(path, Math.floor(bytesMax / 2)) : cutting.get(path);
       }),

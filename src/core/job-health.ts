@@ -171,9 +171,10 @@ export function suspectJobs(
 ): readonly HeldJob[] {
   return jobs.flatMap((job) => {
     const known = health.get(job.id);
+    // Hardly any job has one, and asking all of them for their settings takes long.
+    if (known === undefined || known.heldUntilMs === null) return [];
     const guard = guardOf(job);
-    if (known === undefined || guard === null || known.heldUntilMs === null || known.editKey !== editKey(job))
-      return [];
+    if (guard === null || known.editKey !== editKey(job)) return [];
     const isOver = heldUntil(known, job, guard, nowMs) === null;
     if (isOver && !isRunnable(job)) return [];
     return [{ jobId: job.id, sinceMs: known.heldSinceMs, untilMs: known.heldUntilMs, isOver, why: holdText(known) }];

@@ -12,6 +12,7 @@ import type { Daemon } from "./daemon.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
 import type { HomeTable } from "./home-table.ts";
+import { createKeptAnswers } from "./kept-answers.ts";
 import { streamOutput } from "./log-stream.ts";
 import type { RequestState } from "./manual-requests.ts";
 import { jobsOf } from "./status-view.ts";
@@ -36,12 +37,31 @@ export function createControlActions(
 ): ControlActions {
   const { system, ledger, stateFolder } = parts;
 
+  const kept = createKeptAnswers(() => ledger.version());
+
   function wanted(query: URLSearchParams): readonly HomeRuntime[] {
     const name = query.get("home");
     return [...table.homes().values()].filter((home) => name === null || home.name === name);
   }
 
-  const readers: Readonly<Record<string, (query: URLSearchParams) => Answer>> = {
+  function runs(query: URLSearchParams): Answer {
+    const state = query.get("state");
+    if (state !== null && !isRunState(state))
+      return problem(400, `state is "${state}", expected claimed, running, completed, failed or void`);
+    const filter = commonFilter(query, 50);
+    if (typeof filter === "string") return problem(400, filter);
+    const found = ledger.runs({ ...filter, ...(state === null ? {} : { state }) });
+    return found.length > rowsMax ? tooMany("runs", "home, job, state or since") : ok({ runs: found.map(runJson) });
+  }
+
+  function slots(query: URLSearchParams): Answer {
+    const filter = commonFilter(query, 200);
+    if (typeof filter === "string") return problem(400, filter);
+    const found = ledger.slots(filter);
+    return found.length > rowsMax ? tooMany("slots", "home, job or since") : ok({ slots: found.map(slotJson) });
+  }
+
+  const readers: Readonly<Record<string, (query: URLSearchParams) => Answer | TextAnswer>> = {
     status: () => ok(statusSnapshot(statusView())),
     config: () => ok(reports.config()),
     homes: () => ok({ homes: statusSnapshot(statusView()).homes }),
@@ -55,21 +75,8 @@ export function createControlActions(
       );
       return ok({ jobs });
     },
-    runs(query) {
-      const state = query.get("state");
-      if (state !== null && !isRunState(state))
-        return problem(400, `state is "${state}", expected claimed, running, completed, failed or void`);
-      const filter = commonFilter(query, 50);
-      if (typeof filter === "string") return problem(400, filter);
-      const found = ledger.runs({ ...filter, ...(state === null ? {} : { state }) });
-      return found.length > rowsMax ? tooMany("runs", "home, job, state or since") : ok({ runs: found.map(runJson) });
-    },
-    slots(query) {
-      const filter = commonFilter(query, 200);
-      if (typeof filter === "string") return problem(400, filter);
-      const found = ledger.slots(filter);
-      return found.length > rowsMax ? tooMany("slots", "home, job or since") : ok({ slots: found.map(slotJson) });
-    },
+    runs: (query) => kept(`runs ${query}`, () => runs(query)),
+    slots: (query) => kept(`slots ${query}`, () => slots(query)),
     next(query) {
       const home = query.get("home");
       const jobId = query.get("job");

@@ -20,11 +20,19 @@ export interface DaemonFacts {
 
 /** How far back failures and missed slots are looked for. */
 const recentMs = 86_400_000;
+const minuteMs = 60_000;
 const rowsMax = 1000;
+
+/** What of a view is in the ledger. */
+type Recorded = Pick<
+  StatusView,
+  "openRuns" | "requests" | "orphanedRuns" | "replacedRuns" | "missedSlots" | "deliveries" | "lives"
+>;
 
 /** What the daemon knows of itself and its homes at this moment, for whoever asks and for the alerts. */
 export function createStatusView(parts: DaemonParts, table: HomeTable, facts: () => DaemonFacts): () => StatusView {
   const { system, ledger } = parts;
+  let known: { readonly key: string; readonly facts: Recorded } | null = null;
 
   function homeView(home: HomeRuntime): HomeView {
     const { lockBusy } = home;
@@ -60,23 +68,35 @@ export function createStatusView(parts: DaemonParts, table: HomeTable, facts: ()
     };
   }
 
-  return () => {
-    const nowMs = system.clock.nowMs();
-    const { version, startedAtMs, hostConfig, portFault } = facts();
-    const sinceMs = nowMs - recentMs;
-    return {
-      nowMs,
-      daemon: { running: true, pid: system.processes.ownPid, version, startedAtMs, ready: true },
-      homes: [...table.homes().values()].map(homeView),
+  /** Read again only when something was written, or a minute has gone: most looks find the ledger as the last one did. */
+  function recorded(nowMs: number): Recorded {
+    const minute = Math.floor(nowMs / minuteMs);
+    const key = `${ledger.version()} ${minute}`;
+    if (known?.key === key) return known.facts;
+    const sinceMs = minute * minuteMs - recentMs;
+    const made: Recorded = {
       openRuns: ledger.openRuns(),
-      tagsOfRun: ({ id }) => parts.children.get(id)?.limits.tags ?? [],
-      hostBounds: hostBounds(parts),
       requests: ledger.openRequests().filter(({ kind }) => kind === "run"),
       orphanedRuns: ledger.orphanedRuns(rowsMax),
       replacedRuns: ledger.replacedRuns(),
       missedSlots: ledger.missedSlots(sinceMs, rowsMax),
       deliveries: ledger.latestDeliveries(sinceMs),
-      lives: ledger.lives(nowMs - restartsWithinMs),
+      lives: ledger.lives(minute * minuteMs - restartsWithinMs),
+    };
+    known = { key, facts: made };
+    return made;
+  }
+
+  return () => {
+    const nowMs = system.clock.nowMs();
+    const { version, startedAtMs, hostConfig, portFault } = facts();
+    return {
+      nowMs,
+      daemon: { running: true, pid: system.processes.ownPid, version, startedAtMs, ready: true },
+      homes: [...table.homes().values()].map(homeView),
+      ...recorded(nowMs),
+      tagsOfRun: ({ id }) => parts.children.get(id)?.limits.tags ?? [],
+      hostBounds: hostBounds(parts),
       portFault,
       hostConfig,
     };

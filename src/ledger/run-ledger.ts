@@ -142,6 +142,8 @@ export interface RunLedger
   note(key: string): string | null;
   /** Null forgets the note. */
   setNote(key: string, value: string | null): void;
+  /** Another text after each write, whoever wrote: what was read at this version still stands while it is the same. Not within a transaction. */
+  version(): string;
   /** Closes the file; nothing may be called afterwards. */
   dispose(): void;
 }
@@ -238,6 +240,8 @@ export function createRunLedger(
     return statement;
   }
 
+  const readChanges = database.prepare("SELECT total_changes() AS own");
+  const readForeign = database.prepare("PRAGMA data_version");
   const begin = database.prepare("BEGIN IMMEDIATE");
   const commit = database.prepare("COMMIT");
   const insertRun = database.prepare(
@@ -500,6 +504,12 @@ export function createRunLedger(
     setNote(key, value) {
       if (value === null) select("DELETE FROM note WHERE key = ?").run(key);
       else select("INSERT OR REPLACE INTO note VALUES (?, ?)").run(key, value);
+    },
+    version() {
+      // SQLite counts what this connection wrote, and notices that another one has.
+      const own: Row<"own"> | undefined = readChanges.get();
+      const foreign: Row<"data_version"> | undefined = readForeign.get();
+      return `${own?.own} ${foreign?.data_version}`;
     },
     dispose: () => database.close(),
   };

@@ -40,7 +40,7 @@ export interface ControlActions {
   /** The OpenAPI document. */
   description(): TextAnswer;
   /** `name` is one of `status`, `config`, `homes`, `jobs`, `runs`, `slots`, `next`. */
-  read(name: string, query: URLSearchParams): Answer;
+  read(name: string, query: URLSearchParams): Answer | TextAnswer;
   run(runId: string): Answer;
   log(runId: string, query: URLSearchParams): Reply;
   request(id: string): Answer;

@@ -1,4 +1,4 @@
-import type { Answer, ControlActions, Reply } from "./control-actions.ts";
+import type { ControlActions, Reply } from "./control-actions.ts";
 import type { ShapeName } from "./shapes.ts";
 
 export interface Parameter {
@@ -46,7 +46,7 @@ const read = (name: string, about: string, shape: ShapeName, query: readonly Par
   about,
   query,
   answers: query.length === 0 ? { 200: shape } : { 200: shape, 400: "Problem" },
-  act: (actions, { query: wanted }): Answer => actions.read(name, wanted),
+  act: (actions, { query: wanted }) => actions.read(name, wanted),
 });
 
 export const routes: readonly Route[] = [

@@ -98,6 +98,23 @@ function slot(decision: SlotDecision, changes: Partial<Omit<SlotLine, "decision"
 
 const cursor: SlotCursor = { nextAtMs: dayMs, scheduleText: "* * * * *", enabled: true, lastRunAtMs: null };
 
+test("version() changes with what is written here or by another, and not with what is read", () => {
+  const ledger = open();
+  const other = open();
+  const first = ledger.version();
+  ledger.openRuns();
+  expect(ledger.version()).toBe(first);
+  ledger.setNote("key", "value");
+  const second = ledger.version();
+  expect(second).not.toBe(first);
+  ledger.note("key");
+  expect(ledger.version()).toBe(second);
+  other.setNote("key", "another value");
+  const third = ledger.version();
+  expect(third).not.toBe(second);
+  expect(ledger.version()).toBe(third);
+});
+
 test("createRunLedger() keeps every field of a run across a restart", () => {
   const first = open();
   first.claim([
