@@ -42,6 +42,9 @@ export function complete(program: Command, words: readonly string[], names: Comp
     else command = within;
   }
   if (awaiting !== null) return ofOption(command, awaiting, typed);
+  const [, flag = "", value = ""] = /^(--[^=]+)=(.*)$/su.exec(typed) ?? [];
+  const named = flag === "" ? null : optionWithValue(program, command, flag);
+  if (named !== null) return behind(`${flag}=`, ofOption(command, named, value));
   if (typed.startsWith("-")) return fitting(typed, optionCandidates(program, command));
   const commands = command
     .createHelp()
@@ -52,6 +55,12 @@ export function complete(program: Command, words: readonly string[], names: Comp
   if (commands.length === 0 || argumentCount > 0 || ofThis.kind === "files") return ofThis;
   const listed = commands.map((each) => ({ value: each.name(), about: each.description() }));
   return fitting(typed, [...listed, ...ofThis.candidates]);
+}
+
+function behind(begun: string, completion: Completion): Completion {
+  if (completion.kind === "files") return completion;
+  const candidates = completion.candidates.map(({ value, about }) => ({ value: begun + value, about }));
+  return { kind: "candidates", candidates };
 }
 
 /** The lines that the scripts of the shells read: the value, a tab, what it is; or `:files` alone. */

@@ -5,7 +5,22 @@ export type Shell = (typeof shells)[number];
 export const completionScripts: Readonly<Record<Shell, string>> = {
   bash: `# For ~/.bashrc: source <(hermes-supervisor completion bash)
 _hermes_supervisor() {
-  local typed="\${COMP_WORDS[COMP_CWORD]}" candidate
+  local -a words=()
+  local rest="\${COMP_LINE#*"\${COMP_WORDS[0]}"}" word begun quoted candidate index
+  # Readline parts words at ":" and "=", too: those that no blank parts are one.
+  for ((index = 1; index <= COMP_CWORD; index++)); do
+    word="\${COMP_WORDS[index]}"
+    if [[ $rest == [[:blank:]]* || \${#words[@]} -eq 0 ]]; then
+      rest="\${rest#"\${rest%%[![:blank:]]*}"}"
+      words+=("$word")
+    else
+      words[\${#words[@]}-1]+="$word"
+    fi
+    rest="\${rest:\${#word}}"
+  done
+  local typed="\${words[\${#words[@]}-1]}"
+  begun="$typed"
+  [[ $word == [:=]* ]] || begun="\${typed%"$word"}"
   COMPREPLY=()
   while IFS=$'\\t' read -r candidate _; do
     if [[ $candidate == ":files" ]]; then
@@ -13,9 +28,11 @@ _hermes_supervisor() {
     elif [[ $typed == [\\"\\']* ]]; then
       COMPREPLY+=("$candidate")
     else
-      COMPREPLY+=("$(printf '%q' "$candidate")")
+      quoted="$(printf '%q' "$candidate")"
+      # Only what stands behind the last ":" or "=" is put in.
+      [[ $quoted != "$begun"* ]] || COMPREPLY+=("\${quoted#"$begun"}")
     fi
-  done < <("$1" __complete -- "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+  done < <("$1" __complete -- "\${words[@]}" 2>/dev/null)
 }
 complete -F _hermes_supervisor hermes-supervisor
 `,
@@ -26,6 +43,7 @@ _hermes_supervisor() {
   local line
   for line in "\${(@f)$("\${words[1]}" __complete -- "\${(@)words[2,CURRENT]}" 2>/dev/null)}"; do
     if [[ $line == ":files" ]]; then
+      compset -P '--*='
       _files
       return
     fi
@@ -47,7 +65,8 @@ function __hermes_supervisor_complete
     set -l typed (commandline -ct)
     set -l found ($words[1] __complete -- $words[2..-1] "$typed" 2>/dev/null)
     if contains -- :files $found
-        __fish_complete_path "$typed"
+        set -l option (string match -r -- '^--[a-z]+=' "$typed"; or echo)
+        printf '%s\\n' $option(__fish_complete_path (string replace -- "$option" '' "$typed"))
     else
         printf '%s\\n' $found
     end

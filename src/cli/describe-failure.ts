@@ -1,5 +1,6 @@
 import { CommanderError } from "commander";
 import { CommandError, exitCodes } from "./exit-codes.ts";
+import { printable } from "./print.ts";
 
 interface Failure {
   readonly code: string;
@@ -53,5 +54,7 @@ function systemText(error: NodeJS.ErrnoException, code: string): string {
 
 function sentence(text: string): string {
   if (text.startsWith("Usage:")) return text;
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith("?") ? " See" : "; see"} hermes-supervisor --help`;
+  // It repeats what was typed, which may come from a file that somebody else wrote.
+  const shown = printable(text);
+  return `${shown.charAt(0).toUpperCase()}${shown.slice(1)}${text.endsWith("?") ? " See" : "; see"} hermes-supervisor --help`;
 }

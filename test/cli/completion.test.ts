@@ -29,6 +29,10 @@ test("completion offers commands, options and their values", async () => {
   expect(await offered("next", "--st")).toEqual(["--state"]);
   expect(await offered("runs", "--state", "c")).toEqual(["claimed", "completed"]);
   expect(await offered("runs", "--limit", "")).toEqual([]);
+  expect(await offered("runs", "--state=c")).toEqual(["--state=claimed", "--state=completed"]);
+  expect(await offered("runs", "--limit=")).toEqual([]);
+  expect(await offered("--home=/t")).toEqual([":files"]);
+  expect(await offered("--nonsense=x")).toEqual([]);
   expect(await offered("completion", "")).toEqual(["bash", "zsh", "fish"]);
   expect(await offered("--home", "")).toEqual([":files"]);
   expect(await offered("__comp")).toEqual([]);
@@ -84,17 +88,39 @@ test("completion is silent where there is nothing to read", async () => {
   expect(await offered("logs", "r")).toEqual([]);
 });
 
-test("bash puts each offer in as one word", () => {
+/** What bash is to put in for the last of these words, as readline parts them; `offers` are what the program answers. */
+function bashOffers(words: readonly string[], line: string, offers: readonly string[]): unknown {
+  const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
   const script = `${completionScripts.bash}
-hermes-supervisor() { printf '%s\\t%s\\n' 'quick check' 'a job' '$(touch /nowhere/x)' 'another'; }
-for typed in qu '"qu'; do
-  COMP_WORDS=(hermes-supervisor explain "$typed"); COMP_CWORD=2
-  _hermes_supervisor hermes-supervisor
-  printf '[%s]' "\${COMPREPLY[@]}"
-done`;
+hermes-supervisor() { printf '%s\n' "\${@: -1}" >&3; printf '%s\tabout\n' ${offers.map(quoted).join(" ")}; }
+COMP_WORDS=(${words.map(quoted).join(" ")}); COMP_CWORD=${words.length - 1}; COMP_LINE=${quoted(line)}
+exec 3>&2
+_hermes_supervisor hermes-supervisor
+printf '%s\n' "\${COMPREPLY[@]}"`;
   const { stdout, stderr } = spawnSync("bash", ["--norc", "-c", script], { encoding: "utf8" });
-  expect({ stdout, stderr }).toEqual({
-    stdout: "[quick\\ check][\\$\\(touch\\ /nowhere/x\\)][quick check][$(touch /nowhere/x)]",
-    stderr: "",
+  return { asked: stderr, put: stdout.trimEnd().split("\n") };
+}
+
+test("bash puts each offer in as one word, and behind a colon or an equals sign only the rest of it", () => {
+  const hostile = ["quick check", "$(touch /nowhere/x)"];
+  expect(bashOffers(["hs", "explain", "qu"], "hs explain qu", hostile)).toEqual({
+    asked: "qu\n",
+    put: ["quick\\ check", "\\$\\(touch\\ /nowhere/x\\)"],
   });
+  expect(bashOffers(["hs", "explain", '"qu'], 'hs  explain "qu', hostile)).toEqual({ asked: '"qu\n', put: hostile });
+  const backups = ["backup:db", "backup:d 2"];
+  for (const [last, typed, put] of [
+    [["backup", ":", "d"], "backup:d", ["db", "d\\ 2"]],
+    [["backup", ":"], "backup:", ["db", "d\\ 2"]],
+    [["back"], "back", ["backup:db", "backup:d\\ 2"]],
+  ] as const)
+    expect(bashOffers(["hs", "explain", ...last], `hs explain ${typed}`, backups)).toEqual({
+      asked: `${typed}\n`,
+      put,
+    });
+  expect(bashOffers(["hs", "runs", "--state", "=", "f"], "hs runs --state=f", ["--state=failed"])).toEqual({
+    asked: "--state=f\n",
+    put: ["failed"],
+  });
+  expect(bashOffers(["hs", "explain", ""], "hs explain ", ["plain"])).toEqual({ asked: "\n", put: ["plain"] });
 });

@@ -3,7 +3,7 @@ import { isoTime } from "../../status/json.ts";
 import type { CommandParts } from "../command-parts.ts";
 import { type ExitCode, exitCodes } from "../exit-codes.ts";
 import { gatherEvidence } from "../gather-evidence.ts";
-import { formatJson, paint, printable } from "../print.ts";
+import { formatJson, paint, printable, wrap } from "../print.ts";
 import { createProgress } from "../progress.ts";
 import { createReader, type Reader } from "../reader.ts";
 import { jobLabel } from "../run-text.ts";
@@ -67,5 +67,5 @@ export function formatVerify({ terminal }: CommandParts, laws: readonly LawRepor
     const rest = violations.length > listedMax ? [`    and ${violations.length - listedMax} more: see --json`] : [];
     return [`${mark} ${law} ${title}: ${printable(covers)}${found}`, ...listed, ...rest];
   });
-  return `${lines.join("\n")}\n`;
+  return wrap(`${lines.join("\n")}\n`, terminal.columns);
 }
