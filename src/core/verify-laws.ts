@@ -241,6 +241,9 @@ function stretchesOf(cursor: SlotCursor): readonly SlotStretch[] {
   return isFollowed ? [...earlier, { scheduleText, sinceMs, nextAtMs }] : earlier;
 }
 
+/** Both passes of an hour that comes twice are shorter together. */
+const repeatedMsMax = 3 * 3_600_000;
+
 /** Instants without a line, as far back as the job's rule is known to have held without a break. */
 function missingInstants(
   home: HomeEvidence,
@@ -265,10 +268,12 @@ function missingInstants(
     return missing;
   }
   try {
+    // What a rule names in an hour that comes twice depends on where one counts from.
+    const countFromMs = Math.max(sinceMs, fromMs - repeatedMsMax);
     // A stretch can begin a fraction of a millisecond after an instant that the rule names.
-    let atMs = nextOccurrence(schedule, fromMs - 0.001, home.zone);
+    let atMs = nextOccurrence(schedule, countFromMs - 0.001, home.zone);
     while (atMs !== null && atMs < nextAtMs - 0.001) {
-      look(atMs);
+      if (atMs > fromMs - 0.001) look(atMs);
       atMs = nextOccurrence(schedule, atMs, home.zone);
     }
   } catch (error) {

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import type { Run } from "../../src/core/run.ts";
 import type { SlotCursor, SlotLine } from "../../src/core/slot.ts";
 import { type Evidence, persistingViolations, type RunEvidence, verifyLaws } from "../../src/core/verify-laws.ts";
+import { createZone } from "../../src/core/zone.ts";
 import { at, sampleJob, stored, utc } from "../helpers/sample-job.ts";
 
 const home = "default";
@@ -371,4 +372,30 @@ test("verifyLaws() takes no run for an early one whose start only a file tells, 
     return invention?.violations.map(({ kind }) => kind);
   });
   expect(kinds).toEqual([[], ["early"]]);
+});
+
+test("verifyLaws() counts through an hour that comes twice from where the rule has held since", () => {
+  // At 01:00 UTC clocks in Berlin go back to 02:00, and the rule goes on an hour later.
+  const utcMs = (clock: string): number => Date.parse(`2026-10-25T${clock}Z`);
+  const line = (clock: string, fields: object): Slot => ({
+    ...sampleSlot("10:00:00", fields),
+    scheduledAtMs: utcMs(clock),
+  });
+  const lines = [
+    line("00:59:20", { decision: "run", reason: "elsewhere" }),
+    line("00:59:40", { decision: "run", reason: "elsewhere" }),
+    // The instant that another rule would have had.
+    line("01:02:00.500", { decision: "move", reason: "edited" }),
+  ];
+  const told = (keptFromMs: number, sinceMs = utcMs("00:59:20")): readonly string[] => {
+    const cursor = { scheduleText: "cron * * * * * */20", sinceMs, nextAtMs: utcMs("02:00:20") };
+    const found = evidence({ runs: [], slots: () => lines, cursor, keptFromMs });
+    const berlin = { ...found, homes: found.homes.map((one) => ({ ...one, zone: createZone("Europe/Berlin", 0) })) };
+    return show(berlin).filter((text) => text.includes("no line"));
+  };
+  expect(told(Number.NEGATIVE_INFINITY)).toEqual([
+    `L1 The schedule of job "a1" names 2026-10-25T02:00:00.000Z, ${nameless}`,
+  ]);
+  expect(told(utcMs("01:30:00"))).toEqual(told(Number.NEGATIVE_INFINITY));
+  expect(told(utcMs("01:59:30"), utcMs("01:59:30")).length).toBe(2);
 });
