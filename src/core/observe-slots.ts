@@ -199,7 +199,18 @@ export function observeSlots(
     passedInstants(schedule, next.ms, cursor.pending.throughMs, view.zone).restFromMs !== null;
   const isLost = (atMs: number): SlotDecision | null =>
     !isBeyond && isNamedSince(schedule, next.ms, atMs, view.zone) ? null : moved;
-  if (awaitedMs > view.nowMs) return settled(isEdited ? closeAwaited(job, cursor, isLost, view) : [], null);
+  if (awaitedMs > view.nowMs) {
+    // Without an edit lines wait ahead, or an instant was served ahead, by a clock that was ahead of ours or was set back since.
+    const isPassed = schedule.kind === "cron" && next.ms > awaitedMs;
+    if (!isEdited && cursor.pending === undefined && !isPassed) return settled([], null);
+    const claimMs = job.fireClaim?.by === cursor.servedBy ? null : (job.fireClaim?.at?.ms ?? null);
+    const isClaimed = isPassed && claimMs !== null && claimMs >= awaitedMs - claimSkewMs;
+    const decide = (atMs: number): SlotDecision | null => {
+      const isRun = (isClaimed && isSameInstant(atMs, awaitedMs)) || view.ranElsewhere(job.id, atMs);
+      return !isEdited && isRun ? { decision: "run", reason: "elsewhere" } : isLost(atMs);
+    };
+    return settled(closeAwaited(job, cursor, decide, view), isClaimed ? (job.fireClaim?.by ?? null) : null);
+  }
   if (isEdited || schedule.kind === "once") {
     // An instant that the new rule names too is still to be decided, if the rule starts early enough.
     return settled(closeAwaited(job, cursor, next.ms < awaitedMs ? isLost : () => edited, view), null);

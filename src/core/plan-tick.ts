@@ -3,7 +3,7 @@ import { claimJob } from "./claim-job.ts";
 import { closeLostJobs } from "./close-slots.ts";
 import type { Job, JobPatch } from "./job.ts";
 import { leavePending } from "./leave-pending.ts";
-import { earlierStretches, isSameInstant, unbrokenSince } from "./observe-slots.ts";
+import { earlierStretches, isNamedSince, isSameInstant, parseScheduleKey, unbrokenSince } from "./observe-slots.ts";
 import { planJob, waitInvalid } from "./plan-job.ts";
 import { planRetries } from "./plan-retry.ts";
 import type { SlotCursor, SlotLine } from "./slot.ts";
@@ -16,6 +16,7 @@ import {
   type PlannedStop,
   type TickInput,
 } from "./tick-draft.ts";
+import type { Zone } from "./zone.ts";
 
 export type { Gate } from "./admission.ts";
 export type { SlotCursor } from "./slot.ts";
@@ -118,7 +119,7 @@ function withoutDoubles(lines: readonly SlotLine[]): readonly SlotLine[] {
 
 /** The cursors that changed, with what they keep however they move. */
 function finishedCursors({ cursors, owings, input }: Draft, dropped: readonly string[]): TickPlan["cursors"] {
-  const { cursors: known, nowMs } = input;
+  const { cursors: known, nowMs, zone } = input;
   const finished = new Map<string, SlotCursor>();
   for (const id of new Set([...cursors.keys(), ...owings.keys()])) {
     const before = known.get(id);
@@ -128,7 +129,7 @@ function finishedCursors({ cursors, owings, input }: Draft, dropped: readonly st
     const sinceMs = unbrokenSince(cursor, before, nowMs);
     const earlier = earlierStretches(before, sinceMs);
     const { owed, taken } = owings.get(id) ?? { owed: before?.owed ?? null, taken: before?.taken ?? null };
-    const pending = stillPending(cursor, before);
+    const pending = stillPending(cursor, before, zone);
     finished.set(id, {
       ...cursor,
       ...(pending === undefined ? {} : { pending }),
@@ -142,10 +143,13 @@ function finishedCursors({ cursors, owings, input }: Draft, dropped: readonly st
 }
 
 /** Where the clock was set back, instants that are still to come have lines that say they wait. */
-function stillPending(cursor: SlotCursor, before: SlotCursor | undefined): SlotCursor["pending"] {
-  if (cursor.pending !== undefined || before?.pending === undefined) return cursor.pending;
-  const isAhead = cursor.nextAtMs !== null && before.pending.throughMs >= cursor.nextAtMs;
-  return isAhead && cursor.scheduleText === before.scheduleText ? before.pending : undefined;
+function stillPending(cursor: SlotCursor, before: SlotCursor | undefined, zone: Zone): SlotCursor["pending"] {
+  const { nextAtMs, scheduleText } = cursor;
+  if (cursor.pending !== undefined || before?.pending === undefined || nextAtMs === null) return cursor.pending;
+  const { throughMs } = before.pending;
+  if (throughMs < nextAtMs || scheduleText !== before.scheduleText) return undefined;
+  // An interval that goes on at another pace does not come to them.
+  return isNamedSince(parseScheduleKey(scheduleText), nextAtMs, throughMs, zone) ? before.pending : undefined;
 }
 
 /** Most jobs at most ticks: nothing about them has changed and their time has not come. */

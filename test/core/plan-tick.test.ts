@@ -498,6 +498,30 @@ const cases: readonly Case[] = [
     lines: ["10:00:00 move reanchored", "10:05:00 run on_time run-1"],
   },
   {
+    fact: "says of an instant ahead that somebody moved the job past it",
+    job: sampleJob({ nextRunAt: stored(at("10:05:00")) }),
+    cursor: cursor(),
+    input: { nowMs: at("09:59:00") },
+    lines: ["10:00:00 move reanchored"],
+  },
+  {
+    fact: "says who ran an instant that comes again after the clock was set back, as far as a claim or a row tells",
+    job: sampleJob({ nextRunAt: stored(at("10:10:00")), fireClaim: claimBy(foreign, at("10:00:00")) }),
+    cursor: cursor(),
+    input: { nowMs: at("09:59:00"), ranElsewhere: () => true },
+    lines: ["10:00:00 run elsewhere"],
+  },
+  {
+    fact: "ends what waits ahead of a clock that was set back when an interval goes on at another pace",
+    job: sampleJob({ schedule: { kind: "interval", minutes: 5 }, nextRunAt: stored(at("09:13:20")) }),
+    cursor: cursor({
+      scheduleText: "interval 5",
+      pending: { reason: "capacity", throughMs: at("10:05:00"), count: 2 },
+    }),
+    input: { nowMs: at("09:09:00") },
+    lines: ["10:00:00 move reanchored", "10:05:00 move reanchored"],
+  },
+  {
     fact: "says overlap of a slot that a gateway took while our run was open",
     job: sampleJob({
       nextRunAt: stored(at("10:05:00")),
