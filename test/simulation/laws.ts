@@ -26,6 +26,8 @@ const onTheWayMs = 32_000;
 const graceMs = 3000;
 /** A dead child is noticed in 1 s, and decided in 2 s. */
 const decidedMs = 2000;
+/** Between the decision to stop a run and the first signal lie two looks at all processes; the clock of files lags behind a little. */
+const signalledWithinMs = 100;
 /** Hermes' ledger may be locked a few times before it has what happened. */
 const mirroredMs = 10_000;
 
@@ -148,8 +150,7 @@ export function noteSpared({ host, files, clock, spared }: World): void {
   for (const run of host.runs.values()) {
     if (run.processes.size === 0 || run.signals > 0) continue;
     const writtenNs = files.stat(`${run.folder}/${runFiles.cause}`)?.modifiedNs;
-    // The clock of files lags behind by a few milliseconds.
-    if (writtenNs !== undefined && clock.nowMs() - Number(writtenNs) / 1e6 < 20) spared.add(run.id);
+    if (writtenNs !== undefined && clock.nowMs() - Number(writtenNs) / 1e6 < signalledWithinMs) spared.add(run.id);
   }
 }
 
@@ -318,7 +319,7 @@ function checkFailed(world: World, run: Run, real: FakeRun, name: string): void 
  * signal is found by two looks at all processes where somebody else's look is under way.
  */
 function isJustBefore(decidedMs: number, endedMs: number): boolean {
-  return endedMs > decidedMs - 10 && endedMs < decidedMs + 100;
+  return endedMs > decidedMs - 10 && endedMs < decidedMs + signalledWithinMs;
 }
 
 /** On a full disk the launcher cannot write which signal it was, and its own status is all there is: 128 and the signal's number. */
@@ -374,8 +375,9 @@ function checkSlots(world: World, job: JobStory, runs: readonly Run[]): void {
     if (job.planned.isPrompt === true && line.decision === "pending" && line.reason === "no_daemon") continue;
     const waitsForRoom = line.decision === "pending" && line.reason === "capacity";
     const mayWait = waitsForRoom && (hasOpen || isFull(world, job.home, job.id, runs));
-    // Who moved a job on without changing its rule may have run it, and the sign of that may still come.
-    if (line.decision === "pending" && line.reason === "lock" && isRewritten(job)) continue;
+    // Who moved a job on without changing its rule may have run it, and the sign of that may come until the next instant.
+    const waitsForSign = line.decision === "pending" && line.reason === "lock" && isRewritten(job);
+    if (waitsForSign && Date.parse(String(record?.["next_run_at"])) > clock.nowMs() - onTheWayMs) continue;
     if (line.decision === "pending" && atMs < clock.nowMs() - onTheWayMs && !mayWait)
       report("L1", `${name}: ${at} is still pending (${line.reason})`);
     if (!isNamed(world, job, atMs, runs)) report("L1", `${name}: ${at} has a line and never was`);
@@ -423,11 +425,11 @@ function isNamed({ story, scenario }: World, job: JobStory, atMs: number, runs: 
   });
 }
 
-/** Whether somebody wrote the rule that the job had already. */
+/** Whether somebody wrote the rule that the job had already, or ended a pause so that the rule begins anew. */
 function isRewritten({ spans }: JobStory): boolean {
   return spans.some(
-    ({ schedule, isAfterPause }, index) =>
-      !isAfterPause && JSON.stringify(schedule) === JSON.stringify(spans[index - 1]?.schedule),
+    ({ schedule, resumedAtMs }, index) =>
+      resumedAtMs === null && JSON.stringify(schedule) === JSON.stringify(spans[index - 1]?.schedule),
   );
 }
 

@@ -152,10 +152,15 @@ export function createStory(scenario: Scenario, zone: Zone): Story {
         const storedMs = Date.parse(String(record["next_run_at"]));
         // Hermes keeps an instant that passed in the pause, so that it is served late or skipped with a word.
         const isKept = schedule.kind !== "once" && storedMs <= nowMs;
-        const firstMs = isKept ? storedMs : computeNextRun(schedule, null, nowMs, zone);
+        const isRequested = isKept && record["manual_run_at"] === record["next_run_at"];
+        // Where an interval goes on after a request that was kept, no record tells.
+        if (isRequested && schedule.kind === "interval") return;
+        const isSlotKept = isKept && !isRequested;
+        const firstMs = isSlotKept ? storedMs : computeNextRun(schedule, null, nowMs, zone);
         if (firstMs === null) return;
-        Object.assign(record, { enabled: true, state: "scheduled", paused_at: null, next_run_at: text(firstMs) });
-        job.spans.push(spanOf(schedule, firstMs, isKept ? nowMs : null, true));
+        Object.assign(record, { enabled: true, state: "scheduled", paused_at: null });
+        if (!isKept) record["next_run_at"] = text(firstMs);
+        job.spans.push(spanOf(schedule, firstMs, isSlotKept ? nowMs : null, true));
       });
     },
     request(world, job) {
