@@ -44,6 +44,43 @@ test("stop says that it ended a run whose job was removed meanwhile", async () =
   });
 });
 
+test("stop finds the open run of a job that was removed by the job's name, also where a new job has that name", async () => {
+  const home = makeSupervisedHome();
+  home.script("long.sh", "exec sleep 300\n");
+  const due = { next_run_at: isoIn(-500) };
+  const record = (id: string, name: string, more = {}): ReturnType<typeof scriptJob> =>
+    scriptJob(id, 60, "long.sh", { name, ...more });
+  home.writeJobs([
+    record("aaaaaaaaaaaa", "report", due),
+    record("bbbbbbbbbbbb", "again", due),
+    record("cccccccccccc", "twin", due),
+    record("dddddddddddd", "twin", due),
+  ]);
+  home.start();
+  await until(() => home.runs().filter(({ state }) => state === "running").length === 4);
+  const runOf = (job: string): string => home.runs().find((run) => run.job_id === job)?.id ?? "";
+  home.writeJobs([record("eeeeeeeeeeee", "again")]);
+  for (const [text, job, name] of [
+    ["report", "aaaaaaaaaaaa", "report"],
+    ["again", "bbbbbbbbbbbb", "again"],
+    ["default/cccccccc", "cccccccccccc", "twin"],
+  ] as const) {
+    const said = withoutLengths(await type(home, "stop", text, "--now"));
+    const what = "stopped in <time>; its job was removed or belongs to another run by now";
+    expect(said).toEqual({
+      status: 0,
+      out: `Run ${runOf(job)} of job "${name}" ${what}\n`,
+      error: `Stopping run ${runOf(job)} of job "${name}"\n`,
+    });
+  }
+  expect((await type(home, "stop", "twin", "--now")).out).toContain(runOf("dddddddddddd"));
+  expect(await type(home, "stop", "report")).toEqual({
+    status: 4,
+    out: "",
+    error: 'Cannot find run or job "report": see hermes-supervisor runs and hermes-supervisor jobs\n',
+  });
+});
+
 test("stop ends a run by its name or its id, waits until nothing of it is left, and says what there was to stop", async () => {
   const home = makeSupervisedHome();
   const say = (name: string): string => `echo $$ > ${home.path}/${name}.pid\n`;

@@ -1,12 +1,11 @@
-import type { Run } from "../../core/run.ts";
 import { hasOutput, type OutputPlace, placeOfTail } from "../../output/read-output.ts";
 import { runJson } from "../../status/json.ts";
 import type { CommandParts } from "../command-parts.ts";
 import { CommandError, type ExitCode, exitCodes } from "../exit-codes.ts";
-import { ambiguous, notFound } from "../find-job.ts";
+import { findRun } from "../find-run.ts";
 import { parseCount, usage } from "../parse-time.ts";
-import { formatJson, shortName } from "../print.ts";
-import { createReader, type Reader } from "../reader.ts";
+import { formatJson } from "../print.ts";
+import { createReader } from "../reader.ts";
 import { followOutput, passOutput } from "../run-output.ts";
 import { createOutputPrinter } from "../safe-output.ts";
 
@@ -44,34 +43,4 @@ export async function logs(parts: CommandParts, text: string, options: LogsOptio
     printer.end();
   }
   return exitCodes.done;
-}
-
-/** A run by its id or a unique beginning of it, or the latest run of a job. */
-export function findRun(reader: Reader, text: string): Run {
-  const ledger = reader.ledger();
-  const exact = text === "" ? null : ledger.run(text);
-  if (exact !== null) return exact;
-  const job = ((): { readonly home: string; readonly id: string; readonly name: string } | null => {
-    try {
-      return reader.job(text);
-    } catch (error) {
-      if (error instanceof CommandError && error.code === "not_found") return null;
-      throw error;
-    }
-  })();
-  if (job !== null) {
-    const [latest] = ledger.runs({ home: job.home, jobId: job.id, limit: 1 });
-    if (latest !== undefined) return latest;
-    const message = `Cannot find a run of job "${shortName(job.name)}": it has not run yet`;
-    throw new CommandError(exitCodes.notFound, "not_found", message);
-  }
-  const beginning = text === "" ? [] : ledger.runsBeginning(text, 11);
-  const [only] = beginning;
-  if (only === undefined) throw notFound("run or job", text, "see hermes-supervisor runs and hermes-supervisor jobs");
-  if (beginning.length === 1) return only;
-  throw ambiguous(
-    "run",
-    text,
-    beginning.map((run) => `${run.id} (${run.jobName})`),
-  );
 }

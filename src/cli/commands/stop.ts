@@ -3,9 +3,9 @@ import { type RunJson, runJson } from "../../status/json.ts";
 import { requestDaemon } from "../client.ts";
 import type { CommandParts } from "../command-parts.ts";
 import { CommandError, type ExitCode, exitCodes } from "../exit-codes.ts";
+import { findRunToStop, isOpen } from "../find-run.ts";
 import { formatJson, formatLength, printable, shortName } from "../print.ts";
 import { createReader, type Reader } from "../reader.ts";
-import { findRun } from "./logs.ts";
 
 export interface StopOptions {
   readonly now?: boolean;
@@ -18,7 +18,7 @@ const pollMs = 50;
 export async function stop(parts: CommandParts, text: string, options: StopOptions): Promise<ExitCode> {
   const reader = createReader(parts);
   const { terminal } = parts;
-  const found = findOpenRun(reader, text);
+  const found = findRunToStop(reader, text);
   if (!isOpen(found)) return say(`ended before: ${endText(runJson(found))}`, runJson(found));
   const asked = await ask(parts, found, options.now ?? false);
   if (!isOpen(asked)) return say(`ended before: ${endText(asked)}`, asked);
@@ -37,18 +37,6 @@ export async function stop(parts: CommandParts, text: string, options: StopOptio
     terminal.out(options.json ? formatJson({ run }) : `Run ${run.id} of job "${shortName(run.job_name)}" ${what}\n`);
     return exitCodes.done;
   }
-}
-
-/** Of a job, the run that is open, if one is; a newer row may be of a claim that came to nothing. */
-function findOpenRun(reader: Reader, text: string): Run {
-  const run = findRun(reader, text);
-  if (isOpen(run) || run.id.startsWith(text)) return run;
-  const open = reader.ledger().openRuns(run.home);
-  return open.find((each) => each.jobId === run.jobId) ?? run;
-}
-
-function isOpen(run: { readonly state: Run["state"] }): boolean {
-  return run.state === "claimed" || run.state === "running";
 }
 
 function endText(run: RunJson): string {
