@@ -125,6 +125,7 @@ export function createMetrics(version: string, startedAtMs: number, look: () => 
       // A series that begins with its first event would hide that event from a rate.
       for (const each of [missed, orphaned]) each.inc(home, 0);
       runs.inc({ ...home, outcome: "completed", reason: "none" }, 0);
+      for (const reason of ["exit", "error", "timeout"]) runs.inc({ ...home, outcome: "failed", reason }, 0);
       homeGauges.open.inc(home, one.open_runs);
       homeGauges.waiting.inc(home, one.waiting);
       homeGauges.overdue.inc(home, overdue.get(one.name) ?? 0);
