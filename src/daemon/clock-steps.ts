@@ -1,15 +1,15 @@
 import { standsByEarlierClock } from "../core/claim-life.ts";
 import type { StoredClaim } from "../core/job.ts";
 import type { RunLedger } from "../ledger/run-ledger.ts";
-import type { Clock } from "../system/clock.ts";
+import type { System } from "../system/system.ts";
 
 /** Less than this a clock is corrected by without anybody noticing. */
 const stepMsMin = 1000;
 /** Whoever lives has refreshed its claims by the new clock by then, a Hermes each minute. */
 const rememberedMs = 300_000;
 const stepsMax = 20;
-/** In our ledger: for a daemon that is started anew in that time. */
-const noteKey = "clock_steps";
+/** In our ledger: for a daemon that is started anew, also where the one before it died before it saw that the clock was set. */
+const noteKey = "clock";
 
 /** Steps of the wall clock, of which no timer tells: somebody set it, or the machine slept. */
 export interface ClockSteps {
@@ -25,17 +25,52 @@ interface Step {
   readonly atMs: number;
 }
 
-export function createClockSteps(clock: Clock, ledger: Pick<RunLedger, "note" | "setNote">): ClockSteps {
+interface Note {
+  readonly boot_id: string;
+  readonly wall_minus_monotonic_ms: number;
+  readonly steps: readonly Step[];
+}
+
+export function createClockSteps(
+  { clock, processes }: Pick<System, "clock" | "processes">,
+  ledger: Pick<RunLedger, "note" | "setNote">,
+): ClockSteps {
+  const bootId = processes.bootId();
+  const noted = readNote(ledger.note(noteKey));
   let wallMinusMonotonicMs = clock.nowMs() - clock.monotonicMs();
   let untakenMs = 0;
+  const unseenMs =
+    bootId === "" || noted?.boot_id !== bootId ? 0 : wallMinusMonotonicMs - noted.wall_minus_monotonic_ms;
+  const isSet = Math.abs(unseenMs) >= stepMsMin;
   /** The latest last, each with the moment until which it counts (monotonic ms). */
-  let steps: readonly (Step & { readonly untilMonotonicMs: number })[] = readSteps(ledger.note(noteKey)).flatMap(
-    (step) => {
-      const leftMs = step.atMs + rememberedMs - clock.nowMs();
-      const isRecent = leftMs > 0 && leftMs <= rememberedMs;
-      return isRecent ? [{ ...step, untilMonotonicMs: clock.monotonicMs() + leftMs }] : [];
-    },
-  );
+  let steps: readonly (Step & { readonly untilMonotonicMs: number })[] = (noted?.steps ?? []).flatMap((step) => {
+    const atMs = step.atMs + (isSet ? unseenMs : 0);
+    const leftMs = atMs + rememberedMs - clock.nowMs();
+    const isRecent = leftMs > 0 && leftMs <= rememberedMs;
+    return isRecent ? [{ ...step, atMs, untilMonotonicMs: clock.monotonicMs() + leftMs }] : [];
+  });
+  if (isSet) remember(unseenMs);
+  else if (noted?.boot_id !== bootId) write();
+
+  function remember(byMs: number): void {
+    const step = { byMs, atMs: clock.nowMs(), untilMonotonicMs: clock.monotonicMs() + rememberedMs };
+    steps = [...steps, step].slice(-stepsMax);
+    write();
+  }
+
+  function write(): void {
+    const note: Note = {
+      boot_id: bootId,
+      wall_minus_monotonic_ms: wallMinusMonotonicMs,
+      steps: steps.map(({ byMs, atMs }) => ({ byMs, atMs })),
+    };
+    try {
+      ledger.setNote(noteKey, JSON.stringify(note));
+    } catch (error) {
+      // On a full disk the next daemon goes by the age of claims alone.
+      if (!(error instanceof Error)) throw error;
+    }
+  }
 
   function look(): void {
     const difference = clock.nowMs() - clock.monotonicMs();
@@ -44,15 +79,8 @@ export function createClockSteps(clock: Clock, ledger: Pick<RunLedger, "note" | 
     if (Math.abs(byMs) < stepMsMin) return;
     untakenMs += byMs;
     // What was noted by an earlier clock is told by this one from now on.
-    const before = steps.map((step) => ({ ...step, atMs: step.atMs + byMs }));
-    const step = { byMs, atMs: clock.nowMs(), untilMonotonicMs: clock.monotonicMs() + rememberedMs };
-    steps = [...before, step].slice(-stepsMax);
-    try {
-      ledger.setNote(noteKey, JSON.stringify(steps.map(({ byMs: by, atMs }) => ({ byMs: by, atMs }))));
-    } catch (error) {
-      // On a full disk the next daemon goes by the age of claims alone.
-      if (!(error instanceof Error)) throw error;
-    }
+    steps = steps.map((step) => ({ ...step, atMs: step.atMs + byMs }));
+    remember(byMs);
   }
 
   return {
@@ -65,16 +93,13 @@ export function createClockSteps(clock: Clock, ledger: Pick<RunLedger, "note" | 
     stands(claim) {
       // Within a transaction nothing is noted: `take` sees to that in each turn.
       const nowMs = clock.nowMs();
-      const unseenMs = nowMs - clock.monotonicMs() - wallMinusMonotonicMs;
+      const sinceMs = nowMs - clock.monotonicMs() - wallMinusMonotonicMs;
       const recent = steps.filter((step) => step.untilMonotonicMs > clock.monotonicMs()).map(({ byMs }) => byMs);
-      return standsByEarlierClock(claim, Math.abs(unseenMs) < stepMsMin ? recent : [...recent, unseenMs], nowMs);
+      return standsByEarlierClock(claim, Math.abs(sinceMs) < stepMsMin ? recent : [...recent, sinceMs], nowMs);
     },
   };
 }
 
-function readSteps(text: string | null): readonly Step[] {
-  const found = JSON.parse(text ?? "[]") as readonly Partial<Step>[];
-  return found.flatMap(({ byMs, atMs }) =>
-    typeof byMs === "number" && typeof atMs === "number" ? [{ byMs, atMs }] : [],
-  );
+function readNote(text: string | null): Note | null {
+  return text === null ? null : (JSON.parse(text) as Note);
 }

@@ -124,7 +124,7 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
     askHermes: createAskHermes(system, stateFolder, workerPath),
     settings: hostSettings(),
     unopened: [],
-    clockSteps: createClockSteps(system.clock, ledger),
+    clockSteps: createClockSteps(system, ledger),
     draining: false,
     fault: createFaults(options.environment["HERMES_SUPERVISOR_FAULT"]),
     measure: {

@@ -2,11 +2,13 @@ import type { Clock, Timer } from "./clock.ts";
 
 /** Node turns a longer delay into 1 ms. */
 const timerMsMax = 2 ** 31 - 1;
+/** What the system's own steady clock, which counts from its start, said when `performance` began to count. */
+const originMs = Number(process.hrtime.bigint()) / 1e6 - performance.now();
 
 export function createClock(): Clock {
   return {
     nowMs: () => performance.timeOrigin + performance.now() + wallShiftMs(),
-    monotonicMs: () => performance.now(),
+    monotonicMs: () => originMs + performance.now(),
     after(delayMs, act): Timer {
       let handle: NodeJS.Timeout;
       const arm = (leftMs: number): void => {
