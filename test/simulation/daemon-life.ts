@@ -73,7 +73,7 @@ export function startDaemon(
     askHermes: () => Promise.resolve({ ok: false, error: "There is no Hermes here" }),
     settings: settings(),
     unopened: [],
-    clockSteps: createClockSteps(system.clock, ledger),
+    clockSteps: createClockSteps(system, ledger),
     draining: false,
     fault: (point) => life.pass(`step: ${point}`),
     measure: { lockHeldMs: () => undefined, lockWaitedMs: () => undefined },

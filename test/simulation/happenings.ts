@@ -1,5 +1,6 @@
 import { formatInstant } from "../../src/core/instant.ts";
 import { nextOccurrence } from "../../src/core/next-occurrence.ts";
+import { formatScheduleKey } from "../../src/core/observe-slots.ts";
 import { createZone } from "../../src/core/zone.ts";
 import { fireFencePath } from "../../src/store/fire-fence.ts";
 import { fakeHostname } from "../helpers/fake-processes.ts";
@@ -231,7 +232,9 @@ export function createHappenings(world: World, draw: Draw, supervision: Supervis
     const schedule = job.spans.at(-1)?.schedule;
     if (schedule?.kind !== "cron") return false;
     const dueMs = Date.parse(String(record["next_run_at"]));
-    if (world.ledger.cursors(job.home).get(job.id)?.nextAtMs !== dueMs) job.unseen.add(dueMs);
+    // An edit that no daemon saw can name what the rule before it named, too.
+    const awaited = world.ledger.cursors(job.home).get(job.id);
+    if (awaited?.nextAtMs !== dueMs || awaited.scheduleText !== formatScheduleKey(schedule)) job.unseen.add(dueMs);
     const nextMs = nextOccurrence(schedule, nowMs, zone);
     record["fire_claim"] = { at: formatInstant(nowMs, zone), by };
     record["next_run_at"] = nextMs === null ? null : formatInstant(nextMs, zone);
