@@ -5,6 +5,7 @@ import { InvariantError } from "../core/invariant-error.ts";
 import type { Run, RunReason } from "../core/run.ts";
 import type { Timer } from "../system/clock.ts";
 import { noteOutlived } from "./attempts.ts";
+import { bringToDisk, type HomeClaims } from "./bring-to-disk.ts";
 import { type AheadClaims, nextToWake, stageAhead, waitUntil } from "./claim-ahead.ts";
 import { decidedEnd } from "./close-run.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
@@ -213,11 +214,12 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     const usable = isScarce || due[0] !== ahead?.home ? null : ahead;
     if (usable === null) ahead?.staged.finish();
     const inTurn = turns.share(due, isScarce);
-    let claimed: { readonly home: HomeRuntime; readonly claims: readonly DurableClaim[] }[] = [];
+    let claimed: HomeClaims[] = [];
     let launchAtMonotonicMs = Number.POSITIVE_INFINITY;
     const launchAll = (): void => {
       parts.unopened = [];
-      for (const { home, claims } of claimed) guard(home, () => launch(home, claims));
+      for (const { home, claims } of bringToDisk(parts, inTurn, claimed, guard))
+        guard(home, () => launch(home, claims));
       claimed = [];
     };
     for (const home of inTurn) {

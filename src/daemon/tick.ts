@@ -43,7 +43,7 @@ export type TickReport =
 /**
  * One pass over a home (steps 1 to 7 of a run). Looks without a lock first: most wakes end there. Then writes the new
  * `jobs.json` beside the old one and, under the tick lock, looks again, writes the ledger and puts the new file in place.
- * What it returns is on the disk and may be started. `ahead` is all but the locked part, done already for this very instant.
+ * What it returns is in force, and may be started once it is on the disk (`bringToDisk`). `ahead` is all but the locked part, done already for this very instant.
  */
 export function tick(parts: DaemonParts, home: HomeRuntime, ahead: AheadClaims | null = null): TickReport {
   if (ahead !== null) {
@@ -116,8 +116,7 @@ function tickFenced(
   parts.measure.lockHeldMs(home.name, lockHeldMs);
   parts.fault("after-release");
   if (done === null) return { kind: "locked", claims: [] };
-  const { claims, stops } = bringToDisk(parts, home, done);
-  return { kind: "claimed", claims, stops, lockHeldMs };
+  return { kind: "claimed", ...done, lockHeldMs };
 }
 
 /**
@@ -136,7 +135,7 @@ function claimRequested(
   const input = requestedOnly(look.input);
   const requested = { snapshot: look.snapshot, input, plan: planTick(input) };
   const done = claimDue(parts, home, requested, null, fences, requestedOnly);
-  return done === null ? [] : bringToDisk(parts, home, done).claims;
+  return done?.claims ?? [];
 }
 
 /** The jobs of which somebody asked for a run, and no others. */
@@ -151,20 +150,6 @@ function requestedOnly(input: TickInput): TickInput {
 interface Done {
   readonly claims: readonly DurableClaim[];
   readonly stops: readonly PlannedStop[];
-  readonly rows: StagedTransaction | null;
-}
-
-/** The rows are in force, and synced only here: a disk can take ten times as long for that as everything else under the locks. */
-function bringToDisk(parts: DaemonParts, home: HomeRuntime, done: Done): Done {
-  try {
-    parts.fault("before-ledger-sync");
-    done.rows?.sync();
-    parts.fault("after-ledger-sync");
-    return done;
-  } catch (error) {
-    voidClaims(parts, home, done.claims);
-    throw error;
-  }
 }
 
 /**
@@ -205,7 +190,6 @@ function claimDue(
 ): Done | null {
   let made: TickPlan | null = null;
   let claimed: readonly DurableClaim[] = [];
-  let rows: StagedTransaction | null = null;
   try {
     home.store.update(
       (snapshot) => {
@@ -214,8 +198,7 @@ function claimDue(
         const plan = planUnderLock(parts, home, look, staged, snapshot, fences, narrow);
         const ready = plan === look.plan ? staged : null;
         claimed = ready?.claims ?? durableClaims(home, plan, snapshot.jobs);
-        rows = ready?.ledger ?? parts.ledger.stage(() => writeRows(parts, home, plan, claimed));
-        commitLedger(parts, rows);
+        commitLedger(parts, ready?.ledger ?? parts.ledger.stage(() => writeRows(parts, home, plan, claimed)));
         made = plan;
         parts.fault("before-store-claim");
         return plan.patches;
@@ -233,7 +216,7 @@ function claimDue(
   if (plan !== null) takeIn(parts, home, plan);
   // Others had to wait for the room that was meant for these.
   if (fences.busy.size > 0) home.dirty = true;
-  return { claims: claimed, stops: plan === null ? [] : (plan as TickPlan).stops, rows };
+  return { claims: claimed, stops: plan === null ? [] : (plan as TickPlan).stops };
 }
 
 /**

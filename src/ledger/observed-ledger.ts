@@ -21,9 +21,12 @@ export function observeLedger(ledger: RunLedger, tell: (changes: readonly Ledger
   const open = new Map<string, Run>();
   let depth = 0;
   let noted: (() => LedgerChange | null)[] = [];
+  /** Of transactions that are in force, and told once they are on the disk. */
+  let committed: typeof noted = [];
 
   function flush(): void {
-    const changes = noted.map((make) => make()).filter((change) => change !== null);
+    const changes = [...committed, ...noted].map((make) => make()).filter((change) => change !== null);
+    committed = [];
     noted = [];
     if (changes.length > 0) tell(changes);
   }
@@ -64,7 +67,6 @@ export function observeLedger(ledger: RunLedger, tell: (changes: readonly Ledger
     stage(act) {
       depth += 1;
       let own: typeof noted = [];
-      let isInForce = false;
       let staged: ReturnType<RunLedger["stage"]>;
       try {
         staged = ledger.stage(act);
@@ -76,22 +78,21 @@ export function observeLedger(ledger: RunLedger, tell: (changes: readonly Ledger
       return {
         commit() {
           staged.commit();
-          isInForce = true;
-        },
-        sync() {
-          try {
-            staged.sync();
-          } finally {
-            if (isInForce) noted = own;
-            own = [];
-            flush();
-          }
+          committed.push(...own);
+          own = [];
         },
         rollback() {
           staged.rollback();
-          if (!isInForce) own = [];
+          own = [];
         },
       };
+    },
+    sync() {
+      try {
+        ledger.sync();
+      } finally {
+        flush();
+      }
     },
     claim(runs) {
       ledger.claim(runs);

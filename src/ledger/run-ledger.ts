@@ -68,10 +68,8 @@ export interface LedgerRequest {
 
 /** A transaction that is written and not in force. */
 export interface StagedTransaction {
-  /** Puts it in force. No kill can take that back; a power cut can until it is synced. */
+  /** Puts it in force. No kill can take that back; a power cut can until the ledger is synced. */
   commit(): void;
-  /** Brings the commit to the disk. */
-  sync(): void;
   /** Takes it back, unless it is in force by now. */
   rollback(): void;
 }
@@ -94,6 +92,8 @@ export interface RunLedger
   transaction<Result>(act: () => Result): Result;
   /** As `transaction`, in two steps. In between belongs nothing that writes here. */
   stage(act: () => void): StagedTransaction;
+  /** Brings to the disk what staged transactions committed. */
+  sync(): void;
   claim(runs: readonly Run[]): void;
   start(runId: string, startedAtMs: number): void;
   /**
@@ -228,6 +228,7 @@ export function createRunLedger(
   const selectRun = `SELECT run.*${withDelivery[0]}${withRetry[0]} FROM run${withDelivery[1]}${withRetry[1]}`;
   const selects = new Map<string, StatementSync>();
   let depth = 0;
+  let isUnsynced = false;
 
   function select(text: string): StatementSync {
     let statement = selects.get(text);
@@ -277,6 +278,8 @@ export function createRunLedger(
     if (depth > 0) return act();
     const { result, end } = begun(act);
     end(() => void commit.run());
+    // It syncs the whole log.
+    isUnsynced = false;
     return result;
   }
 
@@ -289,25 +292,18 @@ export function createRunLedger(
     if (depth > 0) throw new InvariantError("Cannot stage a transaction within another one");
     // What commits it holds locks, and a disk can take longer for its sync than all the rest: that comes when they are let go of.
     database.exec("PRAGMA synchronous = NORMAL");
-    let isInForce = false;
     const { end } = begun(act, () => database.exec("PRAGMA synchronous = FULL"));
     // So does moving the log into the database.
     const commitAlone = (): void => {
       database.exec("PRAGMA wal_autocheckpoint = 0");
       try {
         commit.run();
-        isInForce = true;
+        isUnsynced = true;
       } finally {
         database.exec(`PRAGMA wal_autocheckpoint = ${logPagesMax}`);
       }
     };
-    return {
-      commit: () => end(commitAlone),
-      sync() {
-        if (isInForce && database.location() !== null) system.files.syncData(`${path}-wal`);
-      },
-      rollback: () => end(rollback),
-    };
+    return { commit: () => end(commitAlone), rollback: () => end(rollback) };
   }
 
   /** Begins a transaction with `act`. It is open until `end` is called with what finishes it; a second `end` does nothing. */
@@ -374,6 +370,10 @@ export function createRunLedger(
   return {
     transaction,
     stage,
+    sync() {
+      if (isUnsynced && database.location() !== null) system.files.syncData(`${path}-wal`);
+      isUnsynced = false;
+    },
     claim(runs) {
       transaction(() => {
         for (const run of runs) {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { createChildTable } from "../../src/child/child-table.ts";
 import type { GatePool, ReadyGate } from "../../src/child/gate-pool.ts";
+import { bringToDisk } from "../../src/daemon/bring-to-disk.ts";
 import type { DaemonParts } from "../../src/daemon/daemon-parts.ts";
 import type { HomeRuntime } from "../../src/daemon/home-runtime.ts";
 import { lookAt, stageClaims } from "../../src/daemon/stage-claims.ts";
@@ -189,8 +190,6 @@ test("tick() holds the tick lock for what has to be done under it, and waits for
     "after-store-claim": ".fire.lock .tick.lock",
     "before-release": ".fire.lock .tick.lock",
     "after-release": ".fire.lock",
-    "before-ledger-sync": ".fire.lock",
-    "after-ledger-sync": ".fire.lock",
   });
   expect([...world.locks]).toEqual([]);
   world.ledger.dispose();
@@ -205,23 +204,39 @@ test("tick() lets go of the fences where somebody else ticks", () => {
   ledger.dispose();
 });
 
-test("tick() starts nothing on a claim that does not get to the disk", () => {
+test("bringToDisk() starts nothing on claims that do not get to the disk", () => {
   const { clock, locks, home, parts, ahead, ledger } = homeAhead();
   clock.pass(5);
+  const report = tick(parts, home, ahead);
+  if (report.kind !== "claimed") throw new Error("Nothing was claimed");
   const discarded: string[] = [];
-  const taken = (id: string) => ({ child: { discard: () => discarded.push(id) } });
-  Object.assign(home.pools.script, { take: taken });
+  Object.assign(home.pools.script, { take: (id: string) => ({ child: { discard: () => discarded.push(id) } }) });
+  const error = new Error("EIO: i/o error, fdatasync");
   const broken = {
-    ...ahead.staged.ledger,
+    ...ledger,
     sync: () => {
-      throw new Error("EIO: i/o error, fdatasync");
+      throw error;
     },
   };
-  const staged = { ...ahead.staged, ledger: broken };
-  expect(() => tick(parts, home, { ...ahead, staged })).toThrow("EIO");
+  const other = { name: "other" } as HomeRuntime;
+  const said: unknown[] = [];
+  const guard = (of: HomeRuntime, act: () => void): void => {
+    try {
+      act();
+    } catch (problem) {
+      said.push([of.name, problem]);
+    }
+  };
+  const claimed = [{ home, claims: report.claims }];
+  expect(bringToDisk({ ...parts, ledger: broken }, [other, home], claimed, guard)).toEqual([]);
+  expect(said).toEqual([
+    ["other", error],
+    ["default", error],
+  ]);
   expect(ledger.runs({ limit: 0 }).map(({ state, reason }) => [state, reason])).toEqual([["void", "not_started"]]);
   expect(ledger.slots({ home: "default", limit: 0 }).map(({ decision }) => decision)).toEqual(["pending"]);
-  expect(discarded).toHaveLength(1);
+  expect(discarded).toEqual(report.claims.map(({ run }) => run.id));
   expect([...locks]).toEqual([]);
+  expect(bringToDisk(parts, [home], claimed, guard)).toBe(claimed);
   ledger.dispose();
 });

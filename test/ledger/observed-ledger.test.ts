@@ -106,8 +106,8 @@ test("nothing is told before it is in force, and nothing of what was taken back"
   again.commit();
   again.rollback();
   expect(told()).toEqual([]);
-  again.sync();
-  again.sync();
+  ledger.sync();
+  ledger.sync();
   expect(told()).toEqual(["claimed r2 claimed null", "slot run r1"]);
   expect(() =>
     ledger.transaction(() => {

@@ -540,20 +540,23 @@ test("note() returns what setNote() kept", () => {
   expect(ledger.note("hand_over")).toBeNull();
 });
 
-test("sync() brings to the disk what was committed, and nothing where nothing was", () => {
+test("sync() brings to the disk what was committed in two steps, where no other transaction did", () => {
   const synced: string[] = [];
   const files = { ...system.files, syncData: (file: string) => synced.push(file) };
   const ledger = createRunLedger({ files }, path);
   opened.push(ledger);
-  const none = ledger.stage(() => ledger.claim([run({ id: "none" })]));
-  none.rollback();
-  none.sync();
+  ledger.stage(() => ledger.claim([run({ id: "none" })])).rollback();
+  ledger.sync();
   expect(synced).toEqual([]);
-  const kept = ledger.stage(() => ledger.claim([run({ id: "kept" })]));
-  kept.commit();
-  kept.sync();
+  ledger.stage(() => ledger.claim([run({ id: "one" })])).commit();
+  ledger.sync();
+  ledger.sync();
   expect(synced).toEqual([`${path}-wal`]);
   expect(existsSync(`${path}-wal`)).toBe(true);
+  ledger.stage(() => ledger.claim([run({ id: "two" })])).commit();
+  ledger.transaction(() => ledger.claim([run({ id: "three" })]));
+  ledger.sync();
+  expect(synced).toHaveLength(1);
 });
 
 test("createRunLedger() keeps its files to their owner", () => {

@@ -44,6 +44,7 @@ const reads: ReadonlySet<string> = new Set([
  */
 export function ledgerOfLife(ledger: RunLedger, life: Life): RunLedger {
   let depth = 0;
+  let isUnsynced = false;
   function transaction<Result>(name: string, act: () => Result): Result {
     if (depth > 0) return act();
     life.pass(`ledger: begin ${name}`);
@@ -72,10 +73,7 @@ export function ledgerOfLife(ledger: RunLedger, life: Life): RunLedger {
       commit() {
         life.pass("ledger: commit");
         staged.commit();
-      },
-      sync() {
-        life.pass("ledger: sync");
-        staged.sync();
+        isUnsynced = true;
       },
       // What a dead process had begun is taken back by its database.
       rollback: staged.rollback,
@@ -86,6 +84,13 @@ export function ledgerOfLife(ledger: RunLedger, life: Life): RunLedger {
       const value: unknown = Reflect.get(target, name, receiver);
       if (typeof value !== "function" || typeof name !== "string") return value;
       if (name === "stage") return stage;
+      if (name === "sync") {
+        return () => {
+          if (isUnsynced) life.pass("ledger: sync");
+          isUnsynced = false;
+          target.sync();
+        };
+      }
       if (name === "transaction") return <Result>(act: () => Result) => transaction("", act);
       // The next daemon opens the same database.
       if (name === "dispose") return () => undefined;
