@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { resolve as resolvePath } from "node:path";
 import { createAskHermes } from "../child/ask-hermes.ts";
@@ -12,6 +11,7 @@ import { type FoundHomes, findHomes } from "../homes/find-homes.ts";
 import { observeLedger } from "../ledger/observed-ledger.ts";
 import { createRunLedger } from "../ledger/run-ledger.ts";
 import { type ControlServer, createControlServer } from "../status/control-server.ts";
+import { groupsNameOf } from "../system/cgroup.ts";
 import type { Timer } from "../system/clock.ts";
 import { createFaults } from "../system/faults.ts";
 import type { FileIdentity } from "../system/files.ts";
@@ -396,12 +396,11 @@ function readVersion(): string {
 }
 
 /**
- * `HERMES_SUPERVISOR_WITHOUT=reaper,groups,marks` does without what not every machine has, for tests. Two daemons of one machine
- * must not take each other's control groups for their own, so the name of theirs is made from the state folder.
+ * `HERMES_SUPERVISOR_WITHOUT=reaper,groups,marks` does without what not every machine has, for tests.
  */
 function processesOptions({ stateFolder, environment }: DaemonOptions): ProcessesOptions {
   const without = (environment["HERMES_SUPERVISOR_WITHOUT"] ?? "").split(",");
-  const groupsName = `hermes-supervisor-${createHash("sha256").update(stateFolder).digest("hex").slice(0, 12)}`;
+  const groupsName = groupsNameOf(stateFolder);
   return {
     reap: !without.includes("reaper"),
     mark: !without.includes("marks"),

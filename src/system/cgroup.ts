@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import type { RunGroups } from "./processes.ts";
 
@@ -6,9 +7,8 @@ import type { RunGroups } from "./processes.ts";
  * service that was not given its subtree.
  */
 export function createRunGroups(name: string): RunGroups | null {
-  const own = ownGroupFolder();
-  if (own === null) return null;
-  const base = `${own}/${name}`;
+  const base = groupFolderNamed(name);
+  if (base === null) return null;
   if (!makeGroup(base)) return null;
   removeGroup(base);
   const folderOf = (runId: string): string => `${base}/${runId}`;
@@ -30,6 +30,17 @@ export function createRunGroups(name: string): RunGroups | null {
     },
     list: () => (existsSync(base) ? groupNames(base) : []),
   };
+}
+
+/** Two daemons of one machine must not take each other's control groups for their own. */
+export function groupsNameOf(stateFolder: string): string {
+  return `hermes-supervisor-${createHash("sha256").update(stateFolder).digest("hex").slice(0, 12)}`;
+}
+
+/** Where the groups of this name are or would be. */
+export function groupFolderNamed(name: string): string | null {
+  const own = ownGroupFolder();
+  return own === null ? null : `${own}/${name}`;
 }
 
 /** Where the kernel shows the group that we are in ourselves. */

@@ -34,6 +34,10 @@ export interface Host {
   canReap(): boolean;
   /** Whether this process may make control groups below its own. */
   canGroup(): boolean;
+  /** The control groups of the runs of this state folder; null where none can be made. */
+  groupFolder(stateFolder: string): string | null;
+  /** Has a shell run this once it is asked to, and also when this program ends before that, in whatever way. Settles when that is done. */
+  atEnd(script: string, args: readonly string[]): () => Promise<void>;
   /** Processes that have a file of this name open, with its whole path. Only those that this user may look at. */
   holdersOf(name: string): readonly { readonly pid: number; readonly path: string; readonly commandLine: string }[];
 }

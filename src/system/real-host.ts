@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, readlinkSync, realpathSync, statfsSync } from "node:fs";
 import { userInfo } from "node:os";
 import { execa } from "execa";
-import { createRunGroups } from "./cgroup.ts";
+import { createRunGroups, groupFolderNamed, groupsNameOf } from "./cgroup.ts";
 import type { Host, ProgramAnswer } from "./host.ts";
 import { kernelCalls } from "./kernel-calls.ts";
 import { createProcesses } from "./real-processes.ts";
@@ -24,6 +24,8 @@ export function createHost(): Host {
     isClockSynchronised: () => kernelCalls()?.isClockSynchronised() ?? null,
     canReap: () => kernelCalls()?.becomeSubreaper() === 0,
     canGroup: () => process.platform === "linux" && createRunGroups(`hermes-supervisor-${process.pid}`) !== null,
+    groupFolder: (stateFolder) => (process.platform === "linux" ? groupFolderNamed(groupsNameOf(stateFolder)) : null),
+    atEnd,
     holdersOf,
   };
 }
@@ -38,6 +40,22 @@ async function run(
   const result = await execa(file, [...args], { ...options, stdin: "ignore", killSignal: "SIGKILL" });
   if (result.exitCode === undefined && !result.timedOut && result.signal === undefined) return null;
   return { exitCode: result.exitCode ?? null, output: result.all };
+}
+
+/** The shell waits at a pipe whose other end only this process has. */
+function atEnd(script: string, args: readonly string[]): () => Promise<void> {
+  const options = { detached: true, cleanup: false, buffer: false, reject: false } as const;
+  const waiting = `trap "" INT TERM HUP; read -r _; ${script}`;
+  const child = execa("/bin/sh", ["-c", waiting, "sh", ...args], {
+    ...options,
+    stdin: "pipe",
+    stdout: "ignore",
+    stderr: "ignore",
+  });
+  return async () => {
+    child.stdin.end();
+    await child;
+  };
 }
 
 /** `f_type` of statfs(2), by the numbers of Linux. */

@@ -51,6 +51,8 @@ const bareHost: Host = {
   isClockSynchronised: () => true,
   canReap: () => true,
   canGroup: () => true,
+  groupFolder: () => null,
+  atEnd: () => async () => undefined,
   holdersOf: () => [],
 };
 

@@ -36,13 +36,25 @@ const endWithinMs = 30_000;
 const logBytesMax = 64 * 1024 ** 2;
 
 /**
+ * Ends what was started for the copy, whose folder every process of it has as its HOME, and deletes the copy. A shell does that, since
+ * this program may be killed as well, and a daemon without anybody to end it would run the jobs of the copy for ever.
+ */
+const clearing = `for again in 1 2 3 4 5 6 7 8 9 10; do
+  found=$(grep -lsF "HOME=$1" /proc/[0-9]*/environ | cut -d/ -f3)
+  [ -n "$found" ] || break
+  kill -KILL $found
+  sleep 0.1
+done
+rm -rf -- "$1"
+[ -z "$2" ] || find "$2" -depth -type d -exec rmdir {} ";"`;
+
+/**
  * Kills a daemon over and over on a copy in a temporary folder, and holds what is left against the laws and against what its
  * runs wrote down themselves. Nothing of the real home is written, and none of its scripts is run.
  */
 export async function runChaos(parts: CommandParts, host: Host, options: ChaosOptions): Promise<ChaosReport> {
   const { system } = parts;
-  const { files, random } = system;
-  const folder = join(parts.environment["TMPDIR"] || "/tmp", `hermes-chaos-${random.token(8)}`);
+  const folder = join(parts.environment["TMPDIR"] || "/tmp", `hermes-chaos-${system.random.token(8)}`);
   const rootHome = join(folder, "home");
   const stateFolder = join(folder, "state");
   const jobs = chaosJobs(
@@ -50,14 +62,14 @@ export async function runChaos(parts: CommandParts, host: Host, options: ChaosOp
       .homes()
       .flatMap((home) => home.jobs.filter((job) => job.enabled)),
   );
+  const clear = host.atEnd(clearing, [folder, host.groupFolder(stateFolder) ?? ""]);
   try {
     makeChaosHome(system, rootHome, stateFolder, jobs);
     const environment = { ...parts.environment, HERMES_HOME: rootHome, HERMES_TIMEZONE: "UTC" };
     const own: CommandParts = { ...parts, rootHome, stateFolder, environment };
     return await killOverAndOver(own, host, folder, jobs, options);
   } finally {
-    endWhatIsLeft(system, host, rootHome);
-    files.removeFolder(folder);
+    await clear();
   }
 }
 
@@ -205,14 +217,4 @@ function processesOf(system: CommandParts["system"], rootHome: string): readonly
   return (readMarkedProcesses(system as System) ?? [])
     .filter(({ homePath }) => homePath === rootHome)
     .map(({ pid }) => pid);
-}
-
-/** What this was stopped in the midst of, or what was left by a fault that it found. */
-function endWhatIsLeft(system: CommandParts["system"], host: Host, rootHome: string): void {
-  for (const pid of processesOf(system, rootHome)) {
-    const held = host.processes.hold(pid);
-    // Its number could be another's by now.
-    if (held !== null && host.processes.startedWith(pid, "HERMES_HOME") === rootHome) held.signal("SIGKILL");
-    held?.release();
-  }
 }
