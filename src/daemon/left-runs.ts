@@ -252,7 +252,7 @@ export function createLeftRuns(
           restoreLost(home, job, job.fireClaim);
           continue;
         }
-        if (run.state === "claimed" || run.state === "running") continue;
+        if (run.state === "claimed" || run.state === "running" || ends.has(run.id)) continue;
         // A crash between the end of a run in the ledger and in its job's record leaves our claim standing there.
         if (run.state === "void") restoreSlot(home, run);
         else {

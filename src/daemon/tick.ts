@@ -43,7 +43,8 @@ export type TickReport =
 /**
  * One pass over a home (steps 1 to 7 of a run). Looks without a lock first: most wakes end there. Then writes the new
  * `jobs.json` beside the old one and, under the tick lock, looks again, writes the ledger and puts the new file in place.
- * What it returns is in force, and may be started once it is on the disk (`bringToDisk`). `ahead` is all but the locked part, done already for this very instant.
+ * What it returns is in force, and may be started once it is on the disk (`bringToDisk`). `ahead` is all but the locked part, done
+ * already for this very instant.
  */
 export function tick(parts: DaemonParts, home: HomeRuntime, ahead: AheadClaims | null = null): TickReport {
   if (ahead !== null) {
@@ -82,27 +83,26 @@ export function tick(parts: DaemonParts, home: HomeRuntime, ahead: AheadClaims |
 
 function tickLocked(parts: DaemonParts, home: HomeRuntime, look: Look, staged: StagedClaims | null): TickReport {
   parts.fault("before-lock");
-  const fences = takeFences(parts, home, look);
-  try {
-    return tickFenced(parts, home, look, staged, fences);
-  } finally {
-    fences.release();
+  const locked = whileFenced(parts, home, look, (fences) => claimAlone(parts, home, look, staged, fences));
+  if (locked === null) {
+    const claims = claimRequested(parts, home, look, staged);
+    home.waiting = look.plan.waiting + look.plan.claims.length - claims.length;
+    return { kind: "locked", claims };
   }
+  const { done, lockHeldMs } = locked;
+  return done === null ? { kind: "locked", claims: [] } : { kind: "claimed", ...done, lockHeldMs };
 }
 
-function tickFenced(
+/** Null when somebody else holds the tick lock. */
+function claimAlone(
   parts: DaemonParts,
   home: HomeRuntime,
   look: Look,
   staged: StagedClaims | null,
   fences: FireFences,
-): TickReport {
+): { readonly done: Done | null; readonly lockHeldMs: number } | null {
   const lock = parts.system.locks.tryLock(`${home.cronFolder}/.tick.lock`);
-  if (lock === null) {
-    const claims = claimRequested(parts, home, look, staged, fences);
-    home.waiting = look.plan.waiting + look.plan.claims.length - claims.length;
-    return { kind: "locked", claims };
-  }
+  if (lock === null) return null;
   const lockedAtMs = parts.system.clock.monotonicMs();
   let done: Done | null;
   try {
@@ -115,8 +115,7 @@ function tickFenced(
   const lockHeldMs = parts.system.clock.monotonicMs() - lockedAtMs;
   parts.measure.lockHeldMs(home.name, lockHeldMs);
   parts.fault("after-release");
-  if (done === null) return { kind: "locked", claims: [] };
-  return { kind: "claimed", ...done, lockHeldMs };
+  return { done, lockHeldMs };
 }
 
 /**
@@ -128,13 +127,15 @@ function claimRequested(
   home: HomeRuntime,
   look: Look,
   staged: StagedClaims | null,
-  fences: FireFences,
 ): readonly DurableClaim[] {
   if (!look.plan.claims.some((claim) => claim.trigger === "manual")) return [];
   staged?.ledger.rollback();
   const input = requestedOnly(look.input);
+  // Where nothing else is due there is room for more of them.
   const requested = { snapshot: look.snapshot, input, plan: planTick(input) };
-  const done = claimDue(parts, home, requested, null, fences, requestedOnly);
+  const done = whileFenced(parts, home, requested, (fences) =>
+    claimDue(parts, home, requested, null, fences, requestedOnly),
+  );
   return done?.claims ?? [];
 }
 
@@ -220,20 +221,29 @@ function claimDue(
 }
 
 /**
- * The fences of all that a look would claim. They are many and the tick lock is dear, so they come before it: whoever waits
+ * Holds the fences of all that a look would claim. They are many and the tick lock is dear, so they come before it: whoever waits
  * for none of its locks cannot be part of a deadlock, whatever the order.
  */
-function takeFences({ system }: DaemonParts, home: HomeRuntime, { plan }: Look): FireFences {
+function whileFenced<Result>(
+  { system }: DaemonParts,
+  home: HomeRuntime,
+  { plan }: Look,
+  act: (fences: FireFences) => Result,
+): Result {
   const fences = takeFireFences(
     system,
     home.cronFolder,
     plan.claims.map((claim) => claim.jobId),
   );
-  const now = system.clock.monotonicMs();
-  const until = home.fencedUntilMonotonicMs;
-  for (const [jobId, untilMs] of until) if (untilMs <= now) until.delete(jobId);
-  for (const jobId of fences.busy) until.set(jobId, now + fenceRetryMs);
-  return fences;
+  try {
+    const now = system.clock.monotonicMs();
+    const until = home.fencedUntilMonotonicMs;
+    for (const [jobId, untilMs] of until) if (untilMs <= now) until.delete(jobId);
+    for (const jobId of fences.busy) until.set(jobId, now + fenceRetryMs);
+    return act(fences);
+  } finally {
+    fences.release();
+  }
 }
 
 /** The plan of the look if all that it was made of still stands, which spares the locks a second one; else a new one. */
@@ -301,13 +311,17 @@ function gatesMissing({ gatesMissing: { prompt, script } }: TickPlan): number {
 }
 
 /**
- * The store could not be written, so these gates will never open: their rows must not look like runs whose end was missed,
- * and the launchers that they name must not serve another claim.
+ * The claims are not on the disk, so these gates will never open: their rows must not look like runs whose end was missed, and the
+ * launchers that they name must not serve another claim. A record may hold one all the same, and is cleared before the next.
  */
 export function voidClaims(parts: DaemonParts, home: HomeRuntime, claims: readonly DurableClaim[]): void {
   for (const { run } of claims) {
     home.pools[run.kind].take(run.id).child.discard();
     home.unvoided.add(run.id);
+  }
+  if (claims.length > 0) {
+    home.isCleared = false;
+    home.dirty = true;
   }
   try {
     voidRows(parts, home);
@@ -321,6 +335,6 @@ export function voidClaims(parts: DaemonParts, home: HomeRuntime, claims: readon
 export function voidRows(parts: DaemonParts, home: HomeRuntime): void {
   if (home.unvoided.size === 0) return;
   const runs = [...home.unvoided].map((runId) => parts.ledger.run(runId)).filter((run) => run !== null);
-  voidRuns(parts, home, runs, "The claim could not be written to jobs.json, so nothing was started");
+  voidRuns(parts, home, runs, "The claim could not be brought to the disk, so nothing was started");
   home.unvoided.clear();
 }

@@ -277,9 +277,8 @@ export function createRunLedger(
   function transaction<Result>(act: () => Result): Result {
     if (depth > 0) return act();
     const { result, end } = begun(act);
+    // With anything to write this syncs the whole log; without, it syncs nothing, so what waits for `sync` still does.
     end(() => void commit.run());
-    // It syncs the whole log.
-    isUnsynced = false;
     return result;
   }
 
@@ -371,7 +370,9 @@ export function createRunLedger(
     transaction,
     stage,
     sync() {
-      if (isUnsynced && database.location() !== null) system.files.syncData(`${path}-wal`);
+      // Where the path is a link, SQLite has its log beside what that leads to.
+      const file = database.location();
+      if (isUnsynced && file !== null) system.files.syncData(`${file}-wal`);
       isUnsynced = false;
     },
     claim(runs) {

@@ -10,6 +10,7 @@ import type { HomeRuntime } from "../../src/daemon/home-runtime.ts";
 import { lookAt, stageClaims } from "../../src/daemon/stage-claims.ts";
 import { tick } from "../../src/daemon/tick.ts";
 import { createRunLedger } from "../../src/ledger/run-ledger.ts";
+import { fireFencePath } from "../../src/store/fire-fence.ts";
 import { createJobStore } from "../../src/store/job-store.ts";
 import { createFiles } from "../../src/system/real-files.ts";
 import { createFakeClock } from "../helpers/fake-clock.ts";
@@ -31,10 +32,14 @@ beforeEach(() => {
 
 afterEach(() => rmSync(folder, { recursive: true }));
 
-function storeText(nextRunAtMs: number): string {
+function record(id: string, nextRunAtMs: number): object {
   const rule = { kind: "cron", expr: "*/5 * * * *", display: "*/5 * * * *" };
-  const job = { id: "a1", name: "a1", script: "a.sh", no_agent: true, enabled: true, state: "scheduled" };
-  return JSON.stringify({ jobs: [{ ...job, schedule: rule, next_run_at: stored(nextRunAtMs).text }] });
+  const job = { id, name: id, script: "a.sh", no_agent: true, enabled: true, state: "scheduled" };
+  return { ...job, schedule: rule, next_run_at: stored(nextRunAtMs).text };
+}
+
+function storeText(nextRunAtMs: number): string {
+  return JSON.stringify({ jobs: [record("a1", nextRunAtMs)] });
 }
 
 /** A home whose only job is due at `dueMs`, a few milliseconds before that, with its claim written ahead. */
@@ -204,6 +209,36 @@ test("tick() lets go of the fences where somebody else ticks", () => {
   ledger.dispose();
 });
 
+test("tick() claims what people asked for under the fence of each while somebody else ticks, also where more was due", () => {
+  const { clock, files, locks, home, parts, ahead, ledger } = homeAhead();
+  ahead.staged.finish();
+  clock.pass(5);
+  const requested = (id: string) => ({ ...record(id, dueMs), manual_run_at: stored(dueMs).text });
+  files.plant(
+    jobsPath,
+    JSON.stringify({ jobs: [record("a1", dueMs - 5 * minuteMs), requested("b2"), requested("c3")] }),
+  );
+  const fingerprint = { pid: 100, startTicks: 1, bootId: "boot", pidNamespace: null };
+  const gates = sampleGates(2).map((gate) => ({ ...gate, child: { fingerprint }, folder: `/runs/${gate.runId}` }));
+  Object.assign(home.pools.script, { ready: () => gates });
+  Object.assign(home.settings, { parallelJobsMax: 2 });
+  locks.set(`${cronFolder}/.tick.lock`, 2);
+  let held: readonly string[] = [];
+  const look = (step: string): void => {
+    if (step === "before-store-claim") held = [...locks.keys()];
+  };
+  Object.assign(parts, { fault: look });
+  const report = tick(parts, home);
+  expect(report.kind === "locked" && report.claims.map(({ run }) => [run.jobId, run.trigger])).toEqual([
+    ["b2", "manual"],
+    ["c3", "manual"],
+  ]);
+  const fences = ["b2", "c3"].map((id) => fireFencePath(cronFolder, id));
+  expect(held.toSorted()).toEqual([...fences, `${cronFolder}/.jobs.lock`, `${cronFolder}/.tick.lock`].toSorted());
+  expect([...locks]).toEqual([[`${cronFolder}/.tick.lock`, 2]]);
+  ledger.dispose();
+});
+
 test("bringToDisk() starts nothing on claims that do not get to the disk", () => {
   const { clock, locks, home, parts, ahead, ledger } = homeAhead();
   clock.pass(5);
@@ -237,6 +272,8 @@ test("bringToDisk() starts nothing on claims that do not get to the disk", () =>
   expect(ledger.slots({ home: "default", limit: 0 }).map(({ decision }) => decision)).toEqual(["pending"]);
   expect(discarded).toEqual(report.claims.map(({ run }) => run.id));
   expect([...locks]).toEqual([]);
+  // The record holds the claim, and is cleared before the next one.
+  expect(home).toMatchObject({ isCleared: false, dirty: true });
   expect(bringToDisk(parts, [home], claimed, guard)).toBe(claimed);
   ledger.dispose();
 });

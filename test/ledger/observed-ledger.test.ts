@@ -122,6 +122,20 @@ test("nothing is told before it is in force, and nothing of what was taken back"
   expect(told()).toEqual(["started r2 running null"]);
 });
 
+test("what is in force and was never synced by itself is told before what comes upon it", () => {
+  const { ledger, told } = observed();
+  const staged = ledger.stage(() => {
+    ledger.claim([sampleRun("r1", "default", "j")]);
+    ledger.writeSlots("default", [line()]);
+  });
+  staged.commit();
+  staged.rollback();
+  ledger.close("r1", { ...end, state: "void", reason: "not_started" });
+  expect(told()).toEqual(["claimed r1 claimed null", "slot run r1", "ended r1 void not_started"]);
+  ledger.sync();
+  expect(told()).toEqual([]);
+});
+
 test("a second line for an instant that changes nothing is not told", () => {
   const { ledger, told } = observed();
   ledger.writeSlots("default", [line({ decision: "pending", reason: "capacity", runId: null } as Partial<SlotLine>)]);

@@ -1,4 +1,13 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -23,7 +32,7 @@ const system = {
 };
 
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "ledger-"));
+  folder = realpathSync(mkdtempSync(join(tmpdir(), "ledger-")));
   path = join(folder, "supervisor.db");
 });
 
@@ -540,7 +549,7 @@ test("note() returns what setNote() kept", () => {
   expect(ledger.note("hand_over")).toBeNull();
 });
 
-test("sync() brings to the disk what was committed in two steps, where no other transaction did", () => {
+test("sync() brings to the disk what was committed in two steps, also where a transaction that wrote nothing came after it", () => {
   const synced: string[] = [];
   const files = { ...system.files, syncData: (file: string) => synced.push(file) };
   const ledger = createRunLedger({ files }, path);
@@ -554,9 +563,23 @@ test("sync() brings to the disk what was committed in two steps, where no other 
   expect(synced).toEqual([`${path}-wal`]);
   expect(existsSync(`${path}-wal`)).toBe(true);
   ledger.stage(() => ledger.claim([run({ id: "two" })])).commit();
-  ledger.transaction(() => ledger.claim([run({ id: "three" })]));
+  ledger.transaction(() => ledger.claim([]));
   ledger.sync();
-  expect(synced).toHaveLength(1);
+  expect(synced).toHaveLength(2);
+});
+
+test("sync() finds the log of a ledger that is a link", () => {
+  const synced: string[] = [];
+  const files = { ...system.files, syncData: (file: string) => synced.push(file) };
+  const target = join(folder, "elsewhere.db");
+  writeFileSync(target, "");
+  symlinkSync(target, path);
+  const ledger = createRunLedger({ files }, path);
+  opened.push(ledger);
+  ledger.stage(() => ledger.claim([run()])).commit();
+  ledger.sync();
+  expect(synced).toEqual([`${target}-wal`]);
+  expect(existsSync(`${target}-wal`)).toBe(true);
 });
 
 test("createRunLedger() keeps its files to their owner", () => {
