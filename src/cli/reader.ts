@@ -12,6 +12,7 @@ import { suspectJobs } from "../core/job-health.ts";
 import { owedSince } from "../core/owed-slots.ts";
 import { boundsOf } from "../core/room.ts";
 
+import { allAtOnce } from "../core/work.ts";
 import { createZone, type Zone } from "../core/zone.ts";
 import { diskShortage } from "../homes/disk-room.ts";
 import { type EnvFile, parseEnvFile } from "../homes/env-file.ts";
@@ -283,24 +284,26 @@ export function createReader(parts: CommandParts, { overrides, instead }: Reader
           hermes: keptHermes(system, runs.note(hermesNote), home.places, environment["HOME"] ?? null),
         }),
       );
-      return statusSnapshot({
-        nowMs,
-        daemon,
-        homes,
-        openRuns: runs.openRuns(),
-        tagsOfRun: (run) =>
-          homes.find(({ name }) => name === run.home)?.tagsOf({ id: run.jobId, name: run.jobName, kind: run.kind }) ??
-          [],
-        hostBounds: boundsOf(null, inForce.maxOpenRuns, inForce.groupLimits),
-        requests: runs.openRequests().filter(({ kind }) => kind === "run"),
-        orphanedRuns: runs.orphanedRuns(orphanedRunsMax),
-        replacedRuns: runs.replacedRuns(),
-        missedSlots: runs.missedSlots(nowMs - dayMs, missedSlotsMax),
-        lives: runs.lives(nowMs - restartsWithinMs),
-        portFault: null,
-        deliveries: runs.latestDeliveries(nowMs - dayMs),
-        hostConfig: fileNow(hostConfigPath, readHost()),
-      });
+      return allAtOnce(
+        statusSnapshot({
+          nowMs,
+          daemon,
+          homes,
+          openRuns: runs.openRuns(),
+          tagsOfRun: (run) =>
+            homes.find(({ name }) => name === run.home)?.tagsOf({ id: run.jobId, name: run.jobName, kind: run.kind }) ??
+            [],
+          hostBounds: boundsOf(null, inForce.maxOpenRuns, inForce.groupLimits),
+          requests: runs.openRequests().filter(({ kind }) => kind === "run"),
+          orphanedRuns: runs.orphanedRuns(orphanedRunsMax),
+          replacedRuns: runs.replacedRuns(),
+          missedSlots: runs.missedSlots(nowMs - dayMs, missedSlotsMax),
+          lives: runs.lives(nowMs - restartsWithinMs),
+          portFault: null,
+          deliveries: runs.latestDeliveries(nowMs - dayMs),
+          hostConfig: fileNow(hostConfigPath, readHost()),
+        }),
+      );
     },
   };
 }

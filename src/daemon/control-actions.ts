@@ -1,11 +1,20 @@
 import type { RunState } from "../core/run-states.ts";
+import type { Work } from "../core/work.ts";
 import { hasOutput, placeOfTail } from "../output/read-output.ts";
 import { findConditions } from "../status/conditions.ts";
-import { type Answer, type ControlActions, problem, type Reply, type TextAnswer } from "../status/control-actions.ts";
-import { healthOf } from "../status/health.ts";
+import {
+  type Answer,
+  type ControlActions,
+  type PartsAnswer,
+  problem,
+  type Reply,
+  type TextAnswer,
+} from "../status/control-actions.ts";
+import { type HealthJson, healthOf } from "../status/health.ts";
 import { jobJson, runJson, slotJson } from "../status/json.ts";
 import { nextCount, nextCountFault, nextSnapshot } from "../status/next.ts";
-import { type ConfigReport, statusSnapshot } from "../status/snapshot.ts";
+import { printLists } from "../status/print-lists.ts";
+import { type ConfigReport, type StatusJson, statusSnapshot } from "../status/snapshot.ts";
 import type { StatusView } from "../status/view.ts";
 import { packageRoot } from "../system/package-root.ts";
 import type { Daemon } from "./daemon.ts";
@@ -15,6 +24,7 @@ import type { HomeTable } from "./home-table.ts";
 import { createKeptAnswers } from "./kept-answers.ts";
 import { streamOutput } from "./log-stream.ts";
 import type { RequestState } from "./manual-requests.ts";
+import type { Pieces } from "./pieces.ts";
 import { jobsOf } from "./status-view.ts";
 
 /** How long a request for a run is watched before the answer is that it waits. */
@@ -32,7 +42,8 @@ export function createControlActions(
   parts: DaemonParts,
   table: HomeTable,
   daemon: Daemon,
-  statusView: () => StatusView,
+  statusView: () => Work<StatusView>,
+  pieces: Pieces,
   reports: ControlReports,
 ): ControlActions {
   const { system, ledger, stateFolder } = parts;
@@ -61,33 +72,49 @@ export function createControlActions(
     return found.length > rowsMax ? tooMany("slots", "home, job or since") : ok({ slots: found.map(slotJson) });
   }
 
-  const readers: Readonly<Record<string, (query: URLSearchParams) => Answer | TextAnswer>> = {
-    status: () => ok(statusSnapshot(statusView())),
+  function* jobs(query: URLSearchParams): Work<PartsAnswer> {
+    const open = new Map(ledger.openRuns().map((run) => [`${run.home}/${run.jobId}`, run.id]));
+    const wantedId = query.get("job");
+    // Each is printed as soon as it is made.
+    function* found(): Iterable<unknown> {
+      for (const home of wanted(query))
+        for (const job of jobsOf(home))
+          if (wantedId === null || job.id === wantedId)
+            yield jobJson(home.name, job, open.get(`${home.name}/${job.id}`) ?? null);
+    }
+    return inParts(yield* printLists({ jobs: found() }));
+  }
+
+  function* next(query: URLSearchParams): Work<Answer | PartsAnswer> {
+    const home = query.get("home");
+    const jobId = query.get("job");
+    const count = wholeNumber(query.get("count"), nextCount(jobId !== null), 1000);
+    const at = instant(query.get("at"), system.clock.nowMs());
+    if (count === null || count === 0) return problem(400, "count is not a number, expected 1 to 1000");
+    if (at === null) return problem(400, "at is not a time, expected ISO 8601");
+    const homes = wanted(query).map((one) => ({ name: one.name, jobs: jobsOf(one), zone: one.settings.zone }));
+    const fault = nextCountFault(homes, { home, jobId }, count);
+    if (fault !== null) return problem(400, fault);
+    const { occurrences, errors } = yield* nextSnapshot(homes, { home, jobId }, at, count);
+    return inParts(yield* printLists({ occurrences, errors }));
+  }
+
+  function* status(): Work<StatusJson> {
+    return yield* statusSnapshot(yield* statusView());
+  }
+
+  function* health(): Work<HealthJson> {
+    return healthOf(yield* findConditions(yield* statusView()));
+  }
+
+  const readers: Readonly<Record<string, (query: URLSearchParams) => Reply | Promise<Reply>>> = {
+    status: async () => ok(await pieces.run(status())),
     config: () => ok(reports.config()),
-    homes: () => ok({ homes: statusSnapshot(statusView()).homes }),
-    jobs(query) {
-      const open = new Map(ledger.openRuns().map((run) => [`${run.home}/${run.jobId}`, run.id]));
-      const job = query.get("job");
-      const jobs = wanted(query).flatMap((home) =>
-        jobsOf(home)
-          .filter((one) => job === null || one.id === job)
-          .map((one) => jobJson(home.name, one, open.get(`${home.name}/${one.id}`) ?? null)),
-      );
-      return ok({ jobs });
-    },
+    homes: async () => ok({ homes: (await pieces.run(status())).homes }),
+    jobs: (query) => pieces.run(jobs(query)),
     runs: (query) => kept(`runs ${query}`, () => runs(query)),
     slots: (query) => kept(`slots ${query}`, () => slots(query)),
-    next(query) {
-      const home = query.get("home");
-      const jobId = query.get("job");
-      const count = wholeNumber(query.get("count"), nextCount(jobId !== null), 1000);
-      const at = instant(query.get("at"), system.clock.nowMs());
-      if (count === null || count === 0) return problem(400, "count is not a number, expected 1 to 1000");
-      if (at === null) return problem(400, "at is not a time, expected ISO 8601");
-      const homes = wanted(query).map((one) => ({ name: one.name, jobs: jobsOf(one), zone: one.settings.zone }));
-      const fault = nextCountFault(homes, { home, jobId }, count);
-      return fault === null ? ok(nextSnapshot(homes, { home, jobId }, at, count)) : problem(400, fault);
-    },
+    next: (query) => pieces.run(next(query)),
   };
 
   async function runJob(homeName: string, jobId: string): Promise<Answer> {
@@ -118,9 +145,9 @@ export function createControlActions(
   }
 
   return {
-    health() {
-      const health = healthOf(findConditions(statusView()));
-      return { status: health.ok ? 200 : 503, body: health };
+    async health() {
+      const said = await pieces.run(health());
+      return { status: said.ok ? 200 : 503, body: said };
     },
     metrics: reports.metrics,
     description: () => ({
@@ -165,6 +192,10 @@ export function createControlActions(
       return { status: 202, body: { run: runJson(run) } };
     },
   };
+}
+
+function inParts(parts: readonly Uint8Array[]): PartsAnswer {
+  return { status: 200, type: "application/json", parts };
 }
 
 function isYes(text: string | null): boolean {

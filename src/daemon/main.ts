@@ -334,7 +334,7 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
         portFault: () => port?.fault() ?? null,
       });
       reporting = told;
-      const actions = createControlActions(parts, table, daemon, told.view, {
+      const actions = createControlActions(parts, table, daemon, told.view, told.pieces, {
         metrics: told.metrics.print,
         config: () =>
           configReport(host, table, { set: options.set ?? [], variables: settingVariables(options.environment) }),

@@ -1,15 +1,17 @@
 import type { Settings } from "../config/effective-settings.ts";
 import type { ConfigFile } from "../config/load-config.ts";
+import type { Work } from "../core/work.ts";
 import { snapshotEnvironment } from "../homes/environment.ts";
 import type { LedgerChange } from "../ledger/observed-ledger.ts";
 import { createEventLog, type EventLog } from "../status/event-log.ts";
-import { createMetrics, type Metrics } from "../status/metrics.ts";
-import { configJson, statusSnapshot } from "../status/snapshot.ts";
+import { createMetrics, type MetricFacts, type Metrics } from "../status/metrics.ts";
+import { configJson, type StatusJson, statusSnapshot } from "../status/snapshot.ts";
 import type { StatusView } from "../status/view.ts";
 import { packageRoot } from "../system/package-root.ts";
 import type { System } from "../system/system.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { HomeTable } from "./home-table.ts";
+import { createPieces, type Pieces } from "./pieces.ts";
 import { createChangeReports } from "./report-changes.ts";
 import { createNoticeSender, notifierKey } from "./send-notices.ts";
 import { createStatusView } from "./status-view.ts";
@@ -30,7 +32,8 @@ export interface ReportingFacts {
 
 /** All that the daemon tells of itself: its status, its metrics, its events, its alerts. Nothing in here holds up a run. */
 export interface Reporting {
-  readonly view: () => StatusView;
+  readonly view: () => Work<StatusView>;
+  readonly pieces: Pieces;
   readonly metrics: Metrics;
   readonly events: EventLog;
   /** Something is in force in the ledger. */
@@ -44,22 +47,28 @@ export interface Reporting {
 
 export function createReporting(parts: DaemonParts, table: HomeTable, facts: ReportingFacts): Reporting {
   const { system, ledger, stateFolder } = parts;
+  const pieces = createPieces(system.clock);
   const view = createStatusView(parts, table, () => ({
     version: facts.version,
     startedAtMs: facts.startedAtMs,
     hostConfig: facts.hostConfig(),
     portFault: facts.portFault(),
   }));
-  const metrics = createMetrics(facts.version, facts.startedAtMs, () => {
-    const seen = view();
+  function* seenWithStatus(): Work<readonly [StatusView, StatusJson]> {
+    const seen = yield* view();
+    return [seen, yield* statusSnapshot(seen)];
+  }
+  const look = async (): Promise<MetricFacts> => {
+    const [seen, status] = await pieces.run(seenWithStatus());
     return {
       nowMs: seen.nowMs,
-      status: statusSnapshot(seen),
+      status,
       ledgerBytes: sizeOf(system, facts.ledgerPath) + sizeOf(system, `${facts.ledgerPath}-wal`),
       diskFreeBytes: freeBytes(system, stateFolder),
       waitingNotices: ledger.countNotices(),
     };
-  });
+  };
+  const metrics = createMetrics(facts.version, facts.startedAtMs, look, pieces.pause);
   const events = createEventLog(system.clock, Math.floor(facts.startedAtMs).toString(36));
   const changes = createChangeReports(system.clock, events, metrics);
   const notices = createNoticeSender({
@@ -77,6 +86,7 @@ export function createReporting(parts: DaemonParts, table: HomeTable, facts: Rep
     system,
     ledger,
     view,
+    pieces,
     table.homes,
     events,
     () => ({
@@ -106,6 +116,7 @@ export function createReporting(parts: DaemonParts, table: HomeTable, facts: Rep
   notices.look();
   return {
     view,
+    pieces,
     metrics,
     events,
     changed(made) {

@@ -3,6 +3,7 @@ import { restartsWithinMs } from "../core/alerts.ts";
 import type { Job } from "../core/job.ts";
 import { suspectJobs } from "../core/job-health.ts";
 import { owedSince } from "../core/owed-slots.ts";
+import type { Work } from "../core/work.ts";
 import type { HomeView, StatusView } from "../status/view.ts";
 import type { StoreSnapshot } from "../store/job-store.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
@@ -30,7 +31,11 @@ type Recorded = Pick<
 >;
 
 /** What the daemon knows of itself and its homes at this moment, for whoever asks and for the alerts. */
-export function createStatusView(parts: DaemonParts, table: HomeTable, facts: () => DaemonFacts): () => StatusView {
+export function createStatusView(
+  parts: DaemonParts,
+  table: HomeTable,
+  facts: () => DaemonFacts,
+): () => Work<StatusView> {
   const { system, ledger } = parts;
   let known: { readonly key: string; readonly facts: Recorded } | null = null;
 
@@ -87,13 +92,18 @@ export function createStatusView(parts: DaemonParts, table: HomeTable, facts: ()
     return made;
   }
 
-  return () => {
+  return function* () {
+    const homes: HomeView[] = [];
+    for (const home of table.homes().values()) {
+      homes.push(homeView(home));
+      yield;
+    }
     const nowMs = system.clock.nowMs();
     const { version, startedAtMs, hostConfig, portFault } = facts();
     return {
       nowMs,
       daemon: { running: true, pid: system.processes.ownPid, version, startedAtMs, ready: true },
-      homes: [...table.homes().values()].map(homeView),
+      homes,
       ...recorded(nowMs),
       tagsOfRun: ({ id }) => parts.children.get(id)?.limits.tags ?? [],
       hostBounds: hostBounds(parts),

@@ -1,6 +1,7 @@
 import type { AlertKind } from "../core/alert-kinds.ts";
-import { alertKey, type OpenAlert, planAlerts } from "../core/alerts.ts";
+import { alertKey, type Condition, type OpenAlert, planAlerts } from "../core/alerts.ts";
 import { InvariantError } from "../core/invariant-error.ts";
+import type { Work } from "../core/work.ts";
 import type { RunLedger } from "../ledger/run-ledger.ts";
 import { findConditions } from "../status/conditions.ts";
 import type { EventLog } from "../status/event-log.ts";
@@ -10,6 +11,7 @@ import type { StatusView } from "../status/view.ts";
 import type { Timer } from "../system/clock.ts";
 import type { System } from "../system/system.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
+import type { Pieces } from "./pieces.ts";
 
 /** What changes on its own, such as a job that becomes overdue, is found after so long at most. */
 const usualMs = 20_000;
@@ -37,7 +39,8 @@ export interface AlertWatch {
 export function watchAlerts(
   system: Pick<System, "clock" | "log" | "processes">,
   ledger: RunLedger,
-  view: () => StatusView,
+  view: () => Work<StatusView>,
+  pieces: Pick<Pieces, "start">,
   homes: () => ReadonlyMap<string, HomeRuntime>,
   events: EventLog,
   settings: () => AlertSettings,
@@ -48,28 +51,43 @@ export function watchAlerts(
   const states = new WeakMap<HomeRuntime, string>();
   let timer: Timer | null = null;
   let atMonotonicMs = Number.POSITIVE_INFINITY;
+  let isLooking = false;
   let halted = false;
 
   function look(): void {
     timer = null;
     atMonotonicMs = Number.POSITIVE_INFINITY;
-    let isClose = false;
-    try {
-      isClose = takeLook();
-    } catch (error) {
-      if (!(error instanceof Error) || error instanceof InvariantError) throw error;
-      // The ledger has no room, say: what is not written down is told at a later look.
-      log.warn("could not look for alerts", { error: error.message });
+    if (isLooking) {
+      arm(soonMs);
+      return;
     }
-    arm(isClose ? closeMs : usualMs);
+    isLooking = true;
+    pieces.start(
+      seenConditions(),
+      ([seen, conditions]) => {
+        isLooking = false;
+        if (!halted) arm(takeLook(seen, conditions) ? closeMs : usualMs);
+      },
+      (error) => {
+        isLooking = false;
+        if (!(error instanceof Error) || error instanceof InvariantError) throw error;
+        // The ledger has no room, say: what is not written down is told at a later look.
+        if (!halted) log.warn("could not look for alerts", { error: error.message });
+        arm(usualMs);
+      },
+    );
   }
 
-  function takeLook(): boolean {
-    const seen = view();
+  function* seenConditions(): Work<readonly [StatusView, readonly Condition[]]> {
+    const seen = yield* view();
+    return [seen, yield* findConditions(seen)];
+  }
+
+  function takeLook(seen: StatusView, conditions: readonly Condition[]): boolean {
     const unreadable = new Set(
       seen.homes.filter(({ state }) => state === "degraded" || state === "unsupported").map(({ name }) => name),
     );
-    const plan = planAlerts(open, findConditions(seen), unreadable, seen.nowMs);
+    const plan = planAlerts(open, conditions, unreadable, seen.nowMs);
     if (plan.raised.length > 0 || plan.cleared.length > 0) {
       ledger.transaction(() => {
         for (const alert of plan.raised) {

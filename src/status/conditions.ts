@@ -4,6 +4,7 @@ import type { Delivery } from "../core/delivery.ts";
 import { lateGraceMs } from "../core/grace.ts";
 import { hasPauseMark, type Job } from "../core/job.ts";
 import { pauseMark } from "../core/job-health.ts";
+import { jobsPerCut, type Work } from "../core/work.ts";
 import { isoTime } from "./json.ts";
 import type { HomeView, StatusView } from "./view.ts";
 
@@ -17,7 +18,7 @@ const recordedMs = 1000;
 const missedForMs = 3_600_000;
 
 /** Everything that somebody should look after now. What is told of it, and how often, is for `planAlerts`. */
-export function findConditions(view: StatusView): readonly Condition[] {
+export function* findConditions(view: StatusView): Work<readonly Condition[]> {
   const conditions: Condition[] = [];
   const add = (
     kind: AlertKind,
@@ -69,7 +70,8 @@ export function findConditions(view: StatusView): readonly Condition[] {
       add("crash_loop", home.name, jobId, message, heldMs);
     }
     for (const stray of home.strays) add("job_invalid", home.name, null, stray, null, stray);
-    for (const job of home.jobs) {
+    for (const [index, job] of home.jobs.entries()) {
+      if (index % jobsPerCut === 0) yield;
       const key = `${home.name}/${job.id}`;
       // Until it is written anew, which the next tick does.
       const fault = job.fault ?? (job.enabled ? (job.nextRunFault ?? null) : null);

@@ -11,6 +11,13 @@ export interface TextAnswer {
   readonly text: string;
 }
 
+/** An answer in parts, none of which takes long to write: the next one follows when the reader has taken the last. */
+export interface PartsAnswer {
+  readonly status: 200;
+  readonly type: string;
+  readonly parts: readonly Uint8Array[];
+}
+
 /** Where a stream goes. */
 export interface Sink {
   /** False when the reader is behind: then `act` of `drained` is called once it has caught up. */
@@ -31,16 +38,16 @@ export interface StreamAnswer {
   readonly open: (sink: Sink) => () => void;
 }
 
-export type Reply = Answer | TextAnswer | StreamAnswer;
+export type Reply = Answer | TextAnswer | PartsAnswer | StreamAnswer;
 
-/** What the control socket can ask of the daemon. Each is answered from memory or by one query: none waits for a run or a lock. */
+/** What the control socket can ask of the daemon. Each is answered from memory or by a few queries: none waits for a run or a lock. */
 export interface ControlActions {
-  health(): Answer;
+  health(): Answer | Promise<Answer>;
   metrics(): Promise<TextAnswer>;
   /** The OpenAPI document. */
   description(): TextAnswer;
   /** `name` is one of `status`, `config`, `homes`, `jobs`, `runs`, `slots`, `next`. */
-  read(name: string, query: URLSearchParams): Answer | TextAnswer;
+  read(name: string, query: URLSearchParams): Reply | Promise<Reply>;
   run(runId: string): Answer;
   log(runId: string, query: URLSearchParams): Reply;
   request(id: string): Answer;

@@ -113,12 +113,10 @@ export function createControlServer(
         return;
       }
     }
-    const [type, text] =
-      "text" in made
-        ? [made.type, made.text]
-        : [isProblem(made) ? "application/problem+json" : "application/json", `${JSON.stringify(made.body)}\n`];
+    const [type, parts] = printed(made);
+    const bytes = parts.reduce((sum, part) => sum + Buffer.byteLength(part), 0);
     // What was not read of the request would be taken for the next one.
-    const headers = { ...fixedHeaders, "content-type": type, "content-length": Buffer.byteLength(text) };
+    const headers = { ...fixedHeaders, "content-type": type, "content-length": bytes };
     const extra = made.status === 401 ? { "www-authenticate": "Bearer" } : {};
     const allow = made.status === 405 ? { allow: allowed(request) } : {};
     response.writeHead(made.status, {
@@ -127,13 +125,13 @@ export function createControlServer(
       ...allow,
       ...(request.complete ? {} : { connection: "close" }),
     });
-    response.end(text);
+    writeParts(response, parts, 0);
     // An answer that its reader does not take stays in memory: it keeps no other from one, and not for long.
     const { socket } = request;
     if (!sockets.has(socket)) return;
     idle.delete(socket);
     idle.add(socket);
-    if (response.writableLength > 0) socket.setTimeout(limits.requestMs);
+    if (response.writableLength > 0 || !response.writableEnded) socket.setTimeout(limits.requestMs);
   }
 
   function openStream(response: ServerResponse, stream: StreamAnswer): void {
@@ -186,6 +184,23 @@ export function createControlServer(
 }
 
 const fixedHeaders = { "cache-control": "no-store", "x-content-type-options": "nosniff" };
+
+/** One part after another, each when the reader has taken the one before. */
+function writeParts(response: ServerResponse, parts: readonly (string | Uint8Array)[], from: number): void {
+  for (let index = from; index < parts.length - 1; index += 1) {
+    if (response.write(parts[index])) continue;
+    response.once("drain", () => writeParts(response, parts, index + 1));
+    return;
+  }
+  response.end(parts.at(-1));
+}
+
+/** The type and the content of an answer. */
+function printed(made: Exclude<Reply, StreamAnswer>): readonly [type: string, parts: readonly (string | Uint8Array)[]] {
+  if ("text" in made) return [made.type, [made.text]];
+  if ("parts" in made) return [made.type, made.parts];
+  return [isProblem(made) ? "application/problem+json" : "application/json", [`${JSON.stringify(made.body)}\n`]];
+}
 
 /** Health is red by its status, and yet the request was answered. */
 function isProblem({ status, body }: Answer): boolean {

@@ -27,8 +27,16 @@ export interface Metrics {
 
 /** Homes beyond these share one label, `other`: a series for each would stay for as long as the daemon lives. */
 const homesMax = 200;
+/** The series of so many are printed in no time. */
+const homesAtOnce = 20;
 
-export function createMetrics(version: string, startedAtMs: number, look: () => MetricFacts): Metrics {
+/** `look` and `pause` let others have their turn, with many homes. */
+export function createMetrics(
+  version: string,
+  startedAtMs: number,
+  look: () => Promise<MetricFacts>,
+  pause: () => Promise<void>,
+): Metrics {
   const registry = new Registry();
   const registers = [registry];
   const named = (name: string, help: string) => ({ name: `hermes_supervisor_${name}`, help, registers });
@@ -166,8 +174,14 @@ export function createMetrics(version: string, startedAtMs: number, look: () => 
     lockWaited: (home, ms) => lockWait.observe({ home: labelOf(home) }, ms / 1000),
     noticeSent: (result) => notices.inc({ result }),
     async print() {
-      takeLook(look());
-      return { status: 200, type: registry.contentType, text: await registry.metrics() };
+      const facts = await look();
+      takeLook(facts);
+      const texts: string[] = [];
+      for (const { name } of registry.getMetricsAsArray()) {
+        if (facts.status.homes.length > homesAtOnce) await pause();
+        texts.push(await registry.getSingleMetricAsString(name));
+      }
+      return { status: 200, type: registry.contentType, text: `${texts.join("\n\n")}\n` };
     },
   };
 }

@@ -1,5 +1,6 @@
 import { comingOccurrences } from "../core/coming-occurrences.ts";
 import type { Job } from "../core/job.ts";
+import { jobsPerCut, type Work } from "../core/work.ts";
 import type { Zone } from "../core/zone.ts";
 import { isoTime } from "./json.ts";
 
@@ -42,17 +43,19 @@ export function nextCountFault(
 }
 
 /** The next `count` occurrences of each job, in order of time. A job that does not run is left out unless it is asked for. */
-export function nextSnapshot(
+export function* nextSnapshot(
   homes: readonly NextHome[],
   wanted: { readonly home: string | null; readonly jobId: string | null },
   afterMs: number,
   count: number,
-): NextJson {
+): Work<NextJson> {
   const found: { readonly atMs: number; readonly home: string; readonly job: Job }[] = [];
   const errors: NextJson["errors"][number][] = [];
   for (const home of homes) {
     if (wanted.home !== null && wanted.home !== home.name) continue;
-    for (const job of home.jobs) {
+    for (const [index, job] of home.jobs.entries()) {
+      // Working out the occurrences of some schedules takes as long as those of a hundred others.
+      if (index % 8 === 0) yield;
       if (wanted.jobId === null ? !job.enabled : wanted.jobId !== job.id) continue;
       const coming = comingOccurrences(job, afterMs, count, home.zone);
       if (typeof coming === "string") errors.push({ home: home.name, job_id: job.id, message: coming });
@@ -60,13 +63,10 @@ export function nextSnapshot(
     }
   }
   found.sort((a, b) => a.atMs - b.atMs);
-  return {
-    occurrences: found.map(({ atMs, home, job }) => ({
-      home,
-      job_id: job.id,
-      job_name: job.name,
-      at: isoTime(atMs),
-    })),
-    errors,
-  };
+  const occurrences: NextJson["occurrences"][number][] = [];
+  for (const [index, { atMs, home, job }] of found.entries()) {
+    if (index % jobsPerCut === 0) yield;
+    occurrences.push({ home, job_id: job.id, job_name: job.name, at: isoTime(atMs) });
+  }
+  return { occurrences, errors };
 }

@@ -1,6 +1,7 @@
 import type { AlertKind } from "../core/alert-kinds.ts";
 import type { Condition } from "../core/alerts.ts";
 import type { Run } from "../core/run.ts";
+import { jobsPerCut, type Work } from "../core/work.ts";
 import { findConditions } from "./conditions.ts";
 import { isoTime, type RunJson, runJson } from "./json.ts";
 import type { ConfigFileView, HermesJson, HomeView, StatusView } from "./view.ts";
@@ -90,10 +91,13 @@ export interface StatusJson {
   readonly alerts: readonly AlertJson[];
 }
 
-export function statusSnapshot(view: StatusView): StatusJson {
+export function* statusSnapshot(view: StatusView): Work<StatusJson> {
   const openOf = new Map<string, Run[]>();
   for (const run of view.openRuns) openOf.set(run.home, [...(openOf.get(run.home) ?? []), run]);
-  const room = roomView(view);
+  const room = yield* roomView(view);
+  const conditions = yield* findConditions(view);
+  const homes: HomeJson[] = [];
+  for (const home of view.homes) homes.push(yield* homeJson(home, openOf.get(home.name) ?? [], room, view.nowMs));
   return {
     daemon: {
       running: view.daemon.running,
@@ -103,19 +107,20 @@ export function statusSnapshot(view: StatusView): StatusJson {
       ready: view.daemon.ready,
     },
     config: configJson(view.hostConfig, view.hostConfig.error),
-    homes: view.homes.map((home) => homeJson(home, openOf.get(home.name) ?? [], room, view.nowMs)),
+    homes,
     open_runs: view.openRuns.map(runJson),
     waiting: room.waiting,
-    alerts: findConditions(view).map(alertJson),
+    alerts: conditions.map(alertJson),
   };
 }
 
-function homeJson(home: HomeView, openRuns: readonly Run[], room: RoomView, nowMs: number): HomeJson {
+function* homeJson(home: HomeView, openRuns: readonly Run[], room: RoomView, nowMs: number): Work<HomeJson> {
   const running = new Set(openRuns.map((run) => run.jobId));
   let enabled = 0;
   let waiting = 0;
   let nextDueMs: number | null = null;
-  for (const job of home.jobs) {
+  for (const [index, job] of home.jobs.entries()) {
+    if (index % jobsPerCut === 0) yield;
     if (!job.enabled || job.fault !== null) continue;
     enabled += 1;
     const dueMs = job.nextRunAt?.ms ?? null;

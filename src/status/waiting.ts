@@ -4,6 +4,7 @@ import type { Shortage } from "../core/pressure.ts";
 import { type Bound, type Counted, counts, createRoom, fullBound, type Room } from "../core/room.ts";
 import type { Run } from "../core/run.ts";
 import type { WaitsFor } from "../core/share-room.ts";
+import { jobsPerCut, type Work } from "../core/work.ts";
 import { isoTime } from "./json.ts";
 
 /** What bounds the runs of a home. */
@@ -104,7 +105,7 @@ export interface RoomView {
   readonly waiting: readonly WaitingJson[];
 }
 
-export function roomView(view: WaitingView): RoomView {
+export function* roomView(view: WaitingView): Work<RoomView> {
   const countedRuns = new Map(view.openRuns.map((run) => [run, countRun(view, run)]));
   const bounds = new Map(view.homes.map((home) => [home.name, home.bounds]));
   const room = createRoom(view.hostBounds, bounds, countedRuns.values());
@@ -116,7 +117,8 @@ export function roomView(view: WaitingView): RoomView {
       .slice(0, heldByMax);
   const waiting: WaitingJson[] = [];
   for (const home of view.homes) {
-    for (const job of home.jobs) {
+    for (const [index, job] of home.jobs.entries()) {
+      if (index % jobsPerCut === 0) yield;
       const ownRun = running.get(`${home.name}/${job.id}`) ?? null;
       for (const { trigger, dueMs } of waitsOf(view, home, job, ownRun)) {
         if (waiting.length === waitingMax) break;

@@ -42,13 +42,13 @@ export function sampleMetrics(homes: readonly string[]): Metrics {
     waiting: [],
     alerts: homes.map((name) => ({ kind: "job_overdue", home: name, job_id: "j", message: "late", since: null })),
   };
-  const metrics = createMetrics("1.2.3", 500, () => ({
-    nowMs: 1_000_000,
-    status,
-    ledgerBytes: 4096,
-    diskFreeBytes: 1 << 30,
-    waitingNotices: 1,
-  }));
+  const look = { nowMs: 1_000_000, status, ledgerBytes: 4096, diskFreeBytes: 1 << 30, waitingNotices: 1 };
+  const metrics = createMetrics(
+    "1.2.3",
+    500,
+    () => Promise.resolve(look),
+    () => Promise.resolve(),
+  );
   for (const name of homes) {
     const times = { scheduledAtMs: 1000, claimedAtMs: 1001, startedAtMs: 1004, endedAtMs: 2004 };
     const run = { ...sampleRun("r", name, "j"), ...times };

@@ -12,6 +12,7 @@ import { readyGates } from "../../src/daemon/home-gates.ts";
 import type { HomeRuntime } from "../../src/daemon/home-runtime.ts";
 import { createHomeTable } from "../../src/daemon/home-table.ts";
 import { createHostConfig } from "../../src/daemon/host-config.ts";
+import { createPieces } from "../../src/daemon/pieces.ts";
 import { createStatusView } from "../../src/daemon/status-view.ts";
 import { findHomes } from "../../src/homes/find-homes.ts";
 import type { OpenExecutions } from "../../src/ledger/hermes-executions.ts";
@@ -116,7 +117,7 @@ export function startDaemon(
     hostConfig: configFile(hostPath, host.loaded()),
     portFault: null,
   }));
-  const control = createControlActions(parts, table, daemon, view, {
+  const control = createControlActions(parts, table, daemon, view, createPieces(system.clock), {
     metrics: () => Promise.resolve({ status: 200, type: "text/plain", text: "" }),
     config: () => configReport(host, table, { set: [], variables: {} }),
     follow: () => ({ status: 200, body: null }),

@@ -1,12 +1,16 @@
 import { expect, test } from "vitest";
+import type { Condition } from "../../src/core/alerts.ts";
 import type { Job } from "../../src/core/job.ts";
 import { healthAfterRun, type JobHealth, suspectJobs } from "../../src/core/job-health.ts";
 import type { Run } from "../../src/core/run.ts";
-import { findConditions } from "../../src/status/conditions.ts";
+import { allAtOnce } from "../../src/core/work.ts";
+import { findConditions as conditionsOf } from "../../src/status/conditions.ts";
 import { healthOf } from "../../src/status/health.ts";
 import type { HomeView, StatusView } from "../../src/status/view.ts";
 import { at, sampleJob, stored, utc } from "../helpers/sample-job.ts";
 import { sampleRun } from "../helpers/sample-run.ts";
+
+const findConditions = (seen: StatusView): readonly Condition[] => allAtOnce(conditionsOf(seen));
 
 const file = {
   path: "/config.yaml",

@@ -8,6 +8,8 @@ import { createControlServer } from "../../src/status/control-server.ts";
 import { listenOnSocket } from "../../src/system/socket.ts";
 import { type RawClient, rawClient, rawRequest } from "../helpers/raw-client.ts";
 
+/** More than a socket takes at once. */
+const large = Array.from({ length: 40 }, (_, index) => Buffer.alloc(64 * 1024, 97 + (index % 26)));
 const limits = { connectionsMax: 16, streamsMax: 4, headerMs: 200, requestMs: 400, lookMs: 50 };
 
 interface Served {
@@ -33,7 +35,10 @@ async function serve(given = limits, metrics = "metrics"): Promise<Served> {
     health: () => say("health"),
     metrics: () => Promise.resolve({ status: 200, type: "text/plain", text: metrics }),
     description: () => ({ status: 200, type: "application/json", text: "{}" }),
-    read: (name, query) => say(`${name}?${query}`),
+    read: (name, query) =>
+      name === "jobs" && query.has("parts")
+        ? { status: 200, type: "application/json", parts: large }
+        : say(`${name}?${query}`),
     run: (id) => (id === "gone" ? problem(404, "gone") : say(`run ${id}`)),
     log: (id) => say(`log ${id}`),
     request: (id) => say(`request ${id}`),
@@ -113,6 +118,32 @@ test.for([
   const { path, asked } = await serve();
   const answer = await rawRequest(path, `${line} HTTP/1.1`);
   expect([answer.status, detailOf(answer.text), asked]).toEqual([status, detail, []]);
+});
+
+test("the control server sends an answer in parts whole, as fast as its reader takes it", async () => {
+  const { path } = await serve();
+  const whole = Buffer.concat(large).toString("utf8");
+  const request = "GET /v1/jobs?parts=1 HTTP/1.1\r\nhost: supervisor\r\n";
+  const slow = rawClient(path, `${request}\r\n${request}connection: close\r\n\r\n`);
+  slow.socket.pause();
+  const fast = await rawRequest(path, `${request.trimEnd()}`);
+  expect([fast.status, fast.text === whole]).toEqual([200, true]);
+  slow.socket.resume();
+  // Both answers of a connection that is kept, one behind the other.
+  const answers = (await slow.closed).split("HTTP/1.1 200 OK\r\n").slice(1);
+  expect(answers.map((answer) => answer.split("\r\n\r\n")[1] === whole)).toEqual([true, true]);
+  expect(answers[0]).toContain(`content-length: ${whole.length}\r\n`);
+});
+
+test("the control server breaks off an answer in parts that nobody takes", async () => {
+  const { path, server } = await serve();
+  const stuck = rawClient(path, "GET /v1/jobs?parts=1 HTTP/1.1\r\nhost: supervisor\r\n\r\n");
+  stuck.socket.pause();
+  const open = (): Promise<number> => new Promise((resolve) => server.getConnections((_, count) => resolve(count)));
+  await expect.poll(open).toBe(1);
+  await expect.poll(open, { timeout: 10_000 }).toBe(0);
+  stuck.socket.resume();
+  expect((await stuck.closed).length).toBeLessThan(Buffer.concat(large).length);
 });
 
 test("the control server refuses an address without end", async () => {

@@ -4,6 +4,7 @@ import type { Job } from "../../src/core/job.ts";
 import { boundsOf, noGroupLimits } from "../../src/core/room.ts";
 import type { Run } from "../../src/core/run.ts";
 import type { WaitsFor } from "../../src/core/share-room.ts";
+import { allAtOnce } from "../../src/core/work.ts";
 import type { StatusJson } from "../../src/status/snapshot.ts";
 import { roomView } from "../../src/status/waiting.ts";
 import { sampleJob, stored } from "../helpers/sample-job.ts";
@@ -48,7 +49,7 @@ function scene({ running = true, hostMax = 9, isLocked = false, open = [], waits
     owedSince: new Map(isOwed ? [[job.id, nowMs - 60_000]] : []),
     waitsFor: new Map(waitsFor === undefined ? [] : [[job.id, waitsFor]]),
   };
-  const view = roomView({
+  const work = roomView({
     nowMs,
     daemon: { running },
     homes: [home],
@@ -57,6 +58,7 @@ function scene({ running = true, hostMax = 9, isLocked = false, open = [], waits
     hostBounds: boundsOf(null, hostMax, noGroupLimits),
     requests: more.isAsked === true ? [{ home: "team", jobId: job.id, requestedAtMs: nowMs - 5000 }] : [],
   });
+  const view = allAtOnce(work);
   const status = {
     waiting: view.waiting,
     homes: [{ name: "team", state: "active", waiting: 1, tick_lock: { holder: 77 } }],

@@ -1,3 +1,4 @@
+import { allAtOnce } from "../../core/work.ts";
 import { type NextJson, nextCount, nextSnapshot } from "../../status/next.ts";
 import type { CommandParts } from "../command-parts.ts";
 import type { ExitCode } from "../exit-codes.ts";
@@ -23,7 +24,7 @@ export function next(parts: CommandParts, jobText: string | undefined, options: 
   const look = (): NextJson => {
     const nowMs = parts.system.clock.nowMs();
     const afterMs = options.at === undefined ? nowMs : parseTime("--at", options.at, nowMs, reader.zone(wanted?.home));
-    return nextSnapshot(reader.homes(), which, afterMs, count);
+    return allAtOnce(nextSnapshot(reader.homes(), which, afterMs, count));
   };
   const text = (): string => {
     const found = look();
