@@ -82,6 +82,7 @@ export function createHappenings(world: World, draw: Draw, supervision: Supervis
         return;
       case "clock":
         clock.setWall(clock.nowMs() + event.byMs);
+        if (event.byMs < 0) world.setBacks.push({ toMs: clock.nowMs(), atMonotonicMs: clock.monotonicMs() });
         // No timer of the daemon notices, so it takes until it looks by itself.
         last(32_000, () => undefined);
         return;

@@ -352,7 +352,6 @@ function checkSlots(world: World, job: JobStory, runs: readonly Run[]): void {
   // A request stands in the place of the schedule's own instant: what comes while it waits is decided when it is served.
   const record = job.isGone ? null : story.read(world, job);
   const isRequested = record?.["manual_run_at"] != null && record["manual_run_at"] === record["next_run_at"];
-  const wentBack = world.scenario.events.some((event) => event.kind === "clock" && event.byMs < 0);
   const awaitedMs = ledger.cursors(job.home).get(job.id)?.nextAtMs ?? null;
   for (const span of job.spans) {
     const untilMs = Math.min(doneMs, clock.nowMs() - onTheWayMs);
@@ -364,8 +363,7 @@ function checkSlots(world: World, job: JobStory, runs: readonly Run[]): void {
       // A one-shot that was asked for early keeps its own instant until that run has ended.
       if (!lines.has(atMs) && span.schedule.kind === "once" && hasOpen) continue;
       if (!lines.has(atMs) && (job.unseen.has(atMs) || isUnknowable(span, atMs, lines))) continue;
-      // Of a job that was deleted while no daemon was there, what a clock that went back has not come to was still ahead.
-      if (!lines.has(atMs) && wentBack && (job.isGone || span.endMs !== null)) continue;
+      if (!lines.has(atMs) && isAheadAgain(world, span, atMs)) continue;
       if (!lines.has(atMs) && isRequested && awaitedMs !== null && atMs >= awaitedMs) continue;
       checkLine(world, `${name}: ${new Date(atMs).toISOString()}`, lines.get(atMs), runs);
     }
@@ -389,6 +387,11 @@ function checkSlots(world: World, job: JobStory, runs: readonly Run[]): void {
     if (before !== undefined) report("L1", `${name}: runs ${before} and ${run.id} served one instant`);
     served.set(run.scheduledAtMs, run.id);
   }
+}
+
+/** Whether the instant of a rule that had ended lay ahead once more, as the clock was set back before any daemon looked. */
+function isAheadAgain({ setBacks }: World, { endMs, endedAtMonotonicMs }: Span, atMs: number): boolean {
+  return endMs !== null && setBacks.some((one) => one.atMonotonicMs >= endedAtMonotonicMs && atMs > one.toMs);
 }
 
 /**

@@ -58,6 +58,8 @@ export interface World {
   disturb(): void;
   /** Something is in the daemon's way, until the answer is called. */
   trouble(): () => void;
+  /** Where the clock was set back to (wall ms), and when (monotonic ms). */
+  readonly setBacks: { readonly toMs: number; readonly atMonotonicMs: number }[];
   /** Runs in the order of their claims: clocks may go back, this does not. */
   readonly claims: string[];
   /** What a run was when it was over: it must never become another. */
@@ -188,6 +190,7 @@ export async function simulate(scenario: Scenario, options: SimulationOptions = 
         world.disturb();
       };
     },
+    setBacks: [],
     claims: [],
     ends: new Map(),
     starts: [],

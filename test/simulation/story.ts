@@ -49,6 +49,7 @@ export interface Span {
   readonly isAfterPause: boolean;
   /** When somebody ended it; null while it lasts. */
   endMs: number | null;
+  endedAtMonotonicMs: number;
   /** Of a span that has ended, the instants that a daemon can have known of. */
   known: readonly number[];
 }
@@ -284,6 +285,7 @@ export function createStory(scenario: Scenario, zone: Zone): Story {
     const span = job.spans.at(-1);
     if (span === undefined || span.endMs !== null) return;
     span.endMs = nowMs;
+    span.endedAtMonotonicMs = world.clock.monotonicMs();
     const instants = story.instantsOf(span, nowMs);
     const lines = new Set(
       world.ledger.slots({ home: job.home, jobId: job.id, limit: 0 }).map((line) => line.scheduledAtMs),
@@ -339,7 +341,7 @@ function format(document: unknown): string {
 }
 
 function spanOf(schedule: Schedule, firstMs: number | null, resumedAtMs: number | null, isAfterPause = false): Span {
-  return { schedule, firstMs, resumedAtMs, isAfterPause, endMs: null, known: [] };
+  return { schedule, firstMs, resumedAtMs, isAfterPause, endMs: null, endedAtMonotonicMs: 0, known: [] };
 }
 
 function scheduleOf(planned: PlannedSchedule, nowMs: number): Schedule {
