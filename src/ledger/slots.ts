@@ -34,8 +34,8 @@ export interface SlotLedger {
   /** Makes `pending` again what names a run that never ran. Answers the instants, the earliest first. */
   reopenSlots(home: string, jobId: string, runId: string): readonly number[];
   /**
-   * Whether nothing more is to be made of this instant: a run of ours that is not void was made for it, or it was passed over. The
-   * record may still name it, when we died before it could be written, or when an older copy of the file was put back.
+   * Whether nothing more is to be made of this instant: a run of ours that is not void was made for it or took it in, or it was
+   * passed over. The record may still name it, when we died before it could be written, or when an older copy of the file was put back.
    */
   isServed(home: string, jobId: string, scheduledAtMs: number): boolean;
   /** The lines of this home that are still to become another, the earliest scheduled first. */
@@ -108,7 +108,7 @@ export function createSlotLedger(database: DatabaseSync, keepsWaits: boolean): S
   );
   const readServed = database.prepare(
     `SELECT 1 FROM slot LEFT JOIN run ON run.id = slot.run_id WHERE slot.home = ? AND slot.job_id = ? AND slot.scheduled_us = ?
-      AND (slot.decision = 'skip' OR (slot.decision = 'run' AND run.state IS NOT 'void'))`,
+      AND (slot.decision = 'skip' OR (slot.decision IN ('run', 'coalesce') AND run.state IS NOT 'void'))`,
   );
   const readMissed = database.prepare(
     "SELECT * FROM slot WHERE decision = 'miss' AND scheduled_us >= ? ORDER BY scheduled_us DESC LIMIT ?",

@@ -630,7 +630,7 @@ test("createRunLedger() says that a file is no ledger and leaves it alone", () =
   expect(statSync(path).size).toBe(1160);
 });
 
-test("isServed() knows an instant that a run was made for, and one that was passed over", () => {
+test("isServed() knows an instant that a run was made for or took in, and one that was passed over", () => {
   const ledger = open();
   ledger.claim([run({ id: "ran" }), run({ id: "void" })]);
   ledger.close("void", end({ state: "void" }));
@@ -640,9 +640,11 @@ test("isServed() knows an instant that a run was made for, and one that was pass
     slot({ decision: "skip", reason: "overlap" }, { scheduledAtMs: 3000 }),
     slot({ decision: "miss", reason: "too_late" }, { scheduledAtMs: 4000 }),
     slot({ decision: "pending", reason: "capacity" }, { scheduledAtMs: 5000 }),
+    slot({ decision: "coalesce", reason: "missed" }, { scheduledAtMs: 6000, runId: "ran" }),
+    slot({ decision: "coalesce", reason: "missed" }, { scheduledAtMs: 7000, runId: "void" }),
   ]);
-  const served = [1000, 2000, 3000, 4000, 5000, 6000].filter((atMs) => ledger.isServed("default", "j", atMs));
-  expect(served).toEqual([1000, 3000]);
+  const served = [1, 2, 3, 4, 5, 6, 7, 8].filter((second) => ledger.isServed("default", "j", second * 1000));
+  expect(served).toEqual([1, 3, 6]);
 });
 
 test("the newest of many runs and slots are found through an index", () => {
