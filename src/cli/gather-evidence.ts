@@ -1,4 +1,5 @@
 import { jobSettings } from "../config/effective-settings.ts";
+import { clockNote, readSetBacks } from "../core/home-history.ts";
 import { membersOf, spliceText } from "../core/json-text.ts";
 import type { Run } from "../core/run.ts";
 import { documentHead, readDocument } from "../core/script-outcome.ts";
@@ -53,6 +54,7 @@ export function gatherEvidence(
     }),
     slots,
     unknownFolders: findUnknownFolders(parts, (id) => known.has(id) || ledger.run(id) !== null),
+    setBacks: readSetBacks(ledger.note(clockNote)),
     processes: processes?.filter((process) => known.has(process.runId)) ?? null,
   };
 }

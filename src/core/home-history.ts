@@ -37,6 +37,22 @@ export function zoneNote(home: string): string {
   return `zone:${home}`;
 }
 
+/** Names the note of the clock: how it stood to the steady one, and how it was set. */
+export const clockNote = "clock";
+
+/** A wall clock that was set back: what lies between the two came twice. */
+export interface SetBack {
+  /** Where it stood when that was noticed. */
+  readonly toMs: number;
+  /** Where it would have stood. */
+  readonly fromMs: number;
+}
+
+/** The times that the wall clock is known to have been set back, from the note of the clock. */
+export function readSetBacks(note: string | null): readonly SetBack[] {
+  return note === null ? [] : (JSON.parse(note) as { readonly set_backs: readonly SetBack[] }).set_backs;
+}
+
 /** How often a daemon writes down that it lives. */
 export const beatMs = 60_000;
 

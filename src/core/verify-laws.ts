@@ -1,3 +1,4 @@
+import type { SetBack } from "./home-history.ts";
 import type { Job } from "./job.ts";
 import { nextOccurrence } from "./next-occurrence.ts";
 import { parseScheduleKey } from "./observe-slots.ts";
@@ -74,6 +75,7 @@ export interface Evidence {
   readonly runs: readonly RunEvidence[];
   readonly slots: readonly (SlotLine & { readonly home: string })[];
   readonly unknownFolders: readonly UnknownFolder[];
+  readonly setBacks: readonly SetBack[];
   /** Null where the system does not show environments. */
   readonly processes: readonly MarkedProcess[] | null;
 }
@@ -102,6 +104,8 @@ export interface LawReport {
 
 // The kernel stamps files with a clock that moves in steps of up to 10 ms.
 const fileClockMs = 15;
+/** A daemon looks by itself so often. */
+const setBackNoticedMs = 60_000;
 
 /** Holds what is recorded against what is left of it. Each violation may still be something in flight: look twice. */
 export function verifyLaws(evidence: Evidence): readonly LawReport[] {
@@ -283,14 +287,14 @@ function missingInstants(
   return missing;
 }
 
-function singleLife({ runs, processes }: Evidence): LawReport {
+function singleLife({ runs, processes, setBacks }: Evidence): LawReport {
   const violations: Violation[] = [];
   const begun = runs.map(({ run }) => run).filter((run) => run.startedAtMs !== null && run.state !== "void");
   for (const own of Map.groupBy(begun, (run) => keyOf(run.home, run.jobId)).values()) {
     // A clock that was set back puts runs in another order than they had: what overlaps does so in both.
     const byClaim = overlaps(own.toReversed());
     for (const [run, before] of overlaps(own.toSorted((a, b) => beganMs(a) - beganMs(b)))) {
-      if (!byClaim.has(run)) continue;
+      if (byClaim.get(run) !== before || isSetBackBetween(setBacks, before, run)) continue;
       const until = before.endedAtMs === null ? "is still open" : `ended at ${iso(before.endedAtMs)}`;
       const message = `Run "${run.id}" of job "${run.jobId}" started at ${iso(beganMs(run))}, while run "${before.id}" ${until}: look at both with hermes-supervisor logs, and report it`;
       violations.push(ofRun(run, "overlap", message));
@@ -311,6 +315,13 @@ function singleLife({ runs, processes }: Evidence): LawReport {
   const seen = processes === null ? "lifelines" : `${count(processes.length, "live process", "live processes")}`;
   const covers = `${count(begun.length, "run")}, ${seen}`;
   return { law: "L2", title: "Single life", checked: begun.length + (processes?.length ?? 0), covers, violations };
+}
+
+/** Whether the clock was set back after the one had ended and before the other began: then their times say nothing. */
+function isSetBackBetween(setBacks: readonly SetBack[], before: Run, run: Run): boolean {
+  const { endedAtMs } = before;
+  if (endedAtMs === null) return false;
+  return setBacks.some(({ fromMs, toMs }) => endedAtMs <= fromMs && beganMs(run) >= toMs - setBackNoticedMs);
 }
 
 /** Runs that began before the one ahead of them had ended. */

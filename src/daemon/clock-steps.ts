@@ -1,4 +1,5 @@
 import { standsByEarlierClock } from "../core/claim-life.ts";
+import { clockNote, readSetBacks, type SetBack } from "../core/home-history.ts";
 import type { StoredClaim } from "../core/job.ts";
 import type { RunLedger } from "../ledger/run-ledger.ts";
 import type { System } from "../system/system.ts";
@@ -8,8 +9,7 @@ const stepMsMin = 1000;
 /** Whoever lives has refreshed its claims by the new clock by then, a Hermes each minute. */
 const rememberedMs = 300_000;
 const stepsMax = 20;
-/** In our ledger: for a daemon that is started anew, also where the one before it died before it saw that the clock was set. */
-const noteKey = "clock";
+const setBacksMax = 50;
 
 /** Steps of the wall clock, of which no timer tells: somebody set it, or the machine slept. */
 export interface ClockSteps {
@@ -25,10 +25,12 @@ interface Step {
   readonly atMs: number;
 }
 
+/** For a daemon that is started anew, also where the one before it died before it saw that the clock was set. */
 interface Note {
   readonly boot_id: string;
   readonly wall_minus_monotonic_ms: number;
   readonly steps: readonly Step[];
+  readonly set_backs: readonly SetBack[];
 }
 
 export function createClockSteps(
@@ -36,7 +38,9 @@ export function createClockSteps(
   ledger: Pick<RunLedger, "note" | "setNote">,
 ): ClockSteps {
   const bootId = processes.bootId();
-  const noted = readNote(ledger.note(noteKey));
+  const text = ledger.note(clockNote);
+  const noted = text === null ? null : (JSON.parse(text) as Note);
+  let setBacks = readSetBacks(text);
   let wallMinusMonotonicMs = clock.nowMs() - clock.monotonicMs();
   let untakenMs = 0;
   const unseenMs =
@@ -55,6 +59,8 @@ export function createClockSteps(
   function remember(byMs: number): void {
     const step = { byMs, atMs: clock.nowMs(), untilMonotonicMs: clock.monotonicMs() + rememberedMs };
     steps = [...steps, step].slice(-stepsMax);
+    const setBack = { toMs: step.atMs, fromMs: step.atMs - byMs };
+    if (byMs < 0) setBacks = [...setBacks, setBack].slice(-setBacksMax);
     write();
   }
 
@@ -63,9 +69,10 @@ export function createClockSteps(
       boot_id: bootId,
       wall_minus_monotonic_ms: wallMinusMonotonicMs,
       steps: steps.map(({ byMs, atMs }) => ({ byMs, atMs })),
+      set_backs: setBacks,
     };
     try {
-      ledger.setNote(noteKey, JSON.stringify(note));
+      ledger.setNote(clockNote, JSON.stringify(note));
     } catch (error) {
       // On a full disk the next daemon goes by the age of claims alone.
       if (!(error instanceof Error)) throw error;
@@ -98,8 +105,4 @@ export function createClockSteps(
       return standsByEarlierClock(claim, Math.abs(sinceMs) < stepMsMin ? recent : [...recent, sinceMs], nowMs);
     },
   };
-}
-
-function readNote(text: string | null): Note | null {
-  return text === null ? null : (JSON.parse(text) as Note);
 }

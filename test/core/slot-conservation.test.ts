@@ -311,6 +311,7 @@ class History {
       runs: [],
       slots: [...this.lines.values()].map((line) => ({ ...line, home: "h" })),
       unknownFolders: [],
+      setBacks: [],
       processes: null,
     });
     // The runs of these histories stand in no ledger, and their clock may move by microseconds between two anchors.

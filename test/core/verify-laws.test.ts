@@ -108,6 +108,7 @@ function evidence(changes: Changes = {}): Evidence {
     runs: (changes.runs ?? runs).toReversed(),
     slots: changes.slots?.(slots) ?? slots,
     unknownFolders: [],
+    setBacks: [],
     processes: [],
   };
 }
@@ -341,6 +342,19 @@ test("verifyLaws() takes no run by a clock that was set back for one beside anot
     return single?.violations.map(({ kind, runId }) => `${kind} ${runId}`);
   });
   expect(kinds).toEqual([[], ["overlap run-4"]]);
+});
+
+test("verifyLaws() knows of a clock that was set back between two runs whose times overlap in the order of their claims", () => {
+  const again = evidenceOf(sampleRun(5, { startedAtMs: at("10:20:00.500"), claimedAtMs: at("10:20:00.500") }));
+  const kinds = [
+    [],
+    [{ toMs: at("10:19:00"), fromMs: at("10:21:00") }],
+    [{ toMs: at("10:30:00"), fromMs: at("10:31:00") }],
+  ].map((setBacks) => {
+    const single = verifyLaws({ ...evidence({ runs: [...runs, again] }), setBacks }).find(({ law }) => law === "L2");
+    return single?.violations.map(({ kind, runId }) => `${kind} ${runId}`);
+  });
+  expect(kinds).toEqual([["overlap run-5"], [], ["overlap run-5"]]);
 });
 
 test("verifyLaws() holds the record against the run that was claimed last, by whatever clock", () => {
