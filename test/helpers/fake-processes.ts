@@ -193,9 +193,10 @@ export function createFakeHost(parts: HostParts): FakeHost {
     return process;
   }
 
-  /** A PID has come free. */
+  /** A PID has come free. Without any left nothing could be started, a daemon no more than a gateway. */
   function offer(pid: number): void {
-    if (strangers !== null && !isTaken(pid)) strangers.add(make(pid, "stranger", null, null));
+    if (strangers !== null && strangers.size < parts.pids / 2 && !isTaken(pid))
+      strangers.add(make(pid, "stranger", null, null));
   }
 
   /** A kernel gives no PID that is still the number of a group or a session. */
