@@ -1,5 +1,6 @@
 import { executionId } from "../core/execution-row.ts";
 import { formatInstant } from "../core/instant.ts";
+import { InvariantError } from "../core/invariant-error.ts";
 import type { Job, JobPatch, StoredClaim } from "../core/job.ts";
 import { runFolder } from "../output/run-folder.ts";
 import { LockHeldError } from "../system/lock.ts";
@@ -44,23 +45,30 @@ function renewal(job: Job, at: string): JobPatch {
 }
 
 /**
- * Removes folders of gates that an earlier daemon had ready and never opened. Nothing ran in them and no row names them.
- * One that is still held belongs to a launcher on its way out, and goes at the next start. Returns the names of those removed.
+ * The names of gates that an earlier daemon had ready and never opened. Nothing ran in them and no row names them. One that is
+ * still held belongs to a launcher on its way out, and is found at the next start.
  */
-export function removeUnusedGates(parts: DaemonParts): readonly string[] {
-  const { system, ledger, stateFolder } = parts;
+export function findUnusedGates({ system, ledger, stateFolder }: DaemonParts): readonly string[] {
   const known = ledger.runIds();
-  const removed: string[] = [];
-  for (const runId of system.files.list(`${stateFolder}/runs`)) {
+  return system.files.list(`${stateFolder}/runs`).filter((runId) => {
     const folder = runFolder(stateFolder, runId);
-    if (known.has(runId) || system.files.stat(folder.started) !== null) continue;
-    if (system.files.stat(folder.alive) !== null) {
-      const lock = system.locks.tryLock(folder.alive);
-      if (lock === null) continue;
-      lock.release();
+    if (known.has(runId) || system.files.stat(folder.started) !== null) return false;
+    if (system.files.stat(folder.alive) === null) return true;
+    const lock = system.locks.tryLock(folder.alive);
+    lock?.release();
+    return lock !== null;
+  });
+}
+
+/** Removes the folders of such gates. What cannot be removed now is found again at the next start. */
+export function removeUnusedGates({ system, stateFolder }: DaemonParts, gates: readonly string[]): void {
+  for (const runId of gates) {
+    const folder = runFolder(stateFolder, runId).path;
+    try {
+      system.files.removeFolder(folder);
+    } catch (error) {
+      if (!(error instanceof Error) || error instanceof InvariantError) throw error;
+      system.log.debug("an unused run folder is left", { folder, error: error.message });
     }
-    system.files.removeFolder(folder.path);
-    removed.push(runId);
   }
-  return removed;
 }

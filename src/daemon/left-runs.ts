@@ -14,7 +14,7 @@ import type { DaemonParts } from "./daemon-parts.ts";
 import type { EndedRuns } from "./ended-runs.ts";
 import { noteEndsFault } from "./home-fault.ts";
 import type { HomeRuntime, NamedJob } from "./home-runtime.ts";
-import { removeUnusedGates } from "./housekeeping.ts";
+import { findUnusedGates, removeUnusedGates } from "./housekeeping.ts";
 import { adoptedChild, isLauncherAlive, knownEnd, orphanCause, orphanEnd, recoverRun } from "./recover.ts";
 import { lockWaitMs } from "./tick.ts";
 import { voidRuns } from "./void-run.ts";
@@ -213,6 +213,14 @@ export function createLeftRuns(
     });
   }
 
+  /** A gate's folder is what tells that a claim is ours, so it stays until every home that can be written has been looked through. */
+  function clearGates(): void {
+    const isAwaited = (home: HomeRuntime): boolean => !home.isCleared && home.state.kind !== "unsupported";
+    if (unusedGates.length === 0 || [...homes().values()].some(isAwaited)) return;
+    removeUnusedGates(parts, unusedGates);
+    unusedGates = [];
+  }
+
   /**
    * A crash between the end of a run in the ledger and in its job's record, which somebody has removed or taken since: no claim of
    * ours tells of it any more. Where the record was settled, and only that was not written down, it names this end or a later one.
@@ -234,7 +242,8 @@ export function createLeftRuns(
     recover(handedOver) {
       const open = parts.ledger.openRuns();
       for (const run of open) recoverOne(run, handedOver, 0);
-      unusedGates = removeUnusedGates(parts);
+      unusedGates = findUnusedGates(parts);
+      clearGates();
       for (const runId of system.processes.groups?.list() ?? []) {
         if (parts.children.get(runId) === null) system.processes.groups?.remove(runId);
       }
@@ -261,6 +270,7 @@ export function createLeftRuns(
         }
       }
       home.isCleared = true;
+      clearGates();
     },
     halt() {
       halted = true;

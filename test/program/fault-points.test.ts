@@ -66,35 +66,51 @@ test("kill -9 after-ledger-close of runs whose records are then removed or taken
   expect(laws.flatMap((law) => law.violations)).toEqual([]);
 });
 
-test("a power cut that takes a claim's row, and leaves the claim in jobs.json, has its slot served late and once", async () => {
-  const home = makeSupervisedHome();
-  home.script("count.sh", "echo ran >>count\n");
-  home.writeJobs([scriptJob("aaaaaaaaaaaa", 60, "count.sh", { next_run_at: isoIn(3_600_000) })]);
-  expect((await home.start({}, ["--once"]).exited).code).toBe(0);
-  const dueAt = isoIn(-500);
-  home.writeJobs([scriptJob("aaaaaaaaaaaa", 60, "count.sh", { next_run_at: dueAt })]);
-  const path = join(home.state, "supervisor.db");
-  const database = new DatabaseSync(path);
-  database.prepare("UPDATE slot_cursor SET cursor = json_set(cursor, '$.nextAtMs', ?)").run(Date.parse(dueAt));
-  database.close();
-  const before = readFileSync(path);
-  expect((await home.start({ HERMES_SUPERVISOR_FAULT: "before-ledger-sync" }).exited).signal).toBe("SIGKILL");
-  const claimed = home.job("aaaaaaaaaaaa");
-  expect(claimed).toMatchObject({ fire_claim: { by: expect.any(String) } });
-  expect(Date.parse(String(claimed["next_run_at"]))).toBeGreaterThan(Date.parse(dueAt));
-  expect(home.runs().map((run) => run.state)).toEqual(["claimed"]);
-  for (const end of ["-wal", "-shm"]) rmSync(path + end);
-  writeFileSync(path, before);
-  expect(home.runs()).toEqual([]);
-  const daemon = home.start();
-  await until(() => home.runs().some((run) => run.state === "completed"));
-  expect(home.slots().map((slot) => [slot.decision, Date.parse(slot.scheduled_at)])).toEqual([
-    ["run", Date.parse(dueAt)],
-  ]);
-  daemon.kill("SIGINT");
-  await daemon.exited;
-  expect(home.runs().map((run) => run.state)).toEqual(["completed"]);
-});
+test.each([
+  { first: "the next daemon", isReadable: true },
+  { first: "one after a daemon that could not read the home", isReadable: false },
+])(
+  "a power cut that takes a claim's row, and leaves the claim in jobs.json, has its slot served late and once by $first",
+  async ({ isReadable }) => {
+    const home = makeSupervisedHome();
+    home.script("count.sh", "echo ran >>count\n");
+    home.writeJobs([scriptJob("aaaaaaaaaaaa", 60, "count.sh", { next_run_at: isoIn(3_600_000) })]);
+    expect((await home.start({}, ["--once"]).exited).code).toBe(0);
+    const dueAt = isoIn(-500);
+    home.writeJobs([scriptJob("aaaaaaaaaaaa", 60, "count.sh", { next_run_at: dueAt })]);
+    const path = join(home.state, "supervisor.db");
+    const database = new DatabaseSync(path);
+    database.prepare("UPDATE slot_cursor SET cursor = json_set(cursor, '$.nextAtMs', ?)").run(Date.parse(dueAt));
+    database.close();
+    const before = readFileSync(path);
+    expect((await home.start({ HERMES_SUPERVISOR_FAULT: "before-ledger-sync" }).exited).signal).toBe("SIGKILL");
+    const claimed = home.job("aaaaaaaaaaaa");
+    expect(claimed).toMatchObject({ fire_claim: { by: expect.any(String) } });
+    expect(Date.parse(String(claimed["next_run_at"]))).toBeGreaterThan(Date.parse(dueAt));
+    expect(home.runs().map((run) => run.state)).toEqual(["claimed"]);
+    for (const end of ["-wal", "-shm"]) rmSync(path + end);
+    writeFileSync(path, before);
+    expect(home.runs()).toEqual([]);
+    if (!isReadable) {
+      const store = join(home.path, "cron/jobs.json");
+      const jobs = readFileSync(store);
+      writeFileSync(store, "{");
+      const blind = home.start();
+      await blind.said("a home cannot be served");
+      blind.kill("SIGKILL");
+      await blind.exited;
+      writeFileSync(store, jobs);
+    }
+    const daemon = home.start();
+    await until(() => home.runs().some((run) => run.state === "completed"));
+    expect(home.slots().map((slot) => [slot.decision, Date.parse(slot.scheduled_at)])).toEqual([
+      ["run", Date.parse(dueAt)],
+    ]);
+    daemon.kill("SIGINT");
+    await daemon.exited;
+    expect(home.runs().map((run) => run.state)).toEqual(["completed"]);
+  },
+);
 
 test("a settled run whose record is removed while no daemon is there is not called superseded", async () => {
   const home = makeSupervisedHome();
