@@ -129,6 +129,12 @@ export function isRunnable(job: Job): boolean {
   return job.enabled && !isTerminal(job) && !hasPauseMark(job);
 }
 
+/** Whether its model's quota holds it: whoever gives it an earlier time after all takes it out of the hold. */
+export function isQuotaHeld(job: Job, nowMs: number): boolean {
+  const untilMs = job.quotaHoldUntil?.ms ?? null;
+  return untilMs !== null && untilMs > nowMs && (job.nextRunAt === null || job.nextRunAt.ms >= untilMs - 1000);
+}
+
 export function isUsedUp(job: Job): boolean {
   return job.repeatTimes !== null && job.repeatTimes > 0 && job.repeatCompleted >= job.repeatTimes;
 }

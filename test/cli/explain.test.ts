@@ -135,6 +135,10 @@ test("explain says that a time came twice where clocks were set back", async () 
   home.tick("2026-10-25T00:30:00Z");
   home.tick("2026-10-25T01:30:00Z");
   const twice = "02:30 comes twice on 2026-10-25, as clocks in Europe/Berlin are set back (from +02:00 to +01:00)";
+  const ahead = await home.explain("2026-10-24T12:00:00Z", "2026-10-25T02:30");
+  expect(ahead.sentences[0]).toContain(
+    `Job "nightly" will run at 2026-10-25 02:30 (in 13 h): ${twice}, and it counts at the first, `,
+  );
   const now = "2026-10-25T08:00:00Z";
   expect(answer(await home.explain(now, "2026-10-25T02:30"))).toEqual([
     "clock_repeat",
@@ -144,6 +148,19 @@ test("explain says that a time came twice where clocks were set back", async () 
     "clock_repeat",
     `Job "nightly" did not run at this 02:30: ${twice}, and a time that comes twice counts once, at the first.`,
   ]);
+});
+
+test("explain tells of a quota hold only where the job has no earlier time", async () => {
+  const home = makeTimedHome();
+  const hold = { quota_hold_until: "2026-01-05T16:00:00+00:00" };
+  const now = "2026-01-05T13:00:00Z";
+  for (const [next, cause, told] of [
+    ["2026-01-05T16:00:00+00:00", "quota_hold", 'Job "nightly" does not run: the quota of its model is used up, '],
+    ["2026-01-05T14:00:00+00:00", "coming_blocked", 'Job "nightly" will run at 14:00 (in 60 min), '],
+  ] as const) {
+    home.jobs([daily("14:00", next, hold)]);
+    expect(answer(await home.explain(now))).toEqual([cause, expect.stringContaining(told)]);
+  }
 });
 
 test("explain says what the misfire policy decided, and why there was something to decide", async () => {

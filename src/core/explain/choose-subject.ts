@@ -1,6 +1,6 @@
 import { askAfter } from "../clock-change.ts";
 import { comingOccurrences } from "../coming-occurrences.ts";
-import { isRunnable, isUsedUp, type Job } from "../job.ts";
+import { isQuotaHeld, isRunnable, isUsedUp, type Job } from "../job.ts";
 import { nextOccurrence } from "../next-occurrence.ts";
 import { isOpenRun, type Run } from "../run.ts";
 import type { OwedSlots } from "../slot.ts";
@@ -74,9 +74,8 @@ function newestSubject({ job, nowMs, zone, waitsSinceMs, slots, runs }: SubjectF
   }
   if (job !== null) {
     const dueMs = job.nextRunAt?.ms ?? null;
-    const isHeld = job.quotaHoldUntil !== null && job.quotaHoldUntil.ms > nowMs;
     const isOnceRun = job.schedule?.kind === "once" && run !== undefined;
-    if (job.fault !== null || job.schedule === null || isHeld) return { kind: "standstill" };
+    if (job.fault !== null || job.schedule === null || isQuotaHeld(job, nowMs)) return { kind: "standstill" };
     if (isUsedUp(job) && !isOnceRun) return { kind: "standstill" };
     if (!isRunnable(job)) {
       // A one-shot that has run is no riddle: its run is what there is to tell.

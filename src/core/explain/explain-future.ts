@@ -74,7 +74,8 @@ export function tellFuture(evidence: ExplainEvidence, atMs: number | null): Told
     return { cause: "never", answer: `${who(evidence)} will not run${when}: ${clause(coming)}.`, facts: [] };
   const nextMs = coming[0] ?? afterMs;
   const change = clockChangeAt(job.schedule, nextMs, zone);
-  const clocks = change === null ? "" : `: ${change.text}`;
+  const which = change?.kind === "repeat" && !change.isSecond ? ", and it counts at the first" : "";
+  const clocks = change === null ? "" : `: ${change.text}${which}`;
   const next = `${moment(evidence, nextMs)} (${formatDistance(nextMs, nowMs)})${clocks}`;
   if (atMs !== null && nextMs >= atMs + 60_000) {
     const second = clockChangeAt(job.schedule, atMs, zone);

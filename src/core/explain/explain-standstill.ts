@@ -1,5 +1,5 @@
 import { parseInstant } from "../instant.ts";
-import { hasPauseMark, isRunnable, isUsedUp, type Job } from "../job.ts";
+import { hasPauseMark, isQuotaHeld, isRunnable, isUsedUp, type Job } from "../job.ts";
 import { nextAhead } from "../missed-occurrence.ts";
 import type { ExplainEvidence } from "./explain-evidence.ts";
 import { clause, moment, obstaclesBetween, quoted, who } from "./explain-obstacle.ts";
@@ -53,7 +53,7 @@ export function standstillText(
           text: `it is ${clause(job.state, 40)}${job.lastError === null ? "" : `: ${clause(job.lastError)}`}`,
         };
   }
-  if (job.quotaHoldUntil !== null && job.quotaHoldUntil.ms > nowMs) {
+  if (job.quotaHoldUntil !== null && isQuotaHeld(job, nowMs)) {
     return {
       cause: "quota_hold",
       text: `the quota of its model is used up, and it is held until ${moment(evidence, job.quotaHoldUntil.ms)}`,
