@@ -21,7 +21,7 @@ import type { Daemon } from "./daemon.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
 import type { HomeTable } from "./home-table.ts";
-import { createKeptAnswers } from "./kept-answers.ts";
+import { createKeptAnswers, keptWhile } from "./kept-answers.ts";
 import { streamOutput } from "./log-stream.ts";
 import type { RequestState } from "./manual-requests.ts";
 import type { Pieces } from "./pieces.ts";
@@ -49,6 +49,11 @@ export function createControlActions(
   const { system, ledger, stateFolder } = parts;
 
   const kept = createKeptAnswers(() => ledger.version());
+  /** By home and job. */
+  const openRunIds = keptWhile(
+    () => ledger.version(),
+    () => new Map(ledger.openRuns().map((run) => [`${run.home}/${run.jobId}`, run.id])),
+  );
 
   function wanted(query: URLSearchParams): readonly HomeRuntime[] {
     const name = query.get("home");
@@ -73,7 +78,7 @@ export function createControlActions(
   }
 
   function* jobs(query: URLSearchParams): Work<PartsAnswer> {
-    const open = new Map(ledger.openRuns().map((run) => [`${run.home}/${run.jobId}`, run.id]));
+    const open = openRunIds();
     const wantedId = query.get("job");
     // Each is printed as soon as it is made.
     function* found(): Iterable<unknown> {

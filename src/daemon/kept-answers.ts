@@ -4,6 +4,16 @@ import type { Answer, TextAnswer } from "../status/control-actions.ts";
 const keptMax = 16;
 const keptCharsMax = 128 * 1024;
 
+/** What was made of the ledger, made again only when something was written to it. */
+export function keptWhile<Value>(version: () => string, make: () => Value): () => Value {
+  let kept: { readonly version: string; readonly value: Value } | null = null;
+  return () => {
+    const now = version();
+    if (kept?.version !== now) kept = { version: now, value: make() };
+    return kept.value;
+  };
+}
+
 /** Answers that were made from the ledger alone, for as long as nothing is written to it. Refusals are not kept. */
 export function createKeptAnswers(
   version: () => string,

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createKeptAnswers } from "../../src/daemon/kept-answers.ts";
+import { createKeptAnswers, keptWhile } from "../../src/daemon/kept-answers.ts";
 import { type Answer, problem } from "../../src/status/control-actions.ts";
 
 function text(body: unknown): unknown {
@@ -21,6 +21,18 @@ test("createKeptAnswers() makes an answer once for as long as nothing is written
   version = "2";
   expect(answer("runs")).toEqual(text({ question: "runs", version: "2" }));
   expect(made).toEqual(["runs at 1", "slots at 1", "runs at 2"]);
+});
+
+test("keptWhile() makes a value again when something was written", () => {
+  let version = "1";
+  let made = 0;
+  const value = keptWhile(
+    () => version,
+    () => (made += 1),
+  );
+  expect([value(), value()]).toEqual([1, 1]);
+  version = "2";
+  expect([value(), value()]).toEqual([2, 2]);
 });
 
 test("createKeptAnswers() keeps no refusal, no large answer and not many", () => {
