@@ -67,11 +67,12 @@ test("kill -9 after-ledger-close of runs whose records are then removed or taken
 });
 
 test.each([
-  { first: "the next daemon", isReadable: true },
-  { first: "one after a daemon that could not read the home", isReadable: false },
+  { first: "the next daemon", isReadable: true, isKnown: true },
+  { first: "the next daemon, of a job first seen when it was claimed", isReadable: true, isKnown: false },
+  { first: "one after a daemon that could not read the home", isReadable: false, isKnown: true },
 ])(
   "a power cut that takes a claim's row, and leaves the claim in jobs.json, has its slot served late and once by $first",
-  async ({ isReadable }) => {
+  async ({ isReadable, isKnown }) => {
     const home = makeSupervisedHome();
     home.script("count.sh", "echo ran >>count\n");
     home.writeJobs([scriptJob("aaaaaaaaaaaa", 60, "count.sh", { next_run_at: isoIn(3_600_000) })]);
@@ -81,6 +82,7 @@ test.each([
     const path = join(home.state, "supervisor.db");
     const database = new DatabaseSync(path);
     database.prepare("UPDATE slot_cursor SET cursor = json_set(cursor, '$.nextAtMs', ?)").run(Date.parse(dueAt));
+    if (!isKnown) database.exec("DELETE FROM slot_cursor");
     database.close();
     const before = readFileSync(path);
     expect((await home.start({ HERMES_SUPERVISOR_FAULT: "before-ledger-sync" }).exited).signal).toBe("SIGKILL");
