@@ -338,7 +338,7 @@ function isCounted(run: Run): boolean {
 
 /** L1: one final line for each instant, and none for what never was one. */
 function checkSlots(world: World, job: JobStory, runs: readonly Run[]): void {
-  const { ledger, story, clock, report } = world;
+  const { ledger, story, clock, host, report } = world;
   const name = `job ${job.id} of ${job.home}`;
   const lines = new Map(
     ledger.slots({ home: job.home, jobId: job.id, limit: 0 }).map((line) => [line.scheduledAtMs, line]),
@@ -354,6 +354,9 @@ function checkSlots(world: World, job: JobStory, runs: readonly Run[]): void {
   const isRequested = record?.["manual_run_at"] != null && record["manual_run_at"] === record["next_run_at"];
   const awaitedMs = ledger.cursors(job.home).get(job.id)?.nextAtMs ?? null;
   for (const span of job.spans) {
+    // Once its last run had begun the job had no further instant, whatever the clock was set to since.
+    if (isUsedUp && last !== undefined && span.beganAtMonotonicMs > (host.runs.get(last.id)?.startedAtMs ?? Infinity))
+      continue;
     const untilMs = Math.min(doneMs, clock.nowMs() - onTheWayMs);
     const instants =
       span.endMs === null
@@ -420,8 +423,13 @@ function isNamed({ story, scenario }: World, job: JobStory, atMs: number, runs: 
   return job.spans.some((span) => {
     if (story.isNamed(span, atMs)) return true;
     const { schedule, firstMs } = span;
+    const isOfRule = (ms: number): boolean => story.isNamed({ ...span, firstMs: -Infinity }, ms);
+    // When an edit was made that no daemon saw, nobody knows: its rule goes on from the instant of a void claim, if it names that.
+    const isPutBack = ({ state, scheduledAtMs: ms }: Run): boolean =>
+      state === "void" && ms !== null && ms <= atMs && isOfRule(ms);
+    if (schedule.kind === "cron" && runs.some(isPutBack) && isOfRule(atMs)) return true;
     if (!hasFailed || firstMs === null) return false;
-    if (schedule.kind === "cron") return wentBack && story.isNamed({ ...span, firstMs: -Infinity }, atMs);
+    if (schedule.kind === "cron") return wentBack && isOfRule(atMs);
     if (schedule.kind !== "interval") return false;
     const served = runs.filter((run) => run.trigger === "schedule").map((run) => run.scheduledAtMs ?? 0);
     return served.some((ms) => ms <= atMs && (atMs - ms) % (schedule.minutes * 60_000) === 0);

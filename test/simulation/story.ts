@@ -50,6 +50,7 @@ export interface Span {
   /** When somebody ended it; null while it lasts. */
   endMs: number | null;
   endedAtMonotonicMs: number;
+  readonly beganAtMonotonicMs: number;
   /** Of a span that has ended, the instants that a daemon can have known of. */
   known: readonly number[];
 }
@@ -161,7 +162,7 @@ export function createStory(scenario: Scenario, zone: Zone): Story {
         if (firstMs === null) return;
         Object.assign(record, { enabled: true, state: "scheduled", paused_at: null });
         if (!isKept) record["next_run_at"] = text(firstMs);
-        job.spans.push(spanOf(schedule, firstMs, isSlotKept ? nowMs : null, true));
+        job.spans.push(spanOf(schedule, firstMs, isSlotKept ? nowMs : null, world.clock.monotonicMs(), true));
       });
     },
     request(world, job) {
@@ -182,7 +183,7 @@ export function createStory(scenario: Scenario, zone: Zone): Story {
         const firstMs = computeNextRun(schedule, null, nowMs, zone);
         endSpan(world, job, nowMs);
         Object.assign(record, { schedule: storedSchedule(schedule, text), next_run_at: text(firstMs) });
-        job.spans.push(spanOf(schedule, firstMs, null));
+        job.spans.push(spanOf(schedule, firstMs, null, world.clock.monotonicMs()));
       });
     },
     delete(world, job) {
@@ -340,8 +341,23 @@ function format(document: unknown): string {
   return `${JSON.stringify(document, null, 1).replaceAll('"x_note": "@"', unknownField)}\n`;
 }
 
-function spanOf(schedule: Schedule, firstMs: number | null, resumedAtMs: number | null, isAfterPause = false): Span {
-  return { schedule, firstMs, resumedAtMs, isAfterPause, endMs: null, endedAtMonotonicMs: 0, known: [] };
+function spanOf(
+  schedule: Schedule,
+  firstMs: number | null,
+  resumedAtMs: number | null,
+  beganAtMonotonicMs = 0,
+  isAfterPause = false,
+): Span {
+  return {
+    beganAtMonotonicMs,
+    schedule,
+    firstMs,
+    resumedAtMs,
+    isAfterPause,
+    endMs: null,
+    endedAtMonotonicMs: 0,
+    known: [],
+  };
 }
 
 function scheduleOf(planned: PlannedSchedule, nowMs: number): Schedule {
