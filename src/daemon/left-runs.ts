@@ -203,7 +203,7 @@ export function createLeftRuns(
    */
   function restoreLost(home: HomeRuntime, job: Job, claim: StoredClaim): void {
     if (!unusedGates.some((runId) => isOwnerOf(claim.by, runId))) return;
-    // Of a job that was first seen in the tick that claimed it, only its record tells for what.
+    // Of a job that was first seen in the tick that claimed it, only its record tells for what, from Hermes 0.22 on.
     const awaitedMs = home.cursors.get(job.id)?.nextAtMs ?? job.lastDispatchOf?.ms ?? null;
     const isSlot = awaitedMs !== null && awaitedMs <= (claim.at?.ms ?? awaitedMs);
     restoreSlot(home, {

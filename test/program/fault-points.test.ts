@@ -78,7 +78,9 @@ test.each([
     home.writeJobs([scriptJob("aaaaaaaaaaaa", 60, "count.sh", { next_run_at: isoIn(3_600_000) })]);
     expect((await home.start({}, ["--once"]).exited).code).toBe(0);
     const dueAt = isoIn(-500);
-    home.writeJobs([scriptJob("aaaaaaaaaaaa", 60, "count.sh", { next_run_at: dueAt })]);
+    home.writeJobs([
+      scriptJob("aaaaaaaaaaaa", 60, "count.sh", { next_run_at: dueAt, failure_streak: 0, last_dispatch: null }),
+    ]);
     const path = join(home.state, "supervisor.db");
     const database = new DatabaseSync(path);
     database.prepare("UPDATE slot_cursor SET cursor = json_set(cursor, '$.nextAtMs', ?)").run(Date.parse(dueAt));
