@@ -94,7 +94,19 @@ export function closeRuns(parts: DaemonParts, home: HomeRuntime, endedRuns: read
   parts.fault("before-settle");
   const unsettled = settle(parts, home, closings);
   parts.fault("after-settle");
+  const open = new Set(unsettled.map(({ run }) => run.id));
+  for (const { ended, folder } of closings) if (!open.has(ended.run.id)) dropErrors(parts, folder);
   return unsettled;
+}
+
+/** It stands behind standard output by now, and nothing asks for the two apart once the job's record is settled. */
+function dropErrors({ system }: DaemonParts, folder: RunFolder): void {
+  try {
+    if ((system.files.stat(folder.errors)?.sizeBytes ?? 0) > 0) system.files.remove(folder.errors);
+  } catch (error) {
+    // It goes with its folder.
+    system.log.warn("standard error of a run is kept twice", { path: folder.errors, error: String(error) });
+  }
 }
 
 /** Only whose claim still stands in the job's record has something to say, as in Hermes. */

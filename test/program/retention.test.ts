@@ -8,13 +8,14 @@ const everySecond = "* * * * * *";
 
 function outputBytes(state: string): number {
   return readdirSync(join(state, "runs"))
-    .map((runId) => statSync(join(state, "runs", runId, "output.log"), { throwIfNoEntry: false })?.size ?? 0)
+    .flatMap((runId) => ["output.log", "errors.log"].map((name) => join(state, "runs", runId, name)))
+    .map((path) => statSync(path, { throwIfNoEntry: false })?.size ?? 0)
     .reduce((sum, bytes) => sum + bytes, 0);
 }
 
 test("runs beyond their number go with their folders, output beyond its bytes goes, and the laws hold", async () => {
   const home = makeSupervisedHome();
-  home.script("much.sh", "head -c 300000 /dev/zero | tr '\\0' x\n");
+  home.script("much.sh", "head -c 300000 /dev/zero | tr '\\0' x >&2\n");
   home.script("asleep.sh", "sleep 600\n");
   home.file("config.yaml", "cron: {max_parallel_jobs: 8, output_retention: 100}\n");
   home.writeJobs([
