@@ -368,7 +368,7 @@ test("one bad record or script stops its own job and no other, and what turns ba
     "live-jobs": `Cannot read jobs "${at("live-jobs", "cron/jobs.json")}": line 6, column 19: a comma or a closing brace should stand here${mend}`,
     "live-config": `Cannot read config "${at("live-config", "config.yaml")}" at line 2, column 1: not valid YAML: a tab is used for indentation, expected spaces`,
     "live-variables": `Cannot read variables "${at("live-variables", ".env")}" at line 1: a NUL character is in it, expected text only`,
-    "live-cron": `Cannot serve home "live-cron": ENOENT: no such file or directory, open '${at("live-cron", "cron/.tick.lock")}', put the folder back`,
+    "live-cron": `Cannot serve home "live-cron": ENOENT: no such file or directory, realpath '${at("live-cron", "cron")}', put the folder back`,
   });
   expect(during.alerts.find((alert) => alert.kind === "config_invalid" && alert.home === null)?.message).toBe(
     `Cannot read config "${hostConfig}" at line 1, column 29: key "max_open_runs" is there twice, expected once`,
