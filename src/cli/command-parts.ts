@@ -18,6 +18,8 @@ export interface CommandParts {
   readonly stateFolder: string;
   /** Calls `act` at each Ctrl-C from now on, beside whatever else does. */
   readonly onInterrupt: (act: () => void) => void;
+  /** Calls `act` when SIGTERM or SIGHUP is about to end the program; where something else minds that signal, it is not called. */
+  readonly onEnd: (act: () => void) => void;
   /** Puts a question to whoever sits at the terminal and says whether the answer is yes; null where nobody can be asked. */
   readonly ask: ((question: string) => Promise<boolean>) | null;
   /** For the few commands that look at the machine itself: starting processes is slow to load. */

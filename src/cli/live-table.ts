@@ -26,6 +26,7 @@ const barLimitMs = 900_000;
 const barWidth = 10;
 const spinner = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 const recentRuns = 500;
+const showCursor = "\n\x1b[?25h";
 
 /** Shows what happens until it is stopped: a table that repaints itself on a terminal, else a line for each event. */
 export function startLiveTable(parts: CommandParts, reader: Reader): { stop(): void } {
@@ -59,6 +60,8 @@ function createTable(parts: CommandParts, reader: Reader): View {
   let paintedLines = 0;
   let frame = 0;
   let interrupts = 0;
+  // Until the daemon minds these signals itself, and ends the table with it.
+  parts.onEnd(() => terminal.out(showCursor));
   terminal.out("\x1b[?25l");
   return {
     show() {
@@ -74,7 +77,7 @@ function createTable(parts: CommandParts, reader: Reader): View {
     interrupted() {
       interrupts += 1;
     },
-    end: () => terminal.out("\n\x1b[?25h"),
+    end: () => terminal.out(showCursor),
   };
 }
 

@@ -45,6 +45,7 @@ async function main(): Promise<void> {
       },
     },
     onInterrupt: (act) => process.on("SIGINT", act),
+    onEnd,
     ...(process.stdin.isTTY && stdout.isTTY ? { ask } : {}),
     loadSystem,
     loadHost: async () => (await import("../system/real-host.ts")).createHost(),
@@ -62,6 +63,19 @@ async function loadSystem(): Promise<import("./command-parts.ts").ReadingSystem>
     import("../system/random.ts"),
   ]);
   return { clock: createClock(), files: createFiles(), locks: createLocks(), random: createRandom() };
+}
+
+function onEnd(act: () => void): void {
+  for (const signal of ["SIGTERM", "SIGHUP"] as const) {
+    const ended = (): void => {
+      // The daemon of `demo` ends in its own way, and by SIGHUP not at all.
+      if (process.listenerCount(signal) > 1) return;
+      act();
+      process.off(signal, ended);
+      process.kill(process.pid, signal);
+    };
+    process.on(signal, ended);
+  }
 }
 
 async function ask(question: string): Promise<boolean> {

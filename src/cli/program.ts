@@ -17,6 +17,7 @@ export interface Outside {
   readonly terminal: Terminal;
   readonly version: string;
   readonly onInterrupt: (act: () => void) => void;
+  readonly onEnd: (act: () => void) => void;
   /** Left out where nobody can be asked. */
   readonly ask?: (question: string) => Promise<boolean>;
   /** Loaded only by commands that look at something. */
@@ -59,7 +60,7 @@ export async function runProgram(outside: Outside): Promise<number> {
     const stateBehind = takesStateFolder(command) ? behind.state : undefined;
     const state = stateBehind ?? before.state ?? (outside.environment["HERMES_SUPERVISOR_STATE"] || null);
     const stateFolder = state === null ? join(rootHome, "supervisor") : resolve(state);
-    const { environment, version, onInterrupt } = outside;
+    const { environment, version, onInterrupt, onEnd } = outside;
     const ask = outside.ask ?? null;
     return {
       system,
@@ -70,6 +71,7 @@ export async function runProgram(outside: Outside): Promise<number> {
       isHomeNamed,
       stateFolder,
       onInterrupt,
+      onEnd,
       ask,
       loadHost: outside.loadHost,
     };

@@ -45,6 +45,7 @@ async function watch(parts: CommandParts, text: Shown["text"]): Promise<void> {
     isOver = true;
     wake();
   });
+  parts.onEnd(() => terminal.out(leave));
   terminal.out(enter);
   try {
     while (!isOver) {

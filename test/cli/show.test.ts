@@ -10,6 +10,7 @@ interface Screen {
   readonly painted: string[];
   readonly said: string[];
   interrupt(): void;
+  end(): void;
 }
 
 function makeScreen(rows: number, columns: number, isTerminal = true): Screen {
@@ -17,6 +18,7 @@ function makeScreen(rows: number, columns: number, isTerminal = true): Screen {
   const painted: string[] = [];
   const said: string[] = [];
   let interrupt = (): void => {};
+  let end = (): void => {};
   const parts = {
     system: { clock },
     terminal: {
@@ -31,8 +33,11 @@ function makeScreen(rows: number, columns: number, isTerminal = true): Screen {
     onInterrupt(act: () => void) {
       interrupt = act;
     },
+    onEnd(act: () => void) {
+      end = act;
+    },
   } as unknown as CommandParts;
-  return { parts, clock, painted, said, interrupt: () => interrupt() };
+  return { parts, clock, painted, said, interrupt: () => interrupt(), end: () => end() };
 }
 
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -59,6 +64,16 @@ test("--watch paints over what is there and gives the terminal back", async () =
     "\x1b[?7h\x1b[?25h\x1b[?1049l",
     "look 2 line 0\nlook 2 line 1\nlook 2 line 2\nlook 2 line 3\n",
   ]);
+});
+
+test("--watch gives the terminal back before a signal ends it", async () => {
+  const { parts, painted, interrupt, end } = makeScreen(4, 20);
+  const over = show(parts, { watch: true }, { json: () => ({}), text: () => "seen\n" });
+  await settled();
+  end();
+  expect(painted.at(-1)).toBe("\x1b[?7h\x1b[?25h\x1b[?1049l");
+  interrupt();
+  await over;
 });
 
 test("--watch gives the terminal back when a look fails", async () => {

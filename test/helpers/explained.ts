@@ -38,6 +38,7 @@ export async function explained(
       rows: null,
     },
     onInterrupt: () => {},
+    onEnd: () => {},
     loadHost: async () => expect.fail("explain asks nothing of the host"),
     loadSystem: async () => ({
       clock: { ...createClock(), nowMs },
