@@ -30,6 +30,8 @@ export interface Host {
   fileSystem(path: string): string | null;
   /** Whether the clock is kept right by another one; null where the system does not say. */
   isClockSynchronised(): boolean | null;
+  /** Whether this is a container, which has the clock of its host and cannot set it. */
+  isContainer(): boolean;
   /** Whether orphans of what this process starts would become its children. */
   canReap(): boolean;
   /** Whether this process may make control groups below its own. */

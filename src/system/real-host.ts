@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, readlinkSync, realpathSync, statfsSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync, realpathSync, statfsSync } from "node:fs";
 import { userInfo } from "node:os";
 import { execa } from "execa";
 import { createRunGroups, groupFolderNamed, groupsNameOf } from "./cgroup.ts";
@@ -22,6 +22,10 @@ export function createHost(): Host {
     run: (file, args, timeoutMs, variables = {}) => run(file, args, timeoutMs, { ...environment, ...variables }),
     fileSystem,
     isClockSynchronised: () => kernelCalls()?.isClockSynchronised() ?? null,
+    isContainer: () =>
+      (environment["container"] ?? environment["KUBERNETES_SERVICE_HOST"] ?? "") !== "" ||
+      ["/.dockerenv", "/run/.containerenv", "/run/systemd/container"].some((path) => existsSync(path)) ||
+      (process.platform === "linux" && fileSystem("/") === "overlay"),
     canReap: () => kernelCalls()?.becomeSubreaper() === 0,
     canGroup: () => process.platform === "linux" && createRunGroups(`hermes-supervisor-${process.pid}`) !== null,
     groupFolder: (stateFolder) => (process.platform === "linux" ? groupFolderNamed(groupsNameOf(stateFolder)) : null),

@@ -258,6 +258,19 @@ test("doctor minds a service of another home, and not one that was installed fro
   ]);
 });
 
+test("doctor sends whoever sits in a container to the clock of its host", async () => {
+  const home = createHome({ isClockSynchronised: () => false, isContainer: () => true });
+  expect(await problems(home, "clock")).toEqual([
+    {
+      level: "warning",
+      home: null,
+      message:
+        "Nothing keeps the clock right: jobs start when this clock says so, which is that of this container's host",
+      remedy: "timedatectl set-ntp true, on that host",
+    },
+  ]);
+});
+
 test("doctor keeps within the terminal, and breaks no command", async () => {
   const home = createHome({ isClockSynchronised: () => false, canGroup: () => false });
   const { out } = await home.runOnColumns(60, "doctor");

@@ -13,7 +13,12 @@ export function checkClock({ parts, host, homes }: Patient): readonly Finding[] 
   else if (isRight) findings.push(fine("clock", "The clock is kept right"));
   else {
     const message = "Nothing keeps the clock right: jobs start when this clock says so";
-    findings.push(warning("clock", message, "timedatectl set-ntp true"));
+    const remedy = "timedatectl set-ntp true";
+    findings.push(
+      host.isContainer()
+        ? warning("clock", `${message}, which is that of this container's host`, `${remedy}, on that host`)
+        : warning("clock", message, remedy),
+    );
   }
   const nowMs = parts.system.clock.nowMs();
   const serverZone = Intl.DateTimeFormat().resolvedOptions().timeZone;
