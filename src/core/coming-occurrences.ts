@@ -1,19 +1,19 @@
-import { hasPauseMark, isRunnable, isUsedUp, type Job } from "./job.ts";
+import { hasPauseMark, isOverByCount, isRunnable, type Job } from "./job.ts";
 import { nextInterval, nextOccurrence } from "./next-occurrence.ts";
 import type { Zone } from "./zone.ts";
 
 /**
- * At most `count` instants strictly after `afterMs` at which the job is to run, no more than its count of repeats leaves, or a
- * sentence saying why there is none.
+ * At most `count` instants strictly after `afterMs` at which the job is to run, or a sentence saying why there is none. No more than
+ * its count of repeats leaves, save one: that is looked at behind a run.
  */
 export function comingOccurrences(job: Job, afterMs: number, count: number, zone: Zone): readonly number[] | string {
   const cannot = `Cannot find a next time of "${job.name}"`;
   if (job.fault !== null) return job.fault;
   if (job.schedule === null) return `${cannot}: its schedule is of no known kind`;
-  if (isUsedUp(job)) return `${cannot}: it has had its ${job.repeatTimes} runs`;
+  if (isOverByCount(job)) return `${cannot}: it has had its ${job.repeatTimes} runs`;
   if (!isRunnable(job)) return `${cannot}: it is ${standstill(job)}`;
   const hasLimit = job.repeatTimes !== null && job.repeatTimes > 0;
-  const left = hasLimit ? Math.min(count, job.repeatTimes - job.repeatCompleted) : count;
+  const left = hasLimit ? Math.min(count, Math.max(1, job.repeatTimes - job.repeatCompleted)) : count;
   const found: number[] = [];
   try {
     for (let atMs: number | null = afterMs; found.length < left; ) {

@@ -138,3 +138,8 @@ export function isQuotaHeld(job: Job, nowMs: number): boolean {
 export function isUsedUp(job: Job): boolean {
   return job.repeatTimes !== null && job.repeatTimes > 0 && job.repeatCompleted >= job.repeatTimes;
 }
+
+/** Whether its count keeps it from running: of a recurring job that is only looked at behind a run, so one that is still on runs once more. */
+export function isOverByCount(job: Job): boolean {
+  return isUsedUp(job) && (job.schedule?.kind === "once" || isTerminal(job));
+}

@@ -420,7 +420,10 @@ test("next says why a schedule is refused", async () => {
   home.jobs([
     record("aaaa11112222", "odd", { schedule: { kind: "cron", expr: "61 * * * *", display: "61 * * * *" } }),
     record("bbbb11112222", "five", { schedule: 5 }),
-    record("cccc11112222", "used up", { repeat: { times: 2, completed: 2 } }),
+    record("cccc11112222", "used up", {
+      schedule: { kind: "once", run_at: "2026-01-05T13:00:00+00:00", display: "once" },
+      repeat: { times: 2, completed: 2 },
+    }),
     record("dddd11112222", "last", { repeat: { times: 3, completed: 2 } }),
   ]);
   const { occurrences, errors } = JSON.parse((await home.run("next", "--count", "4", "--json")).out);

@@ -127,6 +127,28 @@ test("explain says that a time did not exist where clocks went forward", async (
   expect(answer(await home.explain("2026-03-29T07:00:00Z"))).toEqual(told);
 });
 
+test("explain says that a job whose count is used up runs once more where it is still on, as its last run", async () => {
+  const home = makeTimedHome();
+  const usedUp = { repeat: { times: 2, completed: 2 } };
+  home.jobs([daily("9:00", "2026-03-05T09:00:00+00:00", usedUp)]);
+  const although = "although its count of repeats is used up (2 of 2 runs), which Hermes looks at behind a run";
+  expect(answer(await home.explain("2026-03-05T08:00:00Z"))).toEqual([
+    "coming_blocked",
+    expect.stringContaining(`Job "nightly" will run at 09:00 (in 60 min) ${although}, but only if`),
+  ]);
+  expect(answer(await home.explain("2026-03-05T08:00:00Z", "2026-03-07T09:00"))).toEqual([
+    "repeat_used_up",
+    'Job "nightly" will not run at 2026-03-07 09:00: its last run is that of 09:00, as its count of repeats is used up (2 of 2 runs).',
+  ]);
+  home.tick("2026-03-05T08:59:00Z");
+  home.tick("2026-03-05T09:00:00Z");
+  expect(home.ledger.runs({ limit: 9 })).toHaveLength(1);
+  home.jobs([daily("9:00", "2026-03-06T09:00:00+00:00", { ...usedUp, enabled: false, state: "paused" })]);
+  expect((await home.explain("2026-03-05T12:00:00Z")).cause).toBe("paused");
+  home.jobs([daily("9:00", "", { ...usedUp, next_run_at: null, enabled: false, state: "completed" })]);
+  expect((await home.explain("2026-03-05T12:00:00Z")).cause).toBe("repeat_used_up");
+});
+
 test("explain says that a time came twice where clocks were set back", async () => {
   const home = makeTimedHome("Europe/Berlin");
   home.jobs([daily("2:30", "2026-10-24T02:30:00+02:00")]);

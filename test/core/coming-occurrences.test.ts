@@ -23,6 +23,13 @@ const found: readonly (readonly [fact: string, job: Job, after: string, count: n
     5,
     ["10:05:00", "10:10:00"],
   ],
+  [
+    "the one run that a used up count does not keep off",
+    sampleJob({ repeatTimes: 2, repeatCompleted: 2 }),
+    "10:00:00",
+    5,
+    ["10:05:00"],
+  ],
   ["no limit for a count of nothing", sampleJob({ repeatTimes: 0 }), "10:00:00", 2, ["10:05:00", "10:10:00"]],
   ["a recurring job in error", sampleJob({ state: "error" }), "10:00:00", 1, ["10:05:00"]],
 ];

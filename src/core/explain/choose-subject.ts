@@ -1,6 +1,6 @@
 import { askAfter } from "../clock-change.ts";
 import { comingOccurrences } from "../coming-occurrences.ts";
-import { isQuotaHeld, isRunnable, isUsedUp, type Job } from "../job.ts";
+import { isOverByCount, isQuotaHeld, isRunnable, type Job } from "../job.ts";
 import { nextOccurrence } from "../next-occurrence.ts";
 import { isOpenRun, type Run } from "../run.ts";
 import type { OwedSlots } from "../slot.ts";
@@ -76,7 +76,7 @@ function newestSubject({ job, nowMs, zone, waitsSinceMs, slots, runs }: SubjectF
     const dueMs = job.nextRunAt?.ms ?? null;
     const isOnceRun = job.schedule?.kind === "once" && run !== undefined;
     if (job.fault !== null || job.schedule === null || isQuotaHeld(job, nowMs)) return { kind: "standstill" };
-    if (isUsedUp(job) && !isOnceRun) return { kind: "standstill" };
+    if (isOverByCount(job) && !isOnceRun) return { kind: "standstill" };
     if (!isRunnable(job)) {
       // A one-shot that has run is no riddle: its run is what there is to tell.
       const isDone = job.state === "completed" && isOnceRun;

@@ -1,6 +1,6 @@
 import { askAfter, clockChangeAt } from "../clock-change.ts";
 import { comingOccurrences } from "../coming-occurrences.ts";
-import type { Job } from "../job.ts";
+import { isUsedUp, type Job } from "../job.ts";
 import { nextOccurrence } from "../next-occurrence.ts";
 import type { Schedule } from "../schedule.ts";
 import { formatDistance } from "../time-text.ts";
@@ -8,7 +8,7 @@ import type { Zone } from "../zone.ts";
 import type { ExplainEvidence } from "./explain-evidence.ts";
 import { clause, moment, obstacleNow, openSpell, quoted, who, withoutDaemon } from "./explain-obstacle.ts";
 import type { Told } from "./explain-run.ts";
-import { standstillText } from "./explain-standstill.ts";
+import { repeatText, standstillText } from "./explain-standstill.ts";
 
 export function tellUnnamed(evidence: ExplainEvidence, atMs: number): Told {
   const { job, zone, neighbours } = evidence;
@@ -89,13 +89,25 @@ export function tellFuture(evidence: ExplainEvidence, atMs: number | null): Told
       facts: [],
     };
   }
+  const [firstMs = nextMs] = comingOccurrences(job, fromMs, 1, zone);
+  if (isUsedUp(job) && typeof firstMs === "number" && nextMs > firstMs) {
+    const answer = `${who(evidence)} will not run${when}: its last run is that of ${moment(evidence, firstMs)}, as its count of repeats is used up${repeatText(job)}.`;
+    return { cause: "repeat_used_up", answer, facts: [] };
+  }
   const block = blockNow(evidence);
   const unless = block === null ? `unless ${ordinaryRisks(evidence)}` : `but only if this changes by then: ${block}`;
   return {
     cause: block === null ? "coming" : "coming_blocked",
-    answer: `${who(evidence)} will run at ${next}, ${unless}.`,
+    answer: `${who(evidence)} will run at ${next}${lastRunText(job)}, ${unless}.`,
     facts: [],
   };
+}
+
+/** Why a job that is still on runs once more. */
+export function lastRunText(job: Job): string {
+  return isUsedUp(job)
+    ? ` although its count of repeats is used up${repeatText(job)}, which Hermes looks at behind a run`
+    : "";
 }
 
 /** A refused expression names nothing, and that it is refused is told where its next time is asked for. */

@@ -1,5 +1,5 @@
 import { parseInstant } from "../instant.ts";
-import { hasPauseMark, isQuotaHeld, isRunnable, isUsedUp, type Job } from "../job.ts";
+import { hasPauseMark, isOverByCount, isQuotaHeld, isRunnable, type Job } from "../job.ts";
 import { nextAhead } from "../missed-occurrence.ts";
 import type { ExplainEvidence } from "./explain-evidence.ts";
 import { clause, moment, obstaclesBetween, quoted, who } from "./explain-obstacle.ts";
@@ -36,7 +36,7 @@ export function standstillText(
   if (job.fault !== null)
     return { cause: "invalid", text: `its record in jobs.json cannot be used: ${clause(job.fault)}` };
   if (job.schedule === null) return { cause: "invalid", text: "its schedule is of no known kind" };
-  if (isUsedUp(job)) return { cause: "repeat_used_up", text: `its count of repeats is used up${repeatText(job)}` };
+  if (isOverByCount(job)) return { cause: "repeat_used_up", text: `its count of repeats is used up${repeatText(job)}` };
   if (hasPauseMark(job)) {
     const pausedMs = pausedSinceMs(evidence, job);
     const told = pausedMs === null ? clause(job.pausedAt ?? "", 40) : moment(evidence, pausedMs);

@@ -2,7 +2,7 @@ import { comingOccurrences } from "../coming-occurrences.ts";
 import { formatDistance } from "../time-text.ts";
 import { tellDue } from "./explain-due.ts";
 import type { ExplainEvidence } from "./explain-evidence.ts";
-import { blockNow, ordinaryRisks, tellFuture, tellUnnamed } from "./explain-future.ts";
+import { blockNow, lastRunText, ordinaryRisks, tellFuture, tellUnnamed } from "./explain-future.ts";
 import { clause, moment, openSpell, quoted, waitText, withoutDaemon } from "./explain-obstacle.ts";
 import { capital, type Told, tellRun } from "./explain-run.ts";
 import { isNamed, tellSlot } from "./explain-slot.ts";
@@ -109,7 +109,7 @@ function outlookText(evidence: ExplainEvidence): string {
     return `It will not run again: ${clause(typeof coming === "string" ? coming : "nothing is coming")}.`;
   const block = blockNow(evidence);
   const unless = block === null ? `unless ${ordinaryRisks(evidence)}` : `but only if this changes by then: ${block}`;
-  return `It will run next at ${moment(evidence, nextMs)} (${formatDistance(nextMs, nowMs)}), ${unless}.`;
+  return `It will run next at ${moment(evidence, nextMs)} (${formatDistance(nextMs, nowMs)})${lastRunText(job)}, ${unless}.`;
 }
 
 function lifeText(evidence: ExplainEvidence): string {
