@@ -31,7 +31,7 @@ import { type FoundHome, findHomes, readHolds } from "../homes/find-homes.ts";
 import { type HermesSettings, resolveHermesSettings } from "../homes/home-config.ts";
 import { createRunLedger, type RunLedger } from "../ledger/run-ledger.ts";
 import { type StatusJson, statusSnapshot } from "../status/snapshot.ts";
-import type { ConfigFileView, DaemonView, HomeView } from "../status/view.ts";
+import { type ConfigFileView, type DaemonView, type HomeView, idleRetention } from "../status/view.ts";
 import { createJobStore, type JobStore } from "../store/job-store.ts";
 import { packageRoot } from "../system/package-root.ts";
 import type { CommandParts } from "./command-parts.ts";
@@ -300,6 +300,7 @@ export function createReader(parts: CommandParts, { overrides, instead }: Reader
           missedSlots: runs.missedSlots(nowMs - dayMs, missedSlotsMax),
           lives: runs.lives(nowMs - restartsWithinMs),
           portFault: null,
+          retention: idleRetention,
           deliveries: runs.latestDeliveries(nowMs - dayMs),
           hostConfig: fileNow(hostConfigPath, readHost()),
         }),

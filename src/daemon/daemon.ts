@@ -26,7 +26,7 @@ import { createGatePreparer } from "./prepare-gates.ts";
 import { createExecutionsMirror, noteExecution } from "./record-executions.ts";
 import { adoptedChild } from "./recover.ts";
 import { createHomeReports } from "./report-home.ts";
-import { createRetention } from "./retention.ts";
+import { createRetention, type Retention } from "./retention.ts";
 import { countedJob } from "./room-for-runs.ts";
 import type { DurableClaim } from "./stage-claims.ts";
 import { tick, voidRows } from "./tick.ts";
@@ -64,6 +64,7 @@ export interface Daemon {
   stop(run: Run, cause: { readonly reason: RunReason; readonly text: string }, now: boolean): boolean;
   /** Runs that people asked for. */
   readonly requests: Pick<ManualRequests, "ask" | "look">;
+  readonly retention: Pick<Retention, "progress">;
   /** Claims nothing more; `drained` is called when no run is open. */
   drain(): void;
   /** Claims and sends nothing more. True while a process of ours sends a result: whoever ends now cannot say what became of it. */
@@ -428,6 +429,7 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       },
       look: requests.look,
     },
+    retention,
     drain() {
       parts.draining = true;
       for (const home of outlook.homes().values()) discardGates(home);

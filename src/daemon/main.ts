@@ -332,6 +332,7 @@ async function serve(system: System, options: DaemonOptions): Promise<number> {
         settings: host.settings,
         hostConfig: () => configFile(hostPath, host.loaded()),
         portFault: () => port?.fault() ?? null,
+        retention: daemon.retention.progress,
       });
       reporting = told;
       const actions = createControlActions(parts, table, daemon, told.view, told.pieces, {

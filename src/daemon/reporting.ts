@@ -6,7 +6,7 @@ import type { LedgerChange } from "../ledger/observed-ledger.ts";
 import { createEventLog, type EventLog } from "../status/event-log.ts";
 import { createMetrics, type MetricFacts, type Metrics } from "../status/metrics.ts";
 import { configJson, type StatusJson, statusSnapshot } from "../status/snapshot.ts";
-import type { StatusView } from "../status/view.ts";
+import type { RetentionView, StatusView } from "../status/view.ts";
 import { packageRoot } from "../system/package-root.ts";
 import type { System } from "../system/system.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
@@ -28,6 +28,7 @@ export interface ReportingFacts {
   settings(): Settings;
   hostConfig(): ConfigFile;
   portFault(): string | null;
+  retention(): RetentionView;
 }
 
 /** All that the daemon tells of itself: its status, its metrics, its events, its alerts. Nothing in here holds up a run. */
@@ -53,6 +54,7 @@ export function createReporting(parts: DaemonParts, table: HomeTable, facts: Rep
     startedAtMs: facts.startedAtMs,
     hostConfig: facts.hostConfig(),
     portFault: facts.portFault(),
+    retention: facts.retention(),
   }));
   function* seenWithStatus(): Work<readonly [StatusView, StatusJson]> {
     const seen = yield* view();

@@ -1,5 +1,6 @@
 import { InvariantError } from "../core/invariant-error.ts";
 import { runFolder } from "../output/run-folder.ts";
+import { idleRetention, type RetentionStep, type RetentionView } from "../status/view.ts";
 import type { Timer } from "../system/clock.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 
@@ -7,6 +8,8 @@ import type { DaemonParts } from "./daemon-parts.ts";
 export interface Retention {
   /** Looks whether there is anything to delete, and then goes on by itself until there is not. */
   look(): void;
+  /** How far that has come. */
+  progress(): RetentionView;
   halt(): void;
 }
 
@@ -26,11 +29,21 @@ const folderBytes = 4096;
 /** Does a bounded piece of work and says whether there is more. */
 type Step = () => boolean;
 
+/** How much of a step is done, and of what; null where nobody knows how much there is. */
+interface Gauge {
+  readonly done: () => number;
+  readonly total: number | null;
+}
+
+const nothing: Gauge = { done: () => 0, total: null };
+
 /** `nextDueMs` answers when something is due next on this host. */
 export function createRetention(parts: DaemonParts, nextDueMs: () => number): Retention {
   const { system, ledger, stateFolder } = parts;
   let timer: Timer | null = null;
   let steps: Step[] = [];
+  let sinceMs: number | null = null;
+  let current: { readonly step: RetentionStep; readonly gauge: Gauge } | null = null;
   let waitingSinceMs: number | null = null;
   let removing = 0;
   /** Up to here the jobs' numbers of runs were looked at, for this bound. */
@@ -54,10 +67,32 @@ export function createRetention(parts: DaemonParts, nextDueMs: () => number): Re
     return runIds.length > 0 || slots === slotsPerPiece;
   }
 
+  function measured(step: RetentionStep, begin: () => Gauge, act: Step): Step {
+    let isBegun = false;
+    return () => {
+      if (!isBegun) current = { step, gauge: begin() };
+      isBegun = true;
+      return act();
+    };
+  }
+
+  const oldEndMs = (): number => system.clock.nowMs() - parts.settings.retention.ageMaxMs;
+
   const retireOld: Step = () => {
-    const beforeMs = system.clock.nowMs() - parts.settings.retention.ageMaxMs;
+    const beforeMs = oldEndMs();
     return forgetBefore(beforeMs, beforeMs);
   };
+
+  /** In milliseconds of history: nobody counts rows only to tell how many they are. */
+  function oldGauge(): Gauge {
+    const fromMs = ledger.oldestReachMs();
+    const endMs = oldEndMs();
+    if (fromMs === null || fromMs >= endMs) return nothing;
+    return {
+      done: () => Math.max(0, Math.min(ledger.oldestReachMs() ?? endMs, endMs) - fromMs),
+      total: endMs - fromMs,
+    };
+  }
 
   const retireMany: Step = () => {
     const { runsMax } = parts.settings.retention;
@@ -88,6 +123,13 @@ export function createRetention(parts: DaemonParts, nextDueMs: () => number): Re
     return true;
   };
 
+  function manyGauge(): Gauge {
+    const { runsMax } = parts.settings.retention;
+    const from = counted.keep === runsMax ? counted.seq : 0;
+    const total = ledger.lastSeq() - from;
+    return total <= 0 ? nothing : { done: () => Math.min(total, Math.max(0, counted.seq - from)), total };
+  }
+
   /** Adds up what is kept from the newest run on; where that is more than there may be, the rest goes. */
   function weighOutput(): Step {
     const { bytesMax } = parts.settings.retention;
@@ -96,7 +138,8 @@ export function createRetention(parts: DaemonParts, nextDueMs: () => number): Re
     let seq = lastSeq + 1;
     let bytes = 0;
     const tooMuch: string[] = [];
-    return () => {
+    const gauge: Gauge = { done: () => Math.max(0, lastSeq + 1 - seq), total: lastSeq + 1 };
+    const act: Step = () => {
       if (tooMuch.length > 0) {
         const runIds = ledger.withIdleOutput(tooMuch.splice(0, runsPerPiece));
         const paths = runIds.flatMap((runId) => {
@@ -118,6 +161,7 @@ export function createRetention(parts: DaemonParts, nextDueMs: () => number): Re
       }
       return true;
     };
+    return measured("output", () => gauge, act);
   }
 
   const retireLedger: Step = () => {
@@ -137,7 +181,24 @@ export function createRetention(parts: DaemonParts, nextDueMs: () => number): Re
     return false;
   };
 
-  const giveBack: Step = () => ledger.vacuum(pagesPerPiece);
+  function ledgerGauge(): Gauge {
+    const fromBytes = ledger.usedBytes();
+    const total = fromBytes - parts.settings.retention.ledgerBytesMax;
+    if (total <= 0) return nothing;
+    return { done: () => Math.min(total, Math.max(0, fromBytes - ledger.usedBytes())), total };
+  }
+
+  let pages = 0;
+  const giveBack: Step = () => {
+    const hasMore = ledger.vacuum(pagesPerPiece);
+    if (hasMore) pages += pagesPerPiece;
+    return hasMore;
+  };
+
+  function vacuumGauge(): Gauge {
+    pages = 0;
+    return { done: () => pages, total: null };
+  }
 
   function folderOf(runId: string): string {
     return runFolder(stateFolder, runId).path;
@@ -195,8 +256,23 @@ export function createRetention(parts: DaemonParts, nextDueMs: () => number): Re
   return {
     look() {
       if (timer !== null) return;
-      steps = [retireOld, retireMany, weighOutput(), retireLedger, giveBack];
+      steps = [
+        measured("age", oldGauge, retireOld),
+        measured("count", manyGauge, retireMany),
+        weighOutput(),
+        measured("ledger", ledgerGauge, retireLedger),
+        measured("vacuum", vacuumGauge, giveBack),
+      ];
+      sinceMs = system.clock.nowMs();
+      current = null;
       timer = system.clock.after(pauseMs, work);
+    },
+    progress() {
+      if (timer === null) return idleRetention;
+      if (current === null) return { ...idleRetention, state: "running", sinceMs };
+      const { step, gauge } = current;
+      const total = gauge.total === null ? null : Math.ceil(gauge.total);
+      return { state: "running", step, done: Math.floor(gauge.done()), total, sinceMs };
     },
     halt() {
       timer?.cancel();

@@ -4,7 +4,7 @@ import type { Job } from "../core/job.ts";
 import { suspectJobs } from "../core/job-health.ts";
 import { owedSince } from "../core/owed-slots.ts";
 import type { Work } from "../core/work.ts";
-import type { HomeView, StatusView } from "../status/view.ts";
+import type { HomeView, RetentionView, StatusView } from "../status/view.ts";
 import type { StoreSnapshot } from "../store/job-store.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
@@ -17,6 +17,7 @@ export interface DaemonFacts {
   readonly startedAtMs: number;
   readonly hostConfig: ConfigFile;
   readonly portFault: string | null;
+  readonly retention: RetentionView;
 }
 
 /** How far back failures and missed slots are looked for. */
@@ -99,7 +100,7 @@ export function createStatusView(
       yield;
     }
     const nowMs = system.clock.nowMs();
-    const { version, startedAtMs, hostConfig, portFault } = facts();
+    const { version, startedAtMs, hostConfig, portFault, retention } = facts();
     return {
       nowMs,
       daemon: { running: true, pid: system.processes.ownPid, version, startedAtMs, ready: true },
@@ -109,6 +110,7 @@ export function createStatusView(
       hostBounds: hostBounds(parts),
       portFault,
       hostConfig,
+      retention,
     };
   };
 }

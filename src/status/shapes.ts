@@ -9,7 +9,16 @@ import { slotReasons } from "../core/slot.ts";
 import type { HealthJson } from "./health.ts";
 import type { JobJson, RunJson, SlotJson } from "./json.ts";
 import type { NextJson } from "./next.ts";
-import type { AlertJson, ConfigJson, ConfigReport, HomeJson, SettingJson, StatusJson } from "./snapshot.ts";
+import type {
+  AlertJson,
+  ConfigJson,
+  ConfigReport,
+  HomeJson,
+  RetentionJson,
+  SettingJson,
+  StatusJson,
+} from "./snapshot.ts";
+import { retentionSteps } from "./view.ts";
 import { type BoundJson, type WaitingJson, waitingReasons, waitingTriggers } from "./waiting.ts";
 
 /**
@@ -181,6 +190,19 @@ const home = z.strictObject({
   hermes: z.strictObject({ python: z.string(), version: z.string() }).nullable(),
 }) satisfies z.ZodType<HomeJson>;
 
+const retention = z.strictObject({
+  state: z.enum(["idle", "running"]),
+  step: z
+    .enum(retentionSteps)
+    .nullable()
+    .describe("What is looked at: what is too old, too many runs, too much output, a ledger too large, its free room"),
+  done: count
+    .nullable()
+    .describe("In milliseconds of history (age), runs looked at (count, output), bytes (ledger) or pages (vacuum)"),
+  total: count.nullable().describe("Null where there is nothing to do, or nobody knows how much"),
+  since: time.nullable(),
+}) satisfies z.ZodType<RetentionJson>;
+
 const status = z.strictObject({
   daemon: z.strictObject({
     running: z.boolean(),
@@ -194,6 +216,7 @@ const status = z.strictObject({
   open_runs: z.array(run),
   waiting: z.array(waiting).describe("At most 1000 due jobs that have not started"),
   alerts: z.array(alert),
+  retention,
 }) satisfies z.ZodType<StatusJson>;
 
 const next = z.strictObject({

@@ -4,7 +4,7 @@ import type { Run } from "../core/run.ts";
 import { jobsPerCut, type Work } from "../core/work.ts";
 import { findConditions } from "./conditions.ts";
 import { isoTime, type RunJson, runJson } from "./json.ts";
-import type { ConfigFileView, HermesJson, HomeView, StatusView } from "./view.ts";
+import type { ConfigFileView, HermesJson, HomeView, RetentionView, StatusView } from "./view.ts";
 import { type BoundJson, type RoomView, roomView, type WaitingJson } from "./waiting.ts";
 
 export interface AlertJson {
@@ -73,6 +73,11 @@ export interface SettingJson {
   readonly source: string;
 }
 
+/** How far the deletion of what is kept no longer has come. */
+export interface RetentionJson extends Pick<RetentionView, "state" | "step" | "done" | "total"> {
+  readonly since: string | null;
+}
+
 /** What `status --json` prints and `GET /v1/status` answers. */
 export interface StatusJson {
   readonly daemon: {
@@ -89,6 +94,7 @@ export interface StatusJson {
   /** At most 1000 due jobs, with what each of them waits for. */
   readonly waiting: readonly WaitingJson[];
   readonly alerts: readonly AlertJson[];
+  readonly retention: RetentionJson;
 }
 
 export function* statusSnapshot(view: StatusView): Work<StatusJson> {
@@ -111,6 +117,7 @@ export function* statusSnapshot(view: StatusView): Work<StatusJson> {
     open_runs: view.openRuns.map(runJson),
     waiting: room.waiting,
     alerts: conditions.map(alertJson),
+    retention: retentionJson(view.retention),
   };
 }
 
@@ -149,6 +156,10 @@ function* homeJson(home: HomeView, openRuns: readonly Run[], room: RoomView, now
     config: configJson(home.configFile, home.configError),
     hermes: home.hermes === null ? null : { python: home.hermes.python, version: home.hermes.version },
   };
+}
+
+function retentionJson({ state, step, done, total, sinceMs }: RetentionView): RetentionJson {
+  return { state, step, done, total, since: isoTime(sinceMs) };
 }
 
 export function configJson(file: ConfigFileView, error: string | null): ConfigJson {

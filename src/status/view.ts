@@ -20,6 +20,21 @@ export interface DaemonView {
   readonly ready: boolean;
 }
 
+export const retentionSteps = ["age", "count", "output", "ledger", "vacuum"] as const;
+export type RetentionStep = (typeof retentionSteps)[number];
+
+/** How far the deletion of what is kept no longer has come, in whatever its step goes by. */
+export interface RetentionView {
+  readonly state: "idle" | "running";
+  readonly step: RetentionStep | null;
+  readonly done: number | null;
+  /** Null where there is nothing to do, or nobody knows how much. */
+  readonly total: number | null;
+  readonly sinceMs: number | null;
+}
+
+export const idleRetention: RetentionView = { state: "idle", step: null, done: null, total: null, sinceMs: null };
+
 /** One home as its reader sees it, whether that is the daemon or a command beside it. */
 export interface HomeView extends HomeBounds {
   readonly name: string;
@@ -76,4 +91,5 @@ export interface StatusView extends HostBounds {
   /** Of each job its latest result on its way to a chat. */
   readonly deliveries: readonly Delivery[];
   readonly hostConfig: ConfigFileView;
+  readonly retention: RetentionView;
 }

@@ -41,6 +41,7 @@ export function sampleMetrics(homes: readonly string[]): Metrics {
     open_runs: [],
     waiting: [],
     alerts: homes.map((name) => ({ kind: "job_overdue", home: name, job_id: "j", message: "late", since: null })),
+    retention: { state: "idle", step: null, done: null, total: null, since: null },
   };
   const look = { nowMs: 1_000_000, status, ledgerBytes: 4096, diskFreeBytes: 1 << 30, waitingNotices: 1 };
   const metrics = createMetrics(

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -55,7 +56,7 @@ test("runs beyond their number go with their folders, output beyond its bytes go
   await second.exited;
 });
 
-test("a ledger that is too large loses its oldest history, and gives the room back", async () => {
+test("a ledger that is too large loses its oldest history, and gives the room back, and status says how far that is", async () => {
   const home = makeSupervisedHome();
   home.writeJobs([]);
   const first = home.start();
@@ -68,7 +69,7 @@ test("a ledger that is too large loses its oldest history, and gives the room ba
   const insert = database.prepare("INSERT INTO slot VALUES ('gone', ?, ?, 'skip', ?, NULL, ?, NULL, NULL)");
   database.exec("BEGIN");
   const firstUs = Date.UTC(2025, 0, 1) * 1000;
-  for (let index = 0; index < 20_000; index++) {
+  for (let index = 0; index < 60_000; index++) {
     const atUs = firstUs + index * 1e6;
     insert.run("j", atUs, reason, atUs);
   }
@@ -78,6 +79,12 @@ test("a ledger that is too large loses its oldest history, and gives the room ba
   expect(before).toBeGreaterThan(8 * 1024 ** 2);
   home.hostConfig("retention: {ledger_max: 4 MiB, age_max: 3650 d}\n");
   const second = home.start();
+  await second.said('"msg":"ready"');
+  // The pauses between its pieces alone make it take some seconds.
+  const [command = "", ...words] = home.command("status");
+  const printed = (): string => spawnSync(command, words, { encoding: "utf8" }).stdout;
+  await until(() => /^Retention (makes the ledger smaller|gives free room)/mu.test(printed()));
+  expect(home.ask("status").json["retention"]).toMatchObject({ state: "running" });
   await until(() => {
     const look = new DatabaseSync(path, { readOnly: true });
     const pages = Object.values(look.prepare("PRAGMA page_count").get() ?? {})[0];
@@ -85,6 +92,7 @@ test("a ledger that is too large loses its oldest history, and gives the room ba
     look.close();
     return Number(pages) * 4096 <= 4.7 * 1024 ** 2 && Number(free) <= 128;
   }, 60_000);
+  await until(() => home.ask("status").json["retention"]["state"] === "idle");
   const oldest = home.slots().at(-1)!;
   expect(Date.parse(oldest.scheduled_at)).toBeGreaterThan(firstUs / 1000);
   second.kill("SIGTERM");

@@ -116,6 +116,7 @@ export function startDaemon(
     startedAtMs: 0,
     hostConfig: configFile(hostPath, host.loaded()),
     portFault: null,
+    retention: daemon.retention.progress(),
   }));
   const control = createControlActions(parts, table, daemon, view, createPieces(system.clock), {
     metrics: () => Promise.resolve({ status: 200, type: "text/plain", text: "" }),

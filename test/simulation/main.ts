@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { isMainThread, parentPort, Worker } from "node:worker_threads";
+import { createProgress } from "../../src/cli/progress.ts";
 import { drawScenario } from "./draw-scenario.ts";
 import { simulate } from "./simulate.ts";
 import { tellStory } from "./tell-story.ts";
@@ -8,7 +9,7 @@ import { trySeed } from "./try-seed.ts";
 
 /**
  * `npm run simulate -- [--seeds N] [--from K] [--workers W] [--failures F]` tries N seeds from K on, on every core, and tells the
- * shortest history of each that breaks a law, up to F of them. Its last line says how many were clean; stopped by SIGINT, how to go
+ * shortest history of each that breaks a law, up to F of them. A terminal is shown a bar, a pipe a line each ten seconds. Its last line says how many were clean; stopped by SIGINT, how to go
  * on. `--seed K` replays one and tells its whole history, with `--operations` each step of the daemon too.
  */
 
@@ -65,7 +66,21 @@ async function tryAll(first: number, count: number, workers: number, failuresMax
     const rate = tried / ((performance.now() - startedAtMs) / 1000);
     process.stderr.write(`${tried} of ${count} seeds, ${failures} failed, ${rate.toFixed(0)} a second\n`);
   };
-  const timer = setInterval(tell, 10_000);
+  const { stderr } = process;
+  const progress = createProgress(
+    {
+      system: { clock: { monotonicMs: () => performance.now() } },
+      terminal: {
+        error: (text) => stderr.write(text),
+        isErrorTerminal: stderr.isTTY === true,
+        get columns() {
+          return stderr.isTTY ? stderr.columns || 80 : null;
+        },
+      },
+    },
+    "Trying seeds",
+  );
+  const timer = stderr.isTTY ? setInterval(() => progress.at(tried, count), 200) : setInterval(tell, 10_000);
   await Promise.all(
     Array.from({ length: workers }, async () => {
       const worker = new Worker(new URL(import.meta.url), {
@@ -77,12 +92,14 @@ async function tryAll(first: number, count: number, workers: number, failuresMax
         const answer = await ask(worker, order);
         tried += answer.tried;
         failures += answer.failures.length;
+        if (answer.failures.length > 0) progress.end();
         for (const failure of answer.failures) process.stdout.write(`${failure}\n\n`);
       }
       await worker.terminate();
     }),
   );
   clearInterval(timer);
+  progress.end();
   tell();
   process.stdout.write(
     `${tried - failures} of ${tried} seeds from ${first} to ${next - 1} keep the laws, ${failures} do not\n`,

@@ -6,7 +6,7 @@ import type { Run } from "../../src/core/run.ts";
 import { allAtOnce } from "../../src/core/work.ts";
 import { findConditions as conditionsOf } from "../../src/status/conditions.ts";
 import { healthOf } from "../../src/status/health.ts";
-import type { HomeView, StatusView } from "../../src/status/view.ts";
+import { type HomeView, idleRetention, type StatusView } from "../../src/status/view.ts";
 import { at, sampleJob, stored, utc } from "../helpers/sample-job.ts";
 import { sampleRun } from "../helpers/sample-run.ts";
 
@@ -65,6 +65,7 @@ function view(nowMs: number, homes: readonly HomeView[], more: Partial<StatusVie
     missedSlots: [],
     lives: [],
     portFault: null,
+    retention: idleRetention,
     deliveries: [],
     hostConfig: file,
     ...more,

@@ -1,4 +1,5 @@
-import type { StatusJson } from "../../status/snapshot.ts";
+import type { RetentionJson, StatusJson } from "../../status/snapshot.ts";
+import type { RetentionStep } from "../../status/view.ts";
 import { requestDaemon } from "../client.ts";
 import type { CommandParts } from "../command-parts.ts";
 import type { ExitCode } from "../exit-codes.ts";
@@ -13,6 +14,7 @@ import {
   printable,
   shortName,
 } from "../print.ts";
+import { barText } from "../progress.ts";
 import { createReader, type Reader } from "../reader.ts";
 import { formatEnd, formatTook, jobLabel, stateColours } from "../run-text.ts";
 import { type ShowOptions, show } from "../show.ts";
@@ -43,7 +45,11 @@ export function status(parts: CommandParts, options: ShowOptions): Promise<ExitC
 function formatStatus(parts: CommandParts, reader: Reader, snapshot: StatusJson): string {
   const { terminal, system } = parts;
   const nowMs = system.clock.nowMs();
-  const blocks = [daemonText(parts, reader, snapshot, nowMs) + lastRunText(parts, reader, nowMs)];
+  const blocks = [
+    daemonText(parts, reader, snapshot, nowMs) +
+      lastRunText(parts, reader, nowMs) +
+      retentionText(terminal, snapshot.retention, nowMs),
+  ];
   if (snapshot.homes.length === 0) blocks.push(`No Hermes home at ${printable(parts.rootHome)}\n`);
   else blocks.push(homesText(parts, reader, snapshot, nowMs));
   const tickers = tickerNotes(parts, snapshot.homes, snapshot.daemon.running);
@@ -116,6 +122,29 @@ function lastRunText({ terminal }: CommandParts, reader: Reader, nowMs: number):
   const when = run.endedAtMs === null ? "" : `, ${formatDistance(run.endedAtMs, nowMs)}`;
   const end = `${paint(terminal, stateColours[run.state], formatEnd(run))}${took}${when}`;
   return `Last    ${shortName(jobLabel(run.home, run.jobName))} (${run.id}) ${end}\n`;
+}
+
+const retentionTexts: Readonly<Record<RetentionStep, string>> = {
+  age: "deletes what is too old",
+  count: "deletes the runs that are too many",
+  output: "looks for output that is too much",
+  ledger: "makes the ledger smaller",
+  vacuum: "gives free room of the ledger back",
+};
+/** Most passes find nothing to delete and are over sooner. */
+const retentionQuietMs = 1000;
+
+/** Undefined where a daemon of an older version answered. */
+export function retentionText(
+  terminal: Pick<CommandParts["terminal"], "columns">,
+  retention: RetentionJson | undefined,
+  nowMs: number,
+): string {
+  const { step = null, done = null, total = null, since = null } = retention ?? {};
+  if (step === null || done === null || since === null || nowMs - Date.parse(since) < retentionQuietMs) return "";
+  const title = `Retention ${retentionTexts[step]}`;
+  if (total !== null) return `${barText(terminal, title, done, total, "")}\n`;
+  return done === 0 ? "" : `${title}: ${done} pages so far\n`;
 }
 
 /** What holds a paused home, and how that ends. */
