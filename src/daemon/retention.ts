@@ -138,7 +138,7 @@ export function createRetention(parts: DaemonParts, nextDueMs: () => number): Re
     let seq = lastSeq + 1;
     let bytes = 0;
     const tooMuch: string[] = [];
-    const gauge: Gauge = { done: () => Math.max(0, lastSeq + 1 - seq), total: lastSeq + 1 };
+    const gauge: Gauge = lastSeq === 0 ? nothing : { done: () => lastSeq + 1 - seq, total: lastSeq };
     const act: Step = () => {
       if (tooMuch.length > 0) {
         const runIds = ledger.withIdleOutput(tooMuch.splice(0, runsPerPiece));
