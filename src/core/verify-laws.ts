@@ -321,7 +321,12 @@ function singleLife({ runs, processes, setBacks }: Evidence): LawReport {
 function isSetBackBetween(setBacks: readonly SetBack[], before: Run, run: Run): boolean {
   const { endedAtMs } = before;
   if (endedAtMs === null) return false;
-  return setBacks.some(({ fromMs, toMs }) => endedAtMs <= fromMs && beganMs(run) >= toMs - setBackNoticedMs);
+  return isWrittenAfter(setBacks, endedAtMs, beganMs(run));
+}
+
+/** Whether the clock was set back after the first of two moments, and the second can have come behind that. */
+function isWrittenAfter(setBacks: readonly SetBack[], firstMs: number, secondMs: number): boolean {
+  return setBacks.some(({ fromMs, toMs }) => firstMs <= fromMs && secondMs >= toMs - setBackNoticedMs);
 }
 
 /** Runs that began before the one ahead of them had ended. */
@@ -361,7 +366,7 @@ function noInvention({ runs, unknownFolders }: Evidence): LawReport {
   return { law: "L3", title: "No invention", checked, covers: count(checked, "started run"), violations };
 }
 
-function truth({ daemonLives, homes, runs }: Evidence): LawReport {
+function truth({ daemonLives, homes, runs, setBacks }: Evidence): LawReport {
   const ended = runs.filter(({ run }) => run.state === "completed" || run.state === "failed");
   const violations = runs.flatMap((each) => [...stateProblems(each.run)]);
   violations.push(...ended.flatMap((each) => [...outcomeProblems(each)]));
@@ -378,7 +383,7 @@ function truth({ daemonLives, homes, runs }: Evidence): LawReport {
       // Of records with one id only the first runs.
       if (run === undefined || !newest.delete(key)) continue;
       records += 1;
-      const problem = recordProblem(job, run, daemonLives);
+      const problem = recordProblem(job, run, daemonLives, setBacks);
       if (problem !== null) violations.push(problem);
     }
   }
@@ -460,7 +465,7 @@ function describeEnd(end: WrittenEnd): string {
 }
 
 /** Whether the job's record tells of its newest run of ours, unless somebody ran or claimed the job after it. */
-function recordProblem(job: Job, run: Run, daemonLives: boolean): Violation | null {
+function recordProblem(job: Job, run: Run, daemonLives: boolean, setBacks: readonly SetBack[]): Violation | null {
   const isOurs = job.fireClaim?.by === run.owner;
   if (isOurs && !daemonLives) return null;
   const recordedMs = job.lastRunAt?.ms ?? Number.NEGATIVE_INFINITY;
@@ -470,6 +475,7 @@ function recordProblem(job: Job, run: Run, daemonLives: boolean): Violation | nu
   if (differenceMs > 0.5) return null;
   // By a clock that was set back in a run, that run ended before it began, which the ledger does not write down.
   const isSetBack = run.endedAtMs === (run.startedAtMs ?? run.claimedAtMs);
+  if (differenceMs < -0.5 && isWrittenAfter(setBacks, endMs(run), recordedMs)) return null;
   if (differenceMs < -0.5 && !isSetBack) {
     // Another owner's claim means that the record was no longer ours to write.
     if (job.fireClaim !== null && !daemonLives) return null;

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { createLocks } from "../../src/system/flock.ts";
 import { makeState, startSupervisor, supervisorReady } from "./contenders.ts";
 import { type BenchJob, jobId, makeHome } from "./hermes-home.ts";
-import { sleep, unixMs } from "./programs.ts";
+import { plainVariables, sleep, startProgram, unixMs } from "./programs.ts";
 
 export interface ReadApiPlan {
   readonly openRuns: number;
@@ -17,14 +17,19 @@ export interface ReadApiPlan {
 export interface ReadApiResult {
   readonly openRuns: number;
   readonly writtenBytes: number;
-  /** By address, how long each answer took, in ms; `locked` while another process held the tick lock. */
+  /**
+   * By address, how long each answer took, in ms; `locked` while another process held the tick lock. `bareServer` stands for a
+   * server beside ours that answers two bytes and does nothing else.
+   */
   readonly free: ReadonlyMap<string, readonly number[]>;
   readonly locked: ReadonlyMap<string, readonly number[]>;
 }
 
-const pieces = 200;
+/** Enough of them that the printing outlasts the reads. */
+const pieces = 400;
 const pauseMs = 5;
 const openMsMax = 60_000;
+export const bareServer = "a bare Node server";
 
 /** How long reads of the control API take while many runs are open and print. */
 export async function measureReadApi(folder: string, programPath: string, plan: ReadApiPlan): Promise<ReadApiResult> {
@@ -49,8 +54,17 @@ export async function measureReadApi(folder: string, programPath: string, plan: 
   const limits = `limits: {max_open_runs: ${plan.openRuns}}\nshutdown: {on_sigterm: stop}\nstop: {grace: 1 s}\n`;
   writeFileSync(join(state, "config.yaml"), limits);
   const program = startSupervisor(programPath, home, state, join(folder, "log"));
+  const bareSocket = join(folder, "bare.sock");
+  const bare = startProgram(
+    process.execPath,
+    [join(import.meta.dirname, "bare-server.ts"), bareSocket],
+    plainVariables(),
+    join(folder, "log"),
+  );
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  const ask = (path: string): Promise<string> => get(agent, join(state, "control.sock"), path);
+  const bareAgent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const ask = (path: string): Promise<string> =>
+    path === bareServer ? get(bareAgent, bareSocket, "/") : get(agent, join(state, "control.sock"), path);
   try {
     await supervisorReady(program, state);
     const untilMs = unixMs() + openMsMax;
@@ -71,6 +85,7 @@ export async function measureReadApi(folder: string, programPath: string, plan: 
       `/v1/runs/${run}`,
       "/health",
       "/metrics",
+      bareServer,
     ];
     const free = await measure(paths, plan.rounds, ask);
     const lock = createLocks().lockWithin(join(home, "cron/.tick.lock"), 5000);
@@ -79,7 +94,8 @@ export async function measureReadApi(folder: string, programPath: string, plan: 
     return { openRuns: open.length, writtenBytes: written(state), free, locked };
   } finally {
     agent.destroy();
-    await program.stop();
+    bareAgent.destroy();
+    await Promise.all([program.stop(), bare.stop()]);
   }
 }
 

@@ -357,6 +357,19 @@ test("verifyLaws() knows of a clock that was set back between two runs whose tim
   expect(kinds).toEqual([["overlap run-5"], [], ["overlap run-5"]]);
 });
 
+test("verifyLaws() knows of a clock that was set back between the end of a run and what somebody else wrote into its record", () => {
+  const kinds = [
+    [],
+    [{ toMs: at("09:20:00"), fromMs: at("10:21:00") }],
+    [{ toMs: at("09:40:00"), fromMs: at("10:41:00") }],
+  ].map((setBacks) => {
+    const newest = evidenceOf(sampleRun(8));
+    const truth = verifyLaws({ ...evidence({ runs: [...runs, newest] }), setBacks }).find(({ law }) => law === "L4");
+    return truth?.violations.map(({ kind, runId }) => `${kind} ${runId}`);
+  });
+  expect(kinds).toEqual([["record_old run-8"], ["record_old run-8"], []]);
+});
+
 test("verifyLaws() holds the record against the run that was claimed last, by whatever clock", () => {
   const setBackMs = at("10:30:00");
   const clocks: readonly (readonly [name: string, runs: readonly RunEvidence[]])[] = [

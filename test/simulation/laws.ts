@@ -365,7 +365,7 @@ function checkSlots(world: World, job: JobStory, runs: readonly Run[]): void {
     for (const atMs of instants) {
       // A one-shot that was asked for early keeps its own instant until that run has ended.
       if (!lines.has(atMs) && span.schedule.kind === "once" && hasOpen) continue;
-      if (!lines.has(atMs) && (job.unseen.has(atMs) || isUnknowable(span, atMs, lines))) continue;
+      if (!lines.has(atMs) && (job.unseen.has(atMs) || isUnknowable(world, span, atMs, lines))) continue;
       if (!lines.has(atMs) && isAheadAgain(world, span, atMs)) continue;
       if (!lines.has(atMs) && isRequested && awaitedMs !== null && atMs >= awaitedMs) continue;
       checkLine(world, `${name}: ${new Date(atMs).toISOString()}`, lines.get(atMs), runs);
@@ -401,7 +401,15 @@ function isAheadAgain({ setBacks }: World, { endMs, endedAtMonotonicMs }: Span, 
  * Whether no daemon can tell of this instant. No record says when a pause ended, so what came between that and the daemon's next look is
  * taken for a part of the pause. And what waits gets so many lines and no more until it runs.
  */
-function isUnknowable(span: Span, atMs: number, lines: ReadonlyMap<number, LedgerSlot>): boolean {
+function isUnknowable(
+  { starts, clock }: World,
+  span: Span,
+  atMs: number,
+  lines: ReadonlyMap<number, LedgerSlot>,
+): boolean {
+  // The instant that was kept over the pause can have been told of in it.
+  const lookAtMs = starts.find((ms) => ms > span.beganAtMonotonicMs) ?? Number.POSITIVE_INFINITY;
+  if (span.isAfterPause && span.isUnseen && atMs <= lookAtMs + clock.nowMs() - clock.monotonicMs()) return true;
   const first = span.firstMs === null ? undefined : lines.get(span.firstMs);
   if (span.isAfterPause && first !== undefined && atMs <= first.decidedAtMs) return true;
   if ([...lines.values()].filter((line) => line.decision === "pending").length >= instantsMax) return true;

@@ -47,6 +47,8 @@ export interface Span {
   readonly resumedAtMs: number | null;
   /** Whether it began when a pause ended. */
   readonly isAfterPause: boolean;
+  /** Whether no daemon was there to see it begin. */
+  readonly isUnseen: boolean;
   /** When somebody ended it; null while it lasts. */
   endMs: number | null;
   endedAtMonotonicMs: number;
@@ -162,7 +164,16 @@ export function createStory(scenario: Scenario, zone: Zone): Story {
         if (firstMs === null) return;
         Object.assign(record, { enabled: true, state: "scheduled", paused_at: null });
         if (!isKept) record["next_run_at"] = text(firstMs);
-        job.spans.push(spanOf(schedule, firstMs, isSlotKept ? nowMs : null, world.clock.monotonicMs(), true));
+        job.spans.push(
+          spanOf(
+            schedule,
+            firstMs,
+            isSlotKept ? nowMs : null,
+            world.clock.monotonicMs(),
+            true,
+            world.startedAtMs() === null,
+          ),
+        );
       });
     },
     request(world, job) {
@@ -347,6 +358,7 @@ function spanOf(
   resumedAtMs: number | null,
   beganAtMonotonicMs = 0,
   isAfterPause = false,
+  isUnseen = false,
 ): Span {
   return {
     beganAtMonotonicMs,
@@ -354,6 +366,7 @@ function spanOf(
     firstMs,
     resumedAtMs,
     isAfterPause,
+    isUnseen,
     endMs: null,
     endedAtMonotonicMs: 0,
     known: [],
