@@ -1,7 +1,7 @@
 import { formatInstant, parseInstant } from "./instant.ts";
 import { isRunnable, isTerminal, type Job, type JobPatch, type RetryState, type StoredTime } from "./job.ts";
 import { nextInterval, nextOccurrence } from "./next-occurrence.ts";
-import { isNamedSince } from "./observe-slots.ts";
+import { formatScheduleKey, isNamedSince } from "./observe-slots.ts";
 import { isOffSchedule, toStoredTime } from "./repair-next-run.ts";
 import type { RunReason } from "./run.ts";
 import type { Schedule } from "./schedule.ts";
@@ -118,6 +118,8 @@ export function restoreJob(
     readonly owner: string;
     readonly trigger: "schedule" | "manual" | "retry";
     readonly scheduledAtMs: number | null;
+    /** The rule that the claim was made by, as far as that is known. */
+    readonly scheduleText?: string | undefined;
     readonly zone: Zone;
   },
 ): JobPatch | "superseded" {
@@ -150,8 +152,14 @@ function restoredNextRun(
   {
     trigger,
     scheduledAtMs,
+    scheduleText,
     zone,
-  }: { readonly trigger: string; readonly scheduledAtMs: number | null; readonly zone: Zone },
+  }: {
+    readonly trigger: string;
+    readonly scheduledAtMs: number | null;
+    readonly scheduleText?: string | undefined;
+    readonly zone: Zone;
+  },
 ): JobPatch {
   if (trigger === "retry") return {};
   if (trigger === "manual") return job.manualRunAt === null ? {} : { nextRunAt: job.manualRunAt };
@@ -159,9 +167,11 @@ function restoredNextRun(
   if (job.nextRunAt !== null && job.nextRunAt.ms <= scheduledAtMs) return {};
   const slot = toStoredTime(job.schedule, scheduledAtMs, scheduledAtMs - hourMs, zone);
   // The schedule was edited meanwhile: what it names now stands in the record already.
-  return isOffSchedule(job.schedule, slot, zone) || !leadsTo(job.schedule, slot.ms, job.nextRunAt, zone)
-    ? {}
-    : { nextRunAt: slot.text };
+  if (isOffSchedule(job.schedule, slot, zone) || !leadsTo(job.schedule, slot.ms, job.nextRunAt, zone)) return {};
+  const isSameRule = scheduleText === undefined || scheduleText === formatScheduleKey(job.schedule);
+  return isSameRule || isNamedSince(job.schedule, Number.NEGATIVE_INFINITY, slot.ms, zone)
+    ? { nextRunAt: slot.text }
+    : {};
 }
 
 /** Whether a claim of this slot can leave such a later `next_run_at`: a one-shot keeps its own, and an interval goes on by whole steps. */

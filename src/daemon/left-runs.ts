@@ -191,7 +191,14 @@ export function createLeftRuns(
   function restoreSlot(home: HomeRuntime, run: Pick<Run, "jobId" | "owner" | "trigger" | "scheduledAtMs">): void {
     home.store.update((snapshot) => {
       const job = snapshot.jobs.find((one) => one.id === run.jobId);
-      const patch = job === undefined ? "superseded" : restoreJob(job, { ...run, zone: home.settings.zone });
+      const patch =
+        job === undefined
+          ? "superseded"
+          : restoreJob(job, {
+              ...run,
+              scheduleText: home.cursors.get(run.jobId)?.scheduleText,
+              zone: home.settings.zone,
+            });
       return new Map(patch === "superseded" ? [] : [[run.jobId, patch]]);
     }, lockWaitMs);
     if (run.scheduledAtMs !== null && run.trigger !== "retry") home.restored.set(run.jobId, run.scheduledAtMs);

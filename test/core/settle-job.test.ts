@@ -287,6 +287,16 @@ test("restoreJob() leaves the instant of a schedule that was edited after the cl
   expect(restoreJob(interval, slot)).toMatchObject({ nextRunAt: "2026-06-15T10:00:00+00:00" });
 });
 
+test("restoreJob() puts no instant of another rule into a record whose rule is cron now", () => {
+  const claim = { owner, trigger: "schedule", scheduledAtMs: at("10:00:14.439"), zone: utc } as const;
+  const record = claimed({ schedule: { kind: "cron", expression: "* * * * *" }, nextRunAt: stored(at("10:01:00")) });
+  expect(restoreJob(record, { ...claim, scheduleText: "interval 1" })).not.toHaveProperty("nextRunAt");
+  // What a hold or a hand put there is no instant of the rule either, and was claimed by it.
+  expect(restoreJob(record, { ...claim, scheduleText: "cron * * * * *" })).toHaveProperty("nextRunAt");
+  const named = { ...claim, scheduledAtMs: at("10:00:00"), scheduleText: "interval 1" };
+  expect(restoreJob(record, named)).toHaveProperty("nextRunAt");
+});
+
 test("restoreJob() gives a one-shot its count back", () => {
   const slot = { owner, trigger: "schedule", scheduledAtMs: at("10:00:00"), zone: utc } as const;
   expect(restoreJob(claimedOnce(), slot)).toEqual({
