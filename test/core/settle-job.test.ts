@@ -289,11 +289,14 @@ test("restoreJob() leaves the instant of a schedule that was edited after the cl
 
 test("restoreJob() puts no instant of another rule into a record whose rule is cron now", () => {
   const claim = { owner, trigger: "schedule", scheduledAtMs: at("10:00:14.439"), zone: utc } as const;
-  const record = claimed({ schedule: { kind: "cron", expression: "* * * * *" }, nextRunAt: stored(at("10:01:00")) });
+  const record = claimed({
+    schedule: { kind: "cron", expression: "* * * * * 15,45" },
+    nextRunAt: stored(at("10:00:45")),
+  });
   expect(restoreJob(record, { ...claim, scheduleText: "interval 1" })).not.toHaveProperty("nextRunAt");
   // What a hold or a hand put there is no instant of the rule either, and was claimed by it.
-  expect(restoreJob(record, { ...claim, scheduleText: "cron * * * * *" })).toHaveProperty("nextRunAt");
-  const named = { ...claim, scheduledAtMs: at("10:00:00"), scheduleText: "interval 1" };
+  expect(restoreJob(record, { ...claim, scheduleText: "cron * * * * * 15,45" })).toHaveProperty("nextRunAt");
+  const named = { ...claim, scheduledAtMs: at("10:00:15"), scheduleText: "interval 1" };
   expect(restoreJob(record, named)).toHaveProperty("nextRunAt");
 });
 
