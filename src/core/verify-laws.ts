@@ -339,7 +339,7 @@ function overlaps(inOrder: readonly Run[]): ReadonlyMap<Run, Run> {
   return found;
 }
 
-function noInvention({ runs, unknownFolders }: Evidence): LawReport {
+function noInvention({ runs, unknownFolders, setBacks }: Evidence): LawReport {
   const violations: Violation[] = [];
   // A year's history has more runs than a call may have arguments.
   const oldestMs = runs.reduce((oldest, { run }) => Math.min(oldest, run.claimedAtMs), Number.POSITIVE_INFINITY);
@@ -356,7 +356,8 @@ function noInvention({ runs, unknownFolders }: Evidence): LawReport {
     checked += 1;
     const never = Number.POSITIVE_INFINITY;
     const earliestMs = Math.min(run.startedAtMs ?? never, (startedFileMs ?? never) + fileClockMs);
-    if (earliestMs >= run.claimedAtMs && run.state !== "void") continue;
+    const isInOrder = earliestMs >= run.claimedAtMs || isWrittenAfter(setBacks, run.claimedAtMs, earliestMs);
+    if (isInOrder && run.state !== "void") continue;
     const message =
       run.state === "void"
         ? `Run "${run.id}" is recorded as void, and its gate opened at ${iso(startedMs)}: report it`

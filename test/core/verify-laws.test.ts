@@ -401,6 +401,16 @@ test("verifyLaws() takes no run for an early one whose start only a file tells, 
   expect(kinds).toEqual([[], ["early"]]);
 });
 
+test("verifyLaws() knows of a clock that was set back between the claim of a run and its start", () => {
+  const [claimedAtMs, startedAtMs] = [at("10:25:02"), at("10:25:00.100")];
+  const kinds = [[], [{ fromMs: at("10:25:02.100"), toMs: at("10:25:00.100") }]].map((setBacks) => {
+    const run = evidenceOf(sampleRun(5, { startedAtMs, claimedAtMs }));
+    const invention = verifyLaws({ ...evidence({ runs: [...runs, run] }), setBacks }).find(({ law }) => law === "L3");
+    return invention?.violations.map(({ kind }) => kind);
+  });
+  expect(kinds).toEqual([["early"], []]);
+});
+
 test("verifyLaws() counts through an hour that comes twice from where the rule has held since", () => {
   // At 01:00 UTC clocks in Berlin go back to 02:00, and the rule goes on an hour later.
   const utcMs = (clock: string): number => Date.parse(`2026-10-25T${clock}Z`);
