@@ -22,7 +22,8 @@ interface HomeNotes {
   readonly reading: HomeReading;
   /** Secret values of its `.env`, each with the name of a variable that holds it. */
   readonly secrets: ReadonlyMap<string, string>;
-  readonly detached: ReadonlySet<string>;
+  /** Also of a job that is gone by now: its settings go by what the run was called. */
+  readonly isDetached: (run: Run) => boolean;
   /** Documents that each job still has, oldest first; looked up once. */
   readonly documents: Map<string, readonly string[]>;
 }
@@ -72,13 +73,13 @@ function runsInOrder(ledger: RunLedger): readonly Run[] {
 }
 
 function noteHome(parts: CommandParts, reading: HomeReading): HomeNotes {
-  const detached = reading.jobs.filter(
-    (job) => jobSettings(reading.settings, reading.hermes.scriptTimeoutMs, job).detach,
-  );
   return {
     reading,
     secrets: readSecrets(parts, reading.path),
-    detached: new Set(detached.map((job) => job.id)),
+    isDetached: (run) => {
+      const job = { id: run.jobId, name: run.jobName, kind: run.kind };
+      return jobSettings(reading.settings, reading.hermes.scriptTimeoutMs, job).detach;
+    },
     documents: new Map(),
   };
 }
@@ -160,7 +161,7 @@ function runEvidence(parts: CommandParts, run: Run, home: HomeNotes | null, shar
     exit,
     document: documentEvidence(parts, run, home, shared),
     lifelineHeld: isLifelineHeld(parts, folder.alive),
-    detached: home?.detached.has(run.jobId) ?? false,
+    detached: home?.isDetached(run) ?? false,
     spec: guarded(() => readSpec(parts, folder.spec, home)),
   };
 }
