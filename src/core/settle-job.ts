@@ -108,21 +108,18 @@ function comesEarlier(job: Job, { nextRunAt, holdUntil }: Postponed, zone: Zone)
   return ms === null || (holdUntil === null && job.nextRunAt !== null && job.nextRunAt.ms <= ms);
 }
 
-/**
- * Takes back a claim whose gate never opened: nothing ran, so the slot, the count and the request are what they were. The next
- * tick finds them due again.
- */
-export function restoreJob(
-  job: Job,
-  claim: {
-    readonly owner: string;
-    readonly trigger: "schedule" | "manual" | "retry";
-    readonly scheduledAtMs: number | null;
-    /** The rule that the claim was made by, as far as that is known. */
-    readonly scheduleText?: string | undefined;
-    readonly zone: Zone;
-  },
-): JobPatch | "superseded" {
+/** What is known of a claim whose gate never opened. */
+interface VoidClaim {
+  readonly owner: string;
+  readonly trigger: "schedule" | "manual" | "retry";
+  readonly scheduledAtMs: number | null;
+  /** The rule that the claim was made by, as far as that is known. */
+  readonly scheduleText?: string | undefined;
+  readonly zone: Zone;
+}
+
+/** Takes it back: nothing ran, so the slot, the count and the request are what they were. The next tick finds them due again. */
+export function restoreJob(job: Job, claim: VoidClaim): JobPatch | "superseded" {
   if (job.fireClaim?.by !== claim.owner) return "superseded";
   const isCounted = job.schedule?.kind === "once" && job.runClaim !== null && hasCount(job) && job.repeatCompleted > 0;
   return {
@@ -147,20 +144,7 @@ export function mayBeClaimed(
   return claim.scheduledAtMs === null || job.nextRunAt?.ms !== claim.scheduledAtMs;
 }
 
-function restoredNextRun(
-  job: Job,
-  {
-    trigger,
-    scheduledAtMs,
-    scheduleText,
-    zone,
-  }: {
-    readonly trigger: string;
-    readonly scheduledAtMs: number | null;
-    readonly scheduleText?: string | undefined;
-    readonly zone: Zone;
-  },
-): JobPatch {
+function restoredNextRun(job: Job, { trigger, scheduledAtMs, scheduleText, zone }: VoidClaim): JobPatch {
   if (trigger === "retry") return {};
   if (trigger === "manual") return job.manualRunAt === null ? {} : { nextRunAt: job.manualRunAt };
   if (scheduledAtMs === null || job.schedule === null) return {};

@@ -294,7 +294,7 @@ function singleLife({ runs, processes, setBacks }: Evidence): LawReport {
     // A clock that was set back puts runs in another order than they had: what overlaps does so in both.
     const byClaim = overlaps(own.toReversed());
     for (const [run, before] of overlaps(own.toSorted((a, b) => beganMs(a) - beganMs(b)))) {
-      if (byClaim.get(run) !== before || isSetBackBetween(setBacks, before, run)) continue;
+      if (byClaim.get(run) !== before || isBehindSetBack(setBacks, before.endedAtMs, beganMs(run))) continue;
       const until = before.endedAtMs === null ? "is still open" : `ended at ${iso(before.endedAtMs)}`;
       const message = `Run "${run.id}" of job "${run.jobId}" started at ${iso(beganMs(run))}, while run "${before.id}" ${until}: look at both with hermes-supervisor logs, and report it`;
       violations.push(ofRun(run, "overlap", message));
@@ -317,15 +317,9 @@ function singleLife({ runs, processes, setBacks }: Evidence): LawReport {
   return { law: "L2", title: "Single life", checked: begun.length + (processes?.length ?? 0), covers, violations };
 }
 
-/** Whether the clock was set back after the one had ended and before the other began: then their times say nothing. */
-function isSetBackBetween(setBacks: readonly SetBack[], before: Run, run: Run): boolean {
-  const { endedAtMs } = before;
-  if (endedAtMs === null) return false;
-  return isWrittenAfter(setBacks, endedAtMs, beganMs(run));
-}
-
 /** Whether the clock was set back after the first of two moments, and the second can have come behind that. */
-function isWrittenAfter(setBacks: readonly SetBack[], firstMs: number, secondMs: number): boolean {
+function isBehindSetBack(setBacks: readonly SetBack[], firstMs: number | null, secondMs: number): boolean {
+  if (firstMs === null) return false;
   return setBacks.some(({ fromMs, toMs }) => firstMs <= fromMs && secondMs >= toMs - setBackNoticedMs);
 }
 
@@ -356,7 +350,7 @@ function noInvention({ runs, unknownFolders, setBacks }: Evidence): LawReport {
     checked += 1;
     const never = Number.POSITIVE_INFINITY;
     const earliestMs = Math.min(run.startedAtMs ?? never, (startedFileMs ?? never) + fileClockMs);
-    const isInOrder = earliestMs >= run.claimedAtMs || isWrittenAfter(setBacks, run.claimedAtMs, earliestMs);
+    const isInOrder = earliestMs >= run.claimedAtMs || isBehindSetBack(setBacks, run.claimedAtMs, earliestMs);
     if (isInOrder && run.state !== "void") continue;
     const message =
       run.state === "void"
@@ -476,7 +470,7 @@ function recordProblem(job: Job, run: Run, daemonLives: boolean, setBacks: reado
   if (differenceMs > 0.5) return null;
   // By a clock that was set back in a run, that run ended before it began, which the ledger does not write down.
   const isSetBack = run.endedAtMs === (run.startedAtMs ?? run.claimedAtMs);
-  if (differenceMs < -0.5 && isWrittenAfter(setBacks, endMs(run), recordedMs)) return null;
+  if (differenceMs < -0.5 && isBehindSetBack(setBacks, endMs(run), recordedMs)) return null;
   if (differenceMs < -0.5 && !isSetBack) {
     // Another owner's claim means that the record was no longer ours to write.
     if (job.fireClaim !== null && !daemonLives) return null;

@@ -1,5 +1,6 @@
-import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { DatabaseSync } from "node:sqlite";
 import { fromMicroseconds, orNull, type Row, toMicroseconds } from "./slots.ts";
+import { createStatementCache } from "./statement-cache.ts";
 
 export interface JobKey {
   readonly home: string;
@@ -91,18 +92,7 @@ const texts = {
 } as const;
 
 export function createRetentionLedger(database: DatabaseSync): RetentionLedger {
-  const statements = new Map<string, StatementSync>();
-  /** Prepared at the first use: a reader of an older layout has not all of these tables. */
-  const prepared = (text: string): StatementSync => {
-    let statement = statements.get(text);
-    if (statement === undefined) {
-      statement = database.prepare(text);
-      // Instants that records can name are too large for a number.
-      statement.setReadBigInts(true);
-      statements.set(text, statement);
-    }
-    return statement;
-  };
+  const prepared = createStatementCache(database);
   const pragma = (name: string): number => {
     const [value] = Object.values(database.prepare(`PRAGMA ${name}`).get() ?? {});
     return Number(value ?? 0);

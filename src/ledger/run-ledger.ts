@@ -1,4 +1,4 @@
-import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { DatabaseSync } from "node:sqlite";
 import type { DeliveryState } from "../core/delivery.ts";
 import { InvariantError } from "../core/invariant-error.ts";
 import type { Run, RunReason } from "../core/run.ts";
@@ -19,6 +19,7 @@ import {
   toMicroseconds,
   where,
 } from "./slots.ts";
+import { createStatementCache } from "./statement-cache.ts";
 
 export type TerminalState = "completed" | "failed" | "void";
 
@@ -226,20 +227,9 @@ export function createRunLedger(
         ]
       : ["", ""];
   const selectRun = `SELECT run.*${withDelivery[0]}${withRetry[0]} FROM run${withDelivery[1]}${withRetry[1]}`;
-  const selects = new Map<string, StatementSync>();
+  const select = createStatementCache(database);
   let depth = 0;
   let isUnsynced = false;
-
-  function select(text: string): StatementSync {
-    let statement = selects.get(text);
-    if (statement === undefined) {
-      statement = database.prepare(text);
-      // Microseconds of an instant before 1684 or after 2255, which records can name, are too large for a number.
-      statement.setReadBigInts(true);
-      selects.set(text, statement);
-    }
-    return statement;
-  }
 
   const readChanges = database.prepare("SELECT total_changes() AS own");
   const readForeign = database.prepare("PRAGMA data_version");

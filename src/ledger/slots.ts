@@ -1,6 +1,7 @@
-import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from "node:sqlite";
+import type { DatabaseSync, SQLInputValue, SQLOutputValue } from "node:sqlite";
 import type { SlotCursor } from "../core/plan-tick.ts";
 import type { PendingReason, SlotDecision, SlotLine } from "../core/slot.ts";
+import { createStatementCache } from "./statement-cache.ts";
 
 /** A slot line with the home that its job belongs to. */
 export type LedgerSlot = SlotLine & {
@@ -114,20 +115,10 @@ export function createSlotLedger(database: DatabaseSync, keepsWaits: boolean): S
     "SELECT * FROM slot WHERE decision = 'miss' AND scheduled_us >= ? ORDER BY scheduled_us DESC LIMIT ?",
   );
   for (const statement of [readPending, readMissed, reopen]) statement.setReadBigInts(true);
-  /** By their conditions, of which there are a few. */
-  const selects = new Map<string, StatementSync>();
+  const prepared = createStatementCache(database);
   const readCursors = database.prepare("SELECT * FROM slot_cursor WHERE home = ?");
   const writeCursor = database.prepare("INSERT OR REPLACE INTO slot_cursor VALUES (?, ?, ?)");
   const deleteCursor = database.prepare("DELETE FROM slot_cursor WHERE home = ? AND job_id = ?");
-
-  function prepareSelect(conditions: string): StatementSync {
-    const made = database.prepare(
-      `SELECT * FROM slot${conditions} ORDER BY scheduled_us DESC, home DESC, job_id DESC LIMIT ?`,
-    );
-    made.setReadBigInts(true);
-    selects.set(conditions, made);
-    return made;
-  }
 
   return {
     writeSlots(home, lines) {
@@ -152,7 +143,7 @@ export function createSlotLedger(database: DatabaseSync, keepsWaits: boolean): S
         ["scheduled_us >= ?", orNull(query.sinceMs, toMicroseconds) ?? undefined],
         ["scheduled_us <= ?", orNull(query.untilMs, toMicroseconds) ?? undefined],
       ]);
-      const select = selects.get(text) ?? prepareSelect(text);
+      const select = prepared(`SELECT * FROM slot${text} ORDER BY scheduled_us DESC, home DESC, job_id DESC LIMIT ?`);
       return select.all(...values, query.limit === 0 ? -1 : query.limit).map(toSlot);
     },
     missedSlots: (sinceMs, limit) => readMissed.all(toMicroseconds(sinceMs), limit).map(toSlot),
