@@ -83,7 +83,18 @@ export function isoTime(ms: number | null): string | null {
   return new Date(Math.floor(ms)).toISOString();
 }
 
+/** Open runs are shown at each look. A run that has changed is another object. */
+const shown = new WeakMap<Run, RunJson>();
+
 export function runJson(run: Run): RunJson {
+  const known = shown.get(run);
+  if (known !== undefined) return known;
+  const made = printedRun(run);
+  shown.set(run, made);
+  return made;
+}
+
+function printedRun(run: Run): RunJson {
   const { fingerprint, scheduledAtMs, startedAtMs } = run;
   return {
     id: run.id,

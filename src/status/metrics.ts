@@ -37,17 +37,24 @@ export function createMetrics(
   look: () => Promise<MetricFacts>,
   pause: () => Promise<void>,
 ): Metrics {
-  const registry = new Registry();
-  const registers = [registry];
-  const named = (name: string, help: string) => ({ name: `hermes_supervisor_${name}`, help, registers });
-  const labels = new Map<string, string>();
+  /** What events count, and what each look finds. Only the latter is printed anew for each reader. */
+  const counted = new Registry();
+  const looked = new Registry();
+  const named = (name: string, help: string, registers = [counted]) => ({
+    name: `hermes_supervisor_${name}`,
+    help,
+    registers,
+  });
+  let events = 0;
+  let kept = { events: -1, texts: [] as readonly string[] };
+  const labels = new Set<string>();
 
   /** The label of a home, the same one for as long as this daemon lives. */
   function labelOf(home: string): string {
-    let label = labels.get(home);
-    if (label === undefined) {
-      label = labels.size < homesMax ? home : "other";
-      if (labels.size < homesMax) labels.set(home, label);
+    const label = labels.has(home) || labels.size < homesMax ? home : "other";
+    if (!labels.has(label)) {
+      labels.add(label);
+      begin(label);
     }
     return label;
   }
@@ -78,6 +85,14 @@ export function createMetrics(
     ...named("missed_slots_total", "Scheduled instants that were missed"),
     labelNames: ["home"],
   });
+  /** A series that begins with its first event would hide that event from a rate. */
+  function begin(home: string): void {
+    events += 1;
+    for (const each of [missed, orphaned]) each.inc({ home }, 0);
+    runs.inc({ home, outcome: "completed", reason: "none" }, 0);
+    for (const reason of ["exit", "error", "timeout"]) runs.inc({ home, outcome: "failed", reason }, 0);
+  }
+
   const lockHold = new Histogram({
     ...named("tick_lock_hold_seconds", "How long a tick held the tick lock of a home"),
     labelNames: ["home"],
@@ -92,7 +107,8 @@ export function createMetrics(
     ...named("alert_notices_total", "Notices of alerts that were handed to the command or webhook, by result"),
     labelNames: ["result"],
   });
-  const gauge = (name: string, help: string) => new Gauge({ ...named(name, help), labelNames: ["home"] });
+  const found = (name: string, help: string) => named(name, help, [looked]);
+  const gauge = (name: string, help: string) => new Gauge({ ...found(name, help), labelNames: ["home"] });
   const homeGauges = {
     open: gauge("open_runs", "Runs that are open"),
     waiting: gauge("waiting_jobs", "Jobs that are due and cannot start yet"),
@@ -103,16 +119,16 @@ export function createMetrics(
     valid: gauge("config_valid", "1 while the settings as they stand are in force, 0 while the last good ones are"),
     lock: gauge("tick_lock_busy_seconds", "For how long somebody else has held the tick lock against a due tick"),
   };
-  const alerts = new Gauge({ ...named("alerts", "Alerts that are up, by kind"), labelNames: ["kind"] });
+  const alerts = new Gauge({ ...found("alerts", "Alerts that are up, by kind"), labelNames: ["kind"] });
   const hostValid = new Gauge(
-    named(
+    found(
       "host_config_valid",
       "1 while the host's settings as they stand are in force, 0 while the last good ones are",
     ),
   );
-  const ledgerBytes = new Gauge(named("ledger_size_bytes", "Size of the ledger on the disk, its log included"));
-  const diskFree = new Gauge(named("disk_free_bytes", "Free space on the disk of the state folder"));
-  const waitingNotices = new Gauge(named("waiting_alert_notices", "Notices of alerts that wait to be sent"));
+  const ledgerBytes = new Gauge(found("ledger_size_bytes", "Size of the ledger on the disk, its log included"));
+  const diskFree = new Gauge(found("disk_free_bytes", "Free space on the disk of the state folder"));
+  const waitingNotices = new Gauge(found("waiting_alert_notices", "Notices of alerts that wait to be sent"));
   new Gauge({ ...named("build_info", "Always 1; the version is a label"), labelNames: ["version"] }).set(
     { version },
     1,
@@ -130,10 +146,6 @@ export function createMetrics(
     }
     for (const one of status.homes) {
       const home = { home: labelOf(one.name) };
-      // A series that begins with its first event would hide that event from a rate.
-      for (const each of [missed, orphaned]) each.inc(home, 0);
-      runs.inc({ ...home, outcome: "completed", reason: "none" }, 0);
-      for (const reason of ["exit", "error", "timeout"]) runs.inc({ ...home, outcome: "failed", reason }, 0);
       homeGauges.open.inc(home, one.open_runs);
       homeGauges.waiting.inc(home, one.waiting);
       homeGauges.overdue.inc(home, overdue.get(one.name) ?? 0);
@@ -150,12 +162,23 @@ export function createMetrics(
     waitingNotices.set(facts.waitingNotices);
   }
 
+  async function textsOf(registry: InstanceType<typeof Registry>, isLong: boolean): Promise<readonly string[]> {
+    const texts: string[] = [];
+    for (const { name } of registry.getMetricsAsArray()) {
+      if (isLong) await pause();
+      texts.push(await registry.getSingleMetricAsString(name));
+    }
+    return texts;
+  }
+
   return {
     runStarted({ home, scheduledAtMs, startedAtMs: atMs }) {
       if (scheduledAtMs === null || atMs === null) return;
+      events += 1;
       startDelay.observe({ home: labelOf(home) }, Math.max(0, atMs - scheduledAtMs) / 1000);
     },
     runEnded(run) {
+      events += 1;
       const home = labelOf(run.home);
       runs.inc({ home, outcome: run.state, reason: run.reason ?? "none" });
       if (run.reason === "orphaned") orphaned.inc({ home });
@@ -166,22 +189,31 @@ export function createMetrics(
     slotDecided({ home: name, decision, reason }) {
       // It will be decided; counted then.
       if (decision === "pending") return;
+      events += 1;
       const home = labelOf(name);
       slots.inc({ home, decision, reason });
       if (decision === "miss") missed.inc({ home });
     },
-    lockHeld: (home, ms) => lockHold.observe({ home: labelOf(home) }, ms / 1000),
-    lockWaited: (home, ms) => lockWait.observe({ home: labelOf(home) }, ms / 1000),
-    noticeSent: (result) => notices.inc({ result }),
+    lockHeld(home, ms) {
+      events += 1;
+      lockHold.observe({ home: labelOf(home) }, ms / 1000);
+    },
+    lockWaited(home, ms) {
+      events += 1;
+      lockWait.observe({ home: labelOf(home) }, ms / 1000);
+    },
+    noticeSent(result) {
+      events += 1;
+      notices.inc({ result });
+    },
     async print() {
       const facts = await look();
       takeLook(facts);
-      const texts: string[] = [];
-      for (const { name } of registry.getMetricsAsArray()) {
-        if (facts.status.homes.length > homesAtOnce) await pause();
-        texts.push(await registry.getSingleMetricAsString(name));
-      }
-      return { status: 200, type: registry.contentType, text: `${texts.join("\n\n")}\n` };
+      const isLong = facts.status.homes.length > homesAtOnce;
+      const found = await textsOf(looked, isLong);
+      const asOf = events;
+      if (kept.events !== asOf) kept = { events: asOf, texts: await textsOf(counted, isLong) };
+      return { status: 200, type: counted.contentType, text: `${[...kept.texts, ...found].join("\n\n")}\n` };
     },
   };
 }

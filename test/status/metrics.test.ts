@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
+import type { Metrics } from "../../src/status/metrics.ts";
 import { sampleMetrics } from "../helpers/sample-metrics.ts";
+import { sampleRun } from "../helpers/sample-run.ts";
 
 const samples = (text: string): ReadonlyMap<string, number> =>
   new Map(
@@ -58,6 +60,49 @@ test("print() says what happened and what is so now", async () => {
     alerts: 1,
     sent: 1,
   });
+});
+
+const run = {
+  ...sampleRun("r", "default", "j"),
+  scheduledAtMs: 1000,
+  claimedAtMs: 1001,
+  startedAtMs: 1004,
+  endedAtMs: 2004,
+};
+const slot = {
+  home: "default",
+  jobId: "j",
+  scheduledAtMs: 1000,
+  decision: "run",
+  reason: "on_time",
+  runId: "r",
+  decidedAtMs: 1001,
+  latenessMs: null,
+} as const;
+const happenings: readonly [event: string, happen: (metrics: Metrics) => void, series: string][] = [
+  ["started run", (metrics) => metrics.runStarted(run), 'run_start_delay_seconds_count{home="default"}'],
+  [
+    "ended run",
+    (metrics) => metrics.runEnded({ ...run, state: "completed" }),
+    'runs_total{home="default",outcome="completed",reason="none"}',
+  ],
+  ["slot", (metrics) => metrics.slotDecided(slot), 'slots_total{home="default",decision="run",reason="on_time"}'],
+  ["lock that was held", (metrics) => metrics.lockHeld("default", 1), 'tick_lock_hold_seconds_count{home="default"}'],
+  ["lock that was busy", (metrics) => metrics.lockWaited("default", 1), 'tick_lock_wait_seconds_count{home="default"}'],
+  ["notice", (metrics) => metrics.noticeSent("sent"), 'alert_notices_total{result="sent"}'],
+  [
+    "run in a home that nobody has looked at",
+    (metrics) => metrics.runEnded({ ...run, home: "new" }),
+    'missed_slots_total{home="new"}',
+  ],
+];
+
+test.for(happenings)("a print() after another one counts the %s between them", async ([, happen, series]) => {
+  const metrics = sampleMetrics(["default"]);
+  const before = samples((await metrics.print()).text).get(`hermes_supervisor_${series}`);
+  happen(metrics);
+  const after = samples((await metrics.print()).text).get(`hermes_supervisor_${series}`);
+  expect(after).toBe(before === undefined ? (series.includes("new") ? 0 : 1) : before + 1);
 });
 
 test("print() has a bounded number of series, however many homes come and go", async () => {
