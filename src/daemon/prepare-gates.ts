@@ -16,8 +16,8 @@ const askingMsMax = 300;
 const earlyMs = 5;
 /** A launcher that was not needed goes after this long, so that nothing stands by between runs. */
 const unusedMsMax = 25_000;
-/** Launchers started in one go before the loop looks at its timers again. */
-const gatesPerTurn = 4;
+/** Launchers started in one go, some 2 ms each, before the loop looks at its timers and readers again. */
+const gatesPerTurn = 2;
 /** How long before the due time claims are written: what it takes to write so many of them, within bounds, as nothing else is done meanwhile. */
 const stagingMsMin = 2;
 const stagingMsEach = 0.2;
@@ -56,14 +56,17 @@ export function createGatePreparer(
     return jobs;
   }
 
-  /** Those of the jobs that no gate is made for yet and that are bash scripts. What is wrong with a job is said at its start. */
-  function bashJobs(home: HomeRuntime, jobs: readonly Job[]): readonly AheadJob[] {
+  /** The first `count` of the jobs that no gate is made for yet and that are bash scripts. What is wrong with a job is said at its start. */
+  function bashJobs(home: HomeRuntime, jobs: readonly Job[], count: number): readonly AheadJob[] {
     const made = new Set(home.pools.script.ready().map((gate) => gate.jobId));
-    return jobs.flatMap((job) => {
-      if (made.has(job.id)) return [];
+    const found: AheadJob[] = [];
+    for (const job of jobs) {
+      if (found.length === count) break;
+      if (made.has(job.id)) continue;
       const program = programOf(parts, home, job);
-      return program.ok && program.isBash ? [{ jobId: job.id, program, isBash: true }] : [];
-    });
+      if (program.ok && program.isBash) found.push({ jobId: job.id, program, isBash: true });
+    }
+    return found;
   }
 
   /** As `prepare`, for one home. `left` says how many may still be started in this turn. */
@@ -83,7 +86,7 @@ export function createGatePreparer(
     const together = comingTogether(home, wakeAtMs);
     const missing = together.length - pool.ready().length;
     const start = Math.min(Math.max(0, missing), left.count);
-    const jobs = start > 0 ? bashJobs(home, together) : [];
+    const jobs = bashJobs(home, together, start);
     const asking = pool.asking(jobs, home.settings.environments.script);
     if (asking !== null && wakeAtMs - nowMs > askingMsMax) {
       void asking.then(wake);
