@@ -47,13 +47,15 @@ export interface RetentionLedger {
   oldestReachMs(): number | null;
   /** What the rows take, without room that is free. */
   usedBytes(): number;
-  /** Gives some free pages back to the system; true while there are more. */
-  vacuum(pages: number): boolean;
+  /** How many pages there are to give back to the system. */
+  freePages(): number;
+  /** Gives so many of them back. */
+  vacuum(pages: number): void;
 }
 
 const keptFrom = "runs_kept_from ";
 const reachRows = 500;
-/** Fewer free pages than this are soon used again. */
+/** So many free pages are soon used again. */
 const freePagesKept = 128;
 
 const isIdle = `run.state NOT IN ('claimed', 'running')
@@ -170,11 +172,10 @@ export function createRetentionLedger(database: DatabaseSync): RetentionLedger {
       return reaches.length === 0 ? null : Math.min(...reaches);
     },
     usedBytes: () => (pragma("page_count") - pragma("freelist_count")) * pragma("page_size"),
-    vacuum(pages) {
+    freePages() {
       const incremental = 2;
-      if (pragma("auto_vacuum") !== incremental || pragma("freelist_count") <= freePagesKept) return false;
-      database.exec(`PRAGMA incremental_vacuum(${pages})`);
-      return pragma("freelist_count") > freePagesKept;
+      return pragma("auto_vacuum") === incremental ? Math.max(0, pragma("freelist_count") - freePagesKept) : 0;
     },
+    vacuum: (pages) => database.exec(`PRAGMA incremental_vacuum(${pages})`),
   };
 }

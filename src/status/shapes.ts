@@ -199,7 +199,7 @@ const retention = z.strictObject({
   done: count
     .nullable()
     .describe("In milliseconds of history (age), runs looked at (count, output), bytes (ledger) or pages (vacuum)"),
-  total: count.nullable().describe("Null where there is nothing to do, or nobody knows how much"),
+  total: count.nullable().describe("Null where there is nothing to do"),
   since: time.nullable(),
 }) satisfies z.ZodType<RetentionJson>;
 

@@ -15,13 +15,13 @@ test("status shows how far retention is while that takes long", () => {
     text({ step: "count" }, null),
     text({ step: "output", done: 0 }),
     text({ step: "ledger", done: 100 }, 40),
-    text({ step: "vacuum", done: 64, total: null }),
+    text({ step: "vacuum", done: 64, total: 128 }),
   ]).toEqual([
     "Retention deletes what is too old ██████████░░░░░░░░░░░░░░ 45%\n",
     "Retention deletes the runs that are too many ██████████░░░░░░░░░░░░░░ 45%\n",
     "Retention looks for output that is too much ░░░░░░░░░░░░░░░░░░░░░░░░ 0%\n",
     "Retention makes the ledger smaller 100%\n",
-    "Retention gives free room of the ledger back: 64 pages so far\n",
+    "Retention gives free room of the ledger back ████████████░░░░░░░░░░░░ 50%\n",
   ]);
 });
 

@@ -52,11 +52,14 @@ test("createRetention() says how far it is: nothing before it looks, each step i
   expect(total).toBeGreaterThan(8 * dayMs);
   expect(ofAge.map((each) => each.done)).toEqual(ofAge.map((each) => each.done).toSorted((a, b) => a! - b!));
   expect(ofAge.at(-1)).toEqual({ state: "running", step: "age", done: total, total, sinceMs: nowMs });
+  const vacuumed = seen.filter(({ step }) => step === "vacuum");
+  const [first, last] = [vacuumed[0], vacuumed.at(-1)];
+  expect([first?.done, last?.done, (first?.total ?? 0) > 32]).toEqual([32, first?.total, true]);
   expect(seen.filter(({ step }) => step !== "age").map(({ step, done, total: of }) => [step, done, of])).toEqual([
     ["count", 0, null],
     ["output", 0, null],
     ["ledger", 0, null],
-    ...seen.filter(({ step }) => step === "vacuum").map(({ step, done }) => [step, done, null]),
+    ...vacuumed.map(({ step, done, total: of }) => [step, done, of]),
     [null, null, null],
   ]);
   expect(retention.progress()).toEqual(idle);

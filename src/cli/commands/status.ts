@@ -141,10 +141,9 @@ export function retentionText(
   nowMs: number,
 ): string {
   const { step = null, done = null, total = null, since = null } = retention ?? {};
-  if (step === null || done === null || since === null || nowMs - Date.parse(since) < retentionQuietMs) return "";
-  const title = `Retention ${retentionTexts[step]}`;
-  if (total !== null) return `${barText(terminal, title, done, total, "")}\n`;
-  return done === 0 ? "" : `${title}: ${done} pages so far\n`;
+  if (step === null || done === null || total === null || since === null) return "";
+  if (nowMs - Date.parse(since) < retentionQuietMs) return "";
+  return `${barText(terminal, `Retention ${retentionTexts[step]}`, done, total, "")}\n`;
 }
 
 /** What holds a paused home, and how that ends. */
