@@ -89,9 +89,10 @@ function innermost(issue: z.core.$ZodIssue): readonly z.core.$ZodIssue[] {
         (inner) => inner.path.length * 2 + (inner.code === "custom" || inner.code === "unrecognized_keys" ? 1 : 0),
       ),
     );
-  const [best] = [...issue.errors].sort((a, b) => depth(b) - depth(a) || a.length - b.length);
+  const choices = issue.errors.map((choice) => choice.flatMap(innermost));
+  const [best] = choices.sort((a, b) => depth(b) - depth(a) || a.length - b.length);
   if (best === undefined || depth(best) === 0) return [issue];
-  return best.flatMap((inner) => innermost({ ...inner, path: [...issue.path, ...inner.path] }));
+  return best.map((inner) => ({ ...inner, path: [...issue.path, ...inner.path] }));
 }
 
 export function showValue(value: unknown): string {

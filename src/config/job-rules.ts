@@ -15,6 +15,7 @@ import {
   second,
   size,
   tagPattern,
+  tooSmall,
 } from "./setting.ts";
 
 const misfire = z.union([
@@ -37,12 +38,10 @@ const backoff = z.union([
       factor: z.number().min(1).max(100).optional(),
       max: duration(0, 7 * day).optional(),
     })
-    .transform(
-      ({ first, factor = 2, max = hour }): Pick<Retry, "backoffMs" | "growth"> => ({
-        backoffMs: first,
-        growth: { factor, delayMsMax: Math.max(first, max) },
-      }),
-    ),
+    .transform(({ first, factor = 2, max = Math.max(first, hour) }, context): Pick<Retry, "backoffMs" | "growth"> => {
+      if (max < first) tooSmall(context, "max", "first", first);
+      return { backoffMs: first, growth: { factor, delayMsMax: max } };
+    }),
 ]);
 
 const retry = orNone(
@@ -71,11 +70,13 @@ const crashLoop = orNone(
       pause_max: duration(second, 7 * day).optional(),
     })
     .transform(
-      ({ failures = 10, pause = 30 * second, pause_max = 5 * minute }): CrashLoopGuard => ({
-        failures,
-        pauseMs: pause,
-        pauseMsMax: Math.max(pause, pause_max),
-      }),
+      (
+        { failures = 10, pause: pauseMs = 30 * second, pause_max: pauseMsMax = Math.max(pauseMs, 5 * minute) },
+        context,
+      ): CrashLoopGuard => {
+        if (pauseMsMax < pauseMs) tooSmall(context, "pause_max", "pause", pauseMs);
+        return { failures, pauseMs, pauseMsMax };
+      },
     ),
 );
 
@@ -134,6 +135,9 @@ export const jobRules = {
     inside: {
       max: "a whole number from 1 to 100",
       backoff: `${aLength}, or { first: 10 s, factor: 2, max: 10 m }`,
+      "backoff.first": aLength,
+      "backoff.factor": "a number from 1 to 100",
+      "backoff.max": aLength,
       jitter: "a number from 0 to 1",
       on: `some of ${retryCauses.join(", ")}`,
     },

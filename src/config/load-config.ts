@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type FileIdentity, type FileStat, sameFile } from "../system/files.ts";
+import { type FileIdentity, type FileStat, kindTexts, sameFile } from "../system/files.ts";
 import { goneMs, isBeingWritten } from "../system/settled-file.ts";
 import type { System } from "../system/system.ts";
 import { type ConfigLayer, emptyLayer, type HomeConfig, parseHomeConfig, parseHostConfig } from "./parse-config.ts";
@@ -117,7 +117,7 @@ function load<T>(
     if (identity.kind === "symlink") throw new ConfigError(path, null, deadLink, null);
     // Reading a pipe would wait for ever, and a huge file would fill the memory before it could be refused.
     if (identity.kind !== "file")
-      throw new ConfigError(path, null, `it is no plain file but a ${identity.kind}, expected a file`, null);
+      throw new ConfigError(path, null, `it is no plain file but ${kindTexts[identity.kind]}, expected a file`, null);
     if (last !== null && isBeingWritten(system, path, last.identity)) return last;
     const content =
       identity.sizeBytes > configBytesMax ? files.readPart(path, 0, configBytesMax + 1) : files.read(path);

@@ -59,9 +59,19 @@ export function settingAt(path: readonly (string | number)[]): Setting | null {
 export function expectedAt(path: readonly (string | number)[]): string | null {
   const setting = settingAt(path);
   if (setting === null) return null;
-  const below = path[path[0] === "jobs" ? 3 : 2];
-  if (below === undefined) return setting.expected;
-  return setting.inside?.[String(below)] ?? setting.inside?.["*"] ?? setting.expected;
+  const below = pathInside(path);
+  if (below.length === 0) return setting.expected;
+  return setting.inside?.[nameInside(below)] ?? setting.inside?.["*"] ?? setting.expected;
+}
+
+/** What of `path` lies inside the setting. */
+function pathInside(path: readonly (string | number)[]): readonly (string | number)[] {
+  return path.slice(path[0] === "jobs" ? 3 : 2);
+}
+
+/** The name under which `inside` has it; the items of a list have none of their own. */
+function nameInside(below: readonly (string | number)[]): string {
+  return below.filter((part) => typeof part !== "number").join(".");
 }
 
 /** The keys that may stand below `path`. */
@@ -72,5 +82,8 @@ export function knownKeys(path: readonly (string | number)[]): readonly string[]
     if (first === "defaults" || first === "jobs") return Object.keys(jobRules);
     return Object.keys((sections as Readonly<Record<string, SettingRules>>)[first ?? ""] ?? {});
   }
-  return Object.keys(settingAt(path)?.inside ?? {}).filter((key) => key !== "*");
+  const outer = nameInside(pathInside(path));
+  return Object.keys(settingAt(path)?.inside ?? {})
+    .filter((key) => key !== "*" && key.slice(0, key.lastIndexOf(".") + 1) === (outer === "" ? "" : `${outer}.`))
+    .map((key) => key.slice(key.lastIndexOf(".") + 1));
 }

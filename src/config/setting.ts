@@ -11,7 +11,7 @@ export interface SettingRule {
   readonly about: string;
   /** Only the host's file may hold it: it is about the daemon and not about one home. */
   readonly hostOnly?: true;
-  /** For what lies inside the value: what is expected there, by key; `*` stands for the items of a list. */
+  /** For what lies inside the value: what is expected there, by key, such as `backoff.first`; `*` stands for the items of a list. */
   readonly inside?: Readonly<Record<string, string>>;
 }
 
@@ -66,6 +66,16 @@ export function size(min: number, max: number) {
       });
       return z.NEVER;
     });
+}
+
+/** Says of `key` that it is less than what `least` beside it asks for. */
+export function tooSmall(
+  context: { addIssue(issue: { code: "custom"; path: string[]; message: string }): void },
+  key: string,
+  least: string,
+  leastMs: number,
+): void {
+  context.addIssue({ code: "custom", path: [key], message: `expected at least ${least} (${formatDuration(leastMs)})` });
 }
 
 /** `none` switches off what the setting bounds. */

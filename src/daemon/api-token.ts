@@ -1,4 +1,4 @@
-import { type FileStat, sameFile } from "../system/files.ts";
+import { type FileStat, kindTexts, sameFile } from "../system/files.ts";
 import type { System } from "../system/system.ts";
 
 const tokenLength = 40;
@@ -33,7 +33,7 @@ export function createApiToken(system: Pick<System, "files" | "random">, path: s
 
   function read(stat: FileStat): readonly [string | null, string | null] {
     const refused = (what: string): readonly [null, string] => [null, `Cannot use the token in "${path}": ${what}`];
-    if (stat.kind !== "file") return refused(`it is a ${stat.kind}, expected a file`);
+    if (stat.kind !== "file") return refused(`it is ${kindTexts[stat.kind]}, expected a file`);
     if ((stat.mode & 0o077) !== 0) {
       const mode = (stat.mode & 0o777).toString(8).padStart(4, "0");
       return refused(`others may open it (mode ${mode}), expected 0600; chmod it, and change the token in it`);

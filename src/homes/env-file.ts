@@ -1,4 +1,4 @@
-import type { Files } from "../system/files.ts";
+import { type Files, kindTexts } from "../system/files.ts";
 
 /** A `.env` file that no process could be given. */
 export class EnvFileError extends Error {
@@ -66,7 +66,7 @@ export function readEnvFile(files: Files, path: string): EnvFile | null {
     const stat = files.stat(path);
     if (stat === null) return null;
     // Reading a pipe would wait for ever.
-    if (stat.kind !== "file") throw new EnvFileError(path, null, `it is no plain file but a ${stat.kind}`);
+    if (stat.kind !== "file") throw new EnvFileError(path, null, `it is no plain file but ${kindTexts[stat.kind]}`);
     if (stat.sizeBytes > bytesMax)
       throw new EnvFileError(path, null, `it has more than ${bytesMax} bytes, expected at most that`);
     return parseEnvFile(files.read(path), path);

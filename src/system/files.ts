@@ -14,6 +14,14 @@ export interface FileStat extends FileIdentity {
   readonly gid: number;
 }
 
+/** What stands where another kind was expected, in words. */
+export const kindTexts: Readonly<Record<FileStat["kind"], string>> = {
+  file: "a file",
+  folder: "a folder",
+  symlink: "a symlink",
+  other: "a pipe, a socket or a device",
+};
+
 /** Synchronous on purpose: what a tick does under a lock must not be interleaved with anything. Every call throws Node's own error with its `code`. */
 /** A temporary file, synced. Its owner commits or discards it, once, and after a commit syncs. */
 export interface StagedFile {

@@ -138,6 +138,26 @@ const refusals: readonly (readonly [content: string, message: string])[] = [
     'at line 2, column 11: unknown setting "defaults.retry.mx", did you mean "defaults.retry.max"?',
   ],
   [
+    "defaults:\n  retry: {max: 3, backoff: {first: 1 m, facter: 3}}\n",
+    'at line 2, column 41: unknown setting "defaults.retry.backoff.facter", did you mean "defaults.retry.backoff.factor"?',
+  ],
+  [
+    "jobs:\n  a: {retry: {max: 3, backoff: {first: 1 m, factor: 0}}}\n",
+    "at line 2, column 53: jobs.a.retry.backoff.factor is 0, expected a number from 1 to 100",
+  ],
+  [
+    "defaults:\n  retry: {max: 3, backoff: {first: 10 m, max: 1 m}}\n",
+    'at line 2, column 47: defaults.retry.backoff.max is "1 m", expected at least first (10 m)',
+  ],
+  [
+    "defaults:\n  crash_loop: {pause: 10 m, pause_max: 5 m}\n",
+    'at line 2, column 40: defaults.crash_loop.pause_max is "5 m", expected at least pause (10 m)',
+  ],
+  [
+    "alerts:\n  notify: [{command: tell, timeout: 5}]\n",
+    "at line 2, column 37: alerts.notify.0.timeout is 5, expected a length of time from 1 s to 5 m",
+  ],
+  [
     "defaults:\n  retry: {max: 0}\n",
     "at line 2, column 16: defaults.retry.max is 0, expected a whole number from 1 to 100",
   ],
