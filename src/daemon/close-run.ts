@@ -7,6 +7,7 @@ import type { Run, RunReason } from "../core/run.ts";
 import type { RunReport } from "../core/run-report.ts";
 import { documentHead, type ScriptEnd, scriptResult } from "../core/script-outcome.ts";
 import { type EndedClaim, settleJob } from "../core/settle-job.ts";
+import type { Zone } from "../core/zone.ts";
 import { resolveIncidents } from "../delivery/hermes-incidents.ts";
 import { redactSecrets } from "../homes/secrets.ts";
 import { saveOutputDocument } from "../output/output-document.ts";
@@ -174,22 +175,30 @@ export function noteStart(parts: DaemonParts, run: Run, folder: RunFolder, succe
   parts.ledger.start(run.id, Number(started.modifiedNs / 1000n) / 1000);
 }
 
-/** Writes the result down before anything is made of it, then the document. */
-function writeDown(parts: DaemonParts, home: HomeRuntime, ended: EndedRun): Closing {
-  const { system } = parts;
-  const folder = runFolder(parts.stateFolder, ended.run.id);
+/** Writes the end of a run down before anything is made of it. What stands there already is the truth. */
+export function writeResult(
+  { system }: Pick<DaemonParts, "system">,
+  folder: RunFolder,
+  ended: EndedRun,
+  zone: Zone,
+): RunResult {
   const known = readRunResult(system, folder);
   const written: RunResult = known ?? {
     end: ended.end,
     endedAtMs: ended.endedAtMs,
     stdoutBytes: system.files.stat(folder.output)?.sizeBytes ?? 0,
-    documentName: formatInstant(ended.endedAtMs, home.settings.zone)
-      .slice(0, 19)
-      .replace("T", "_")
-      .replaceAll(":", "-"),
+    documentName: formatInstant(ended.endedAtMs, zone).slice(0, 19).replace("T", "_").replaceAll(":", "-"),
   };
-  parts.fault("before-result");
   if (known === null && system.files.stat(folder.path) !== null) writeRunResult(system, folder, written);
+  return written;
+}
+
+/** Writes the result down before anything is made of it, then the document. */
+function writeDown(parts: DaemonParts, home: HomeRuntime, ended: EndedRun): Closing {
+  const { system } = parts;
+  const folder = runFolder(parts.stateFolder, ended.run.id);
+  parts.fault("before-result");
+  const written = writeResult(parts, folder, ended, home.settings.zone);
   parts.fault("after-result");
   parts.fault("before-document");
   const stdout = readEnds(system, folder.output, written.stdoutBytes, documentStreamBytesMax);

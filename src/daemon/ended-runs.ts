@@ -3,9 +3,10 @@ import type { LimitWatch } from "../child/limit-runs.ts";
 import type { RunStopper } from "../child/stop-run.ts";
 import { InvariantError } from "../core/invariant-error.ts";
 import type { Run } from "../core/run.ts";
+import { createZone, type Zone } from "../core/zone.ts";
 import { readAnswer } from "../output/prompt-files.ts";
-import { exitOf, readExit, runFolder } from "../output/run-folder.ts";
-import { closeRuns, decidedEnd, type EndedRun, noteStart, settleLater } from "./close-run.ts";
+import { exitOf, joinOutput, readExit, runFolder } from "../output/run-folder.ts";
+import { closeRuns, decidedEnd, type EndedRun, noteStart, settleLater, writeResult } from "./close-run.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import { noteEndsFault } from "./home-fault.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
@@ -140,7 +141,8 @@ export function createEndedRuns(
   /** The profile was deleted while its run went on: the result stays in the ledger, and nothing is written to a home that is gone. */
   function closeWithoutHome(name: string, ends: readonly EndedRun[]): void {
     try {
-      recordEnds(ends);
+      // No document is named by it: the zone went with the home.
+      recordEnds(ends, createZone(null, 0));
     } catch (error) {
       if (!(error instanceof Error) || error instanceof InvariantError) throw error;
       if (!missing.has(name))
@@ -156,7 +158,7 @@ export function createEndedRuns(
   /** Nothing is written to a home of an unknown layout: its records are settled when it can be written again. */
   function closeUntouched(home: HomeRuntime, ends: readonly EndedRun[]): void {
     try {
-      recordEnds(ends);
+      recordEnds(ends, home.settings.zone);
     } catch (error) {
       if (!(error instanceof Error) || error instanceof InvariantError) throw error;
       noteEndsFault(system.log, home, error);
@@ -166,10 +168,14 @@ export function createEndedRuns(
     for (const end of ends) unsettled.set(end.run.id, end);
   }
 
-  function recordEnds(ends: readonly EndedRun[]): void {
+  function recordEnds(ends: readonly EndedRun[], zone: Zone): void {
+    const written = ends.map((ended) => {
+      const folder = runFolder(parts.stateFolder, ended.run.id);
+      const { end, endedAtMs, stdoutBytes } = writeResult(parts, folder, ended, zone);
+      return { run: ended.run, folder, end, endedAtMs, outputBytes: joinOutput(system, folder, stdoutBytes) };
+    });
     parts.ledger.transaction(() => {
-      for (const { run, end, endedAtMs } of ends) {
-        const folder = runFolder(parts.stateFolder, run.id);
+      for (const { run, folder, end, endedAtMs, outputBytes } of written) {
         const answer = run.kind === "prompt" ? readAnswer(system, folder) : null;
         const wentWell = run.kind === "prompt" ? answer?.success === true : end.exitCode === 0;
         const success = end.cause === null && wentWell;
@@ -183,7 +189,7 @@ export function createEndedRuns(
             ? null
             : (end.causeText ?? answer?.error ?? `Script exited with code ${end.exitCode ?? end.signal}`),
           endedAtMs,
-          outputBytes: null,
+          outputBytes,
           outputPath: run.outputPath,
           documentPath: null,
         });

@@ -23,7 +23,7 @@ export function createGoneHomes(
   /** Since when a home is gone (monotonic ms). */
   const since = new Map<string, number>();
   const stopped = new Set<string>();
-  let served: ReadonlySet<string> = new Set(ledger.homesWithRetries());
+  let served: ReadonlySet<string> = new Set([...ledger.homesWithRetries(), ...ledger.homesWithPending()]);
 
   function notice(): void {
     const now = new Set(homes().keys());
@@ -41,6 +41,7 @@ export function createGoneHomes(
   function leave(name: string): void {
     ends.forgetHome(name);
     for (const { runId } of ledger.waitingRetries(name).values()) ledger.endRetry(runId, "home_gone");
+    missPending(name);
     for (const child of children.inHome(name)) {
       if (parts.settings.onHomeRemoved !== "stop" || child.overAtMs !== null || stopped.has(child.runId)) continue;
       stopped.add(child.runId);
@@ -55,6 +56,27 @@ export function createGoneHomes(
     // Those of its runs that go on are seen to when they end.
     if (children.inHome(name).length > 0) return;
     since.delete(name);
+  }
+
+  /** What still waited is not served any more, unless the home comes back with what it had. */
+  function missPending(name: string): void {
+    const pending = ledger.pendingSlots(name);
+    if (pending.length === 0) return;
+    const decidedAtMs = system.clock.nowMs();
+    ledger.transaction(() => {
+      ledger.writeSlots(
+        name,
+        pending.map(({ jobId, scheduledAtMs }) => ({
+          jobId,
+          scheduledAtMs,
+          decision: "miss",
+          reason: "job_gone",
+          runId: null,
+          decidedAtMs,
+          latenessMs: null,
+        })),
+      );
+    });
   }
 
   return {

@@ -23,8 +23,8 @@ export interface SlotQuery {
 
 export interface SlotLedger {
   /**
-   * Keeps one line for each job and instant. A `pending` line may become any other, a `move` may become a `run`, and `run` and
-   * `coalesce` lines may name another run (a restored or repeated one); every other second line for an instant is dropped.
+   * Keeps one line for each job and instant. A `pending` line may become any other, a `move` may become a `run`, what was missed
+   * with a job that was gone is served when it is put back, and `run` and `coalesce` lines may name another run (a restored or repeated one); every other second line for an instant is dropped.
    * Returns those that were taken in.
    */
   writeSlots(home: string, lines: readonly SlotLine[]): readonly SlotLine[];
@@ -39,6 +39,8 @@ export interface SlotLedger {
    * passed over. The record may still name it, when we died before it could be written, or when an older copy of the file was put back.
    */
   isServed(home: string, jobId: string, scheduledAtMs: number): boolean;
+  /** Homes with lines that are still to become another. */
+  homesWithPending(): readonly string[];
   /** The lines of this home that are still to become another, the earliest scheduled first. */
   pendingSlots(home: string): readonly LedgerSlot[];
   cursors(home: string): ReadonlyMap<string, SlotCursor>;
@@ -91,6 +93,7 @@ ON CONFLICT (home, job_id, scheduled_us) DO UPDATE SET
   lateness_us = coalesce(excluded.lateness_us, lateness_us)${more}
 WHERE decision = 'pending'
   OR (decision = 'move' AND excluded.decision = 'run')
+  OR (decision = 'miss' AND reason = 'job_gone' AND excluded.decision IN ('run', 'coalesce'))
   OR (decision IN ('run', 'coalesce') AND excluded.decision = decision
     AND excluded.run_id IS NOT NULL AND excluded.run_id IS NOT run_id)`;
 
@@ -111,6 +114,7 @@ export function createSlotLedger(database: DatabaseSync, keepsWaits: boolean): S
     `SELECT 1 FROM slot LEFT JOIN run ON run.id = slot.run_id WHERE slot.home = ? AND slot.job_id = ? AND slot.scheduled_us = ?
       AND (slot.decision = 'skip' OR (slot.decision IN ('run', 'coalesce') AND run.state IS NOT 'void'))`,
   );
+  const readHomes = database.prepare("SELECT DISTINCT home FROM slot WHERE decision = 'pending'");
   const readMissed = database.prepare(
     "SELECT * FROM slot WHERE decision = 'miss' AND scheduled_us >= ? ORDER BY scheduled_us DESC LIMIT ?",
   );
@@ -153,6 +157,7 @@ export function createSlotLedger(database: DatabaseSync, keepsWaits: boolean): S
         .map((row: Row<"scheduled_us">) => fromMicroseconds(row.scheduled_us))
         .sort((a, b) => a - b),
     isServed: (home, jobId, scheduledAtMs) => readServed.get(home, jobId, toMicroseconds(scheduledAtMs)) !== undefined,
+    homesWithPending: () => readHomes.all().map((row: Row<"home">) => String(row.home)),
     pendingSlots: (home) => readPending.all(home).map(toSlot),
     cursors: (home) =>
       new Map(

@@ -130,7 +130,10 @@ function addMissed(
     byJob.set(JSON.stringify([home, jobId]), known);
   }
   for (const { home, jobId, count, lastMs } of byJob.values()) {
-    const job = homes.find(({ name }) => name === home)?.jobs.find(({ id }) => id === jobId);
+    const view = homes.find(({ name }) => name === home);
+    // Nobody waits for a profile that was deleted.
+    if (view === undefined) continue;
+    const job = view.jobs.find(({ id }) => id === jobId);
     const ranSince = job?.lastStatus === "ok" && (job.lastRunAt?.ms ?? 0) > lastMs;
     if (ranSince && nowMs - lastMs > missedForMs) continue;
     const what = `The slot of ${isoTime(lastMs)} was missed`;

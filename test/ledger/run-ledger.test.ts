@@ -325,6 +325,7 @@ test("writeSlots() keeps the first final line of an instant, with the exceptions
   const ran = slot({ decision: "run", reason: "on_time" }, { runId: "r1", latenessMs: 3 });
   const skipped = slot({ decision: "skip", reason: "overlap" });
   const moved = slot({ decision: "move", reason: "clock" });
+  const gone = slot({ decision: "miss", reason: "job_gone" });
   const folded = slot({ decision: "coalesce", reason: "missed" }, { runId: "r1" });
   const later = { decidedAtMs: dayMs + 99 };
   const cases: readonly (readonly [string, SlotLine, SlotLine, Partial<SlotLine>])[] = [
@@ -360,6 +361,10 @@ test("writeSlots() keeps the first final line of an instant, with the exceptions
     ["move becomes run", moved, ran, ran],
     ["move never becomes skip", moved, skipped, moved],
     ["coalesce follows its run", folded, { ...folded, runId: "r2" }, { decision: "coalesce", runId: "r2" }],
+    ["what a removed job missed is served when it is put back", gone, ran, ran],
+    ["or is folded into that run", gone, folded, folded],
+    ["and never waits again", gone, pending, gone],
+    ["what was too late stays so", slot({ decision: "miss", reason: "too_late" }), ran, { decision: "miss" }],
     ["coalesce never becomes run", folded, ran, folded],
   ];
   const ledger = open();
@@ -467,6 +472,7 @@ test("slots() lists what was asked for, the latest scheduled first", () => {
   expect(key({ limit: 9, sinceMs: dayMs + 30_000 })).toEqual(["default/a skip 60000", "default/b pending 30000"]);
   expect(ledger.pendingSlots("default").map((each) => each.jobId)).toEqual(["b"]);
   expect(ledger.pendingSlots("work")).toEqual([]);
+  expect(ledger.homesWithPending()).toEqual(["default"]);
   expect(ledger.slots({ limit: 9, jobId: "a", sinceMs: 0 })[1]).toEqual({
     home: "default",
     jobId: "a",

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import {
@@ -15,7 +15,7 @@ const everySecond = "* * * * * *";
 /** A profile with a run that goes on until the file `go` is there, and one that comes each second. */
 async function startLong(home: SupervisedHome): Promise<string> {
   const late = home.profile("late");
-  home.script("long.sh", `until [ -e ${home.path}/go ]; do sleep 0.05; done\n`, late);
+  home.script("long.sh", `echo begun >&2\nuntil [ -e ${home.path}/go ]; do sleep 0.05; done\n`, late);
   home.script("ok.sh", "echo ok\n", late);
   home.writeJobs(
     [
@@ -58,6 +58,32 @@ test("the runs of a profile that is deleted are stopped, and nothing brings it b
   };
   expect(status.homes.map(({ name }) => name)).toEqual(["default"]);
   expect(status.open_runs.filter((open) => open.home === "late")).toEqual([]);
+  expect(readFileSync(String(run.output_path), "utf8")).toBe("begun\n");
+  const { json } = home.ask("verify");
+  expect(json).toMatchObject({ ok: true });
+});
+
+test("what waits in a profile that is taken away is missed, and served when the profile is put back", async () => {
+  const home = makeSupervisedHome();
+  const late = home.profile("late");
+  home.script("ok.sh", "echo ok\n", late);
+  home.writeJobs([scriptJob("aaaaaaaaaaaa", everySecond, "ok.sh", { next_run_at: isoIn(0) })], late);
+  writeFileSync(join(late, "ESTOP"), "");
+  const daemon = home.start();
+  const lines = () => home.slots().map(({ decision, reason }) => `${decision} ${reason}`);
+  await until(() => lines().filter((line) => line === "pending estop").length >= 2);
+  renameSync(late, join(home.path, "away"));
+  await daemon.said("a home is gone");
+  await until(() => !lines().includes("pending estop"));
+  expect(new Set(lines())).toEqual(new Set(["miss job_gone"]));
+  expect((home.ask("status").json as { alerts: readonly unknown[] }).alerts).toEqual([]);
+  const first = home.slots().at(-1)?.scheduled_at;
+  rmSync(join(home.path, "away/ESTOP"));
+  renameSync(join(home.path, "away"), late);
+  await until(() => home.runs().some((run) => run.state === "completed"));
+  expect(home.runs().at(-1)?.scheduled_at).toBe(first);
+  expect(lines().filter((line) => line.startsWith("miss") || line.startsWith("pending"))).toEqual([]);
+  expect(home.ask("verify").json).toMatchObject({ ok: true });
 });
 
 test("with homes.on_removed: finish they go on to their end", async () => {

@@ -14,6 +14,7 @@ const reads: ReadonlySet<string> = new Set([
   "note",
   "slots",
   "pendingSlots",
+  "homesWithPending",
   "isServed",
   "cursors",
   "delivery",
