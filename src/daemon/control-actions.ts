@@ -14,6 +14,7 @@ import { type HealthJson, healthOf } from "../status/health.ts";
 import { jobJson, runJson, slotJson } from "../status/json.ts";
 import { nextCount, nextCountFault, nextSnapshot } from "../status/next.ts";
 import { printLists } from "../status/print-lists.ts";
+import { shareNext } from "../status/share-next.ts";
 import { type ConfigReport, type StatusJson, statusSnapshot } from "../status/snapshot.ts";
 import type { StatusView } from "../status/view.ts";
 import { packageRoot } from "../system/package-root.ts";
@@ -112,14 +113,20 @@ export function createControlActions(
     return healthOf(yield* findConditions(yield* statusView()));
   }
 
-  const readers: Readonly<Record<string, (query: URLSearchParams) => Reply | Promise<Reply>>> = {
-    status: async () => ok(await pieces.run(status())),
+  const makeStatus = shareNext(() => pieces.run(status()));
+  const makeHealth = shareNext(() => pieces.run(health()));
+  const everything = new URLSearchParams();
+  const makeJobs = shareNext(() => pieces.run(jobs(everything)));
+  const makeNext = shareNext(() => pieces.run(next(everything)));
+
+  const readers: Readonly<Record<string, (query: URLSearchParams, isGone: () => boolean) => Reply | Promise<Reply>>> = {
+    status: async () => ok(await makeStatus()),
     config: () => ok(reports.config()),
-    homes: async () => ok({ homes: (await pieces.run(status())).homes }),
-    jobs: (query) => pieces.run(jobs(query)),
+    homes: async () => ok({ homes: (await makeStatus()).homes }),
+    jobs: (query, isGone) => (query.size === 0 ? makeJobs() : pieces.run(jobs(query), isGone)),
     runs: (query) => kept(`runs ${query}`, () => runs(query)),
     slots: (query) => kept(`slots ${query}`, () => slots(query)),
-    next: (query) => pieces.run(next(query)),
+    next: (query, isGone) => (query.size === 0 ? makeNext() : pieces.run(next(query), isGone)),
   };
 
   async function runJob(homeName: string, jobId: string): Promise<Answer> {
@@ -151,7 +158,7 @@ export function createControlActions(
 
   return {
     async health() {
-      const said = await pieces.run(health());
+      const said = await makeHealth();
       return { status: said.ok ? 200 : 503, body: said };
     },
     metrics: reports.metrics,
@@ -161,8 +168,8 @@ export function createControlActions(
       text: system.files.readText(`${packageRoot()}/docs/openapi.json`),
     }),
     events: reports.follow,
-    read: (name, query) =>
-      (Object.hasOwn(readers, name) ? readers[name]?.(query) : undefined) ??
+    read: (name, query, isGone) =>
+      (Object.hasOwn(readers, name) ? readers[name]?.(query, isGone) : undefined) ??
       problem(404, `There is nothing at /v1/${name}`),
     log(runId, query) {
       const run = ledger.run(runId);

@@ -6,8 +6,8 @@ const pieceMs = 2;
 
 /** Does long work in pieces, one at a time for all who have some: between two of them the loop goes round. */
 export interface Pieces {
-  /** What takes no longer than a piece is done when this returns. An error of the work is one of the promise. */
-  run<Result>(work: Work<Result>): Promise<Result>;
+  /** What takes no longer than a piece is done when this returns. An error of the work is one of the promise, and so is its end before it is done, once `isGone`. */
+  run<Result>(work: Work<Result>, isGone?: () => boolean): Promise<Result>;
   /** As `run`, and calls `done` from within what does the work, at once if that is short. */
   start<Result>(work: Work<Result>, done: (result: Result) => void, failed: (error: unknown) => void): void;
   /** For work that waits by itself: resolves when it may go on. */
@@ -33,10 +33,16 @@ export function createPieces(clock: Pick<Clock, "monotonicMs" | "after">): Piece
     });
   }
 
-  function start<Result>(work: Work<Result>, done: (result: Result) => void, failed: (error: unknown) => void): void {
+  function start<Result>(
+    work: Work<Result>,
+    done: (result: Result) => void,
+    failed: (error: unknown) => void,
+    isGone: () => boolean = () => false,
+  ): void {
     const piece = (): void => {
       const untilMs = clock.monotonicMs() + pieceMs;
       try {
+        if (isGone()) throw new Error("Nobody waits for this any more");
         for (;;) {
           const step = work.next();
           if (step.done === true) {
@@ -58,7 +64,7 @@ export function createPieces(clock: Pick<Clock, "monotonicMs" | "after">): Piece
 
   return {
     start,
-    run: (work) => new Promise((resolve, reject) => start(work, resolve, reject)),
+    run: (work, isGone) => new Promise((resolve, reject) => start(work, resolve, reject, isGone)),
     pause: () => new Promise((resolve) => wait(resolve)),
   };
 }

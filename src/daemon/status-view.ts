@@ -94,19 +94,25 @@ export function createStatusView(
   }
 
   return function* () {
+    // A run is claimed in the ledger before its record names a later instant, and ends there before its record says how. So what is
+    // open is read before the records, and how runs ended after them: what happens between two pieces makes no job wait, and no orphan a mere failure.
+    const nowMs = system.clock.nowMs();
+    const { openRuns, requests } = recorded(nowMs);
+    const tags = new Map(openRuns.map(({ id }) => [id, parts.children.get(id)?.limits.tags ?? []]));
     const homes: HomeView[] = [];
     for (const home of table.homes().values()) {
       homes.push(homeView(home));
       yield;
     }
-    const nowMs = system.clock.nowMs();
     const { version, startedAtMs, hostConfig, portFault, retention } = facts();
     return {
       nowMs,
       daemon: { running: true, pid: system.processes.ownPid, version, startedAtMs, ready: true },
       homes,
       ...recorded(nowMs),
-      tagsOfRun: ({ id }) => parts.children.get(id)?.limits.tags ?? [],
+      openRuns,
+      requests,
+      tagsOfRun: ({ id }) => tags.get(id) ?? [],
       hostBounds: hostBounds(parts),
       portFault,
       hostConfig,

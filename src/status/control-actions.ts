@@ -46,8 +46,8 @@ export interface ControlActions {
   metrics(): Promise<TextAnswer>;
   /** The OpenAPI document. */
   description(): TextAnswer;
-  /** `name` is one of `status`, `config`, `homes`, `jobs`, `runs`, `slots`, `next`. */
-  read(name: string, query: URLSearchParams): Reply | Promise<Reply>;
+  /** `name` is one of `status`, `config`, `homes`, `jobs`, `runs`, `slots`, `next`. What takes long is given up once the asker is gone. */
+  read(name: string, query: URLSearchParams, isGone: () => boolean): Reply | Promise<Reply>;
   run(runId: string): Answer;
   log(runId: string, query: URLSearchParams): Reply;
   request(id: string): Answer;

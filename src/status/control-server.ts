@@ -2,11 +2,13 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { http } from "../system/http.ts";
 import { type Answer, type ControlActions, problem, type Reply, type StreamAnswer } from "./control-actions.ts";
-import { findRoutes, type RouteRequest } from "./routes.ts";
+import { findRoutes } from "./routes.ts";
 
 const headerBytesMax = 16 * 1024;
 const bodyBytesMax = 64 * 1024;
 const addressCharsMax = 4096;
+/** Who sends requests without waiting for answers has no more than these before it. */
+const pipelinedMax = 16;
 
 export interface ServerLimits {
   /** Beyond these, the connection that has been idle for longest, or a stream that nobody reads, is closed for each new one: nobody can lock others out by holding many. */
@@ -49,6 +51,8 @@ export function createControlServer(
   /** Those that no complete request has come from yet, or whose last one is answered, taken or not, the longest ago first. */
   const idle = new Set<Socket>();
   const sockets = new Set<Socket>();
+  /** Of a connection, how many of its requests are not answered, and the end of the latest of these. */
+  const queues = new WeakMap<Socket, { count: number; last: Promise<void> }>();
 
   const server = http.createServer(
     { maxHeaderSize: headerBytesMax, connectionsCheckingInterval: limits.lookMs },
@@ -58,9 +62,10 @@ export function createControlServer(
       });
       // The reader is gone; there is nobody to tell.
       response.on("error", () => response.destroy());
-      void reply(request)
+      void turnOf(request.socket, response)
+        ?.then(() => (request.socket.destroyed ? null : reply(request)))
         .catch((error: unknown) => problem(500, error instanceof Error ? error.message : String(error)))
-        .then((made) => send(request, response, made));
+        .then((made) => made !== null && send(request, response, made));
     },
   );
   server.headersTimeout = limits.headerMs;
@@ -83,6 +88,25 @@ export function createControlServer(
   });
   server.on("clientError", refuse);
 
+  /** Resolves when the requests that came before on this connection are answered: HTTP wants that order, and a flood is no more work at once than a request. */
+  function turnOf(socket: Socket, response: ServerResponse): Promise<void> | null {
+    const queue = queues.get(socket) ?? { count: 0, last: Promise.resolve() };
+    queues.set(socket, queue);
+    queue.count += 1;
+    if (queue.count > pipelinedMax) {
+      socket.destroy();
+      return null;
+    }
+    const before = queue.last;
+    queue.last = new Promise((resolve) => {
+      response.once("close", () => {
+        queue.count -= 1;
+        resolve();
+      });
+    });
+    return before;
+  }
+
   async function reply(request: IncomingMessage): Promise<Reply> {
     const refused = admit(request);
     if (refused !== null) return refused;
@@ -98,8 +122,13 @@ export function createControlServer(
     const body = await readBody(request);
     if ("status" in body) return body;
     idle.delete(request.socket);
-    const asked: RouteRequest = { path, query: address.query, body: body.value, lastEventId: lastEventId(request) };
-    return await route.act(actions, asked);
+    return await route.act(actions, {
+      path,
+      query: address.query,
+      body: body.value,
+      lastEventId: lastEventId(request),
+      isGone: () => request.socket.destroyed,
+    });
   }
 
   function send(request: IncomingMessage, response: ServerResponse, made: Reply): void {

@@ -3,6 +3,7 @@ import type { Run } from "../core/run.ts";
 import type { SlotLine } from "../core/slot.ts";
 import { Counter, Gauge, Histogram, Registry } from "../system/prometheus.ts";
 import type { TextAnswer } from "./control-actions.ts";
+import { shareNext } from "./share-next.ts";
 import type { StatusJson } from "./snapshot.ts";
 
 /** What is true at the moment of a look, beside the status. */
@@ -206,7 +207,8 @@ export function createMetrics(
       events += 1;
       notices.inc({ result });
     },
-    async print() {
+    // Two at a time would set the gauges between each other's lines.
+    print: shareNext(async () => {
       const facts = await look();
       takeLook(facts);
       const isLong = facts.status.homes.length > homesAtOnce;
@@ -214,6 +216,6 @@ export function createMetrics(
       const asOf = events;
       if (kept.events !== asOf) kept = { events: asOf, texts: await textsOf(counted, isLong) };
       return { status: 200, type: counted.contentType, text: `${[...kept.texts, ...found].join("\n\n")}\n` };
-    },
+    }),
   };
 }

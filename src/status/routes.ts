@@ -14,6 +14,8 @@ export interface RouteRequest {
   readonly query: URLSearchParams;
   readonly body: Readonly<Record<string, unknown>>;
   readonly lastEventId: string | null;
+  /** Whether nobody is there any more to take the answer. */
+  readonly isGone: () => boolean;
 }
 
 /** One address of the control socket. The server finds its way by these, and the description is made from them. */
@@ -46,7 +48,7 @@ const read = (name: string, about: string, shape: ShapeName, query: readonly Par
   about,
   query,
   answers: query.length === 0 ? { 200: shape } : { 200: shape, 400: "Problem" },
-  act: (actions, { query: wanted }) => actions.read(name, wanted),
+  act: (actions, { query: wanted, isGone }) => actions.read(name, wanted, isGone),
 });
 
 export const routes: readonly Route[] = [

@@ -62,6 +62,19 @@ test("createPieces() hands on what goes wrong, and goes on with the others", asy
   ]);
 });
 
+test("createPieces() gives up what nobody waits for any more", async () => {
+  const clock = createFakeClock(0);
+  const pieces = createPieces(clock);
+  const done: string[] = [];
+  let isGone = false;
+  const left = pieces.run(steps(clock, "left", 9, done), () => isGone);
+  const kept = pieces.run(steps(clock, "kept", 3, done));
+  isGone = true;
+  while (clock.fireNext());
+  await expect(left).rejects.toThrow("Nobody waits for this any more");
+  expect([await kept, done]).toEqual(["kept", ["left1", "left2", "kept1", "kept2", "kept3"]]);
+});
+
 test("allAtOnce() does all of it", () => {
   const clock = createFakeClock(0);
   const done: string[] = [];

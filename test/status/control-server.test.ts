@@ -7,6 +7,7 @@ import { type ControlActions, problem, type Sink } from "../../src/status/contro
 import { createControlServer } from "../../src/status/control-server.ts";
 import { listenOnSocket } from "../../src/system/socket.ts";
 import { type RawClient, rawClient, rawRequest } from "../helpers/raw-client.ts";
+import { until } from "../helpers/supervised-home.ts";
 
 /** More than a socket takes at once. */
 const large = Array.from({ length: 40 }, (_, index) => Buffer.alloc(64 * 1024, 97 + (index % 26)));
@@ -21,7 +22,7 @@ interface Served {
   readonly server: Server;
 }
 
-async function serve(given = limits, metrics = "metrics"): Promise<Served> {
+async function serve(given = limits, metrics = "metrics", more: Partial<ControlActions> = {}): Promise<Served> {
   const folder = mkdtempSync(join(tmpdir(), "control-"));
   const path = join(folder, "control.sock");
   const asked: string[] = [];
@@ -55,6 +56,7 @@ async function serve(given = limits, metrics = "metrics"): Promise<Served> {
         };
       },
     }),
+    ...more,
   };
   const server = createControlServer(actions, undefined, given);
   await listenOnSocket(server.server, path);
@@ -288,4 +290,35 @@ test("a reader that takes nothing fills no memory", async () => {
   expect(sink?.waitingBytes()).toBeGreaterThan(0);
   sink?.drop();
   expect([sink?.write("more"), stopped()]).toEqual([false, 1]);
+});
+
+test("requests that one connection sends at once are answered in turn, and nobody is asked for those of one that is gone", async () => {
+  const { promise, resolve } = Promise.withResolvers<undefined>();
+  const begun: string[] = [];
+  const gone: (() => boolean)[] = [];
+  const served = await serve(limits, "metrics", {
+    read: async (_name, query, isGone) => {
+      begun.push(String(query));
+      gone.push(isGone);
+      if (query.has("wait")) await promise;
+      return { status: 200, body: String(query) };
+    },
+  });
+  const get = (what: string): string => `GET /v1/runs?${what} HTTP/1.1\r\nhost: x\r\n\r\n`;
+  const [patient, left] = [1, 2].map((which) => rawClient(served.path, get(`wait=${which}`) + get(`next=${which}`)));
+  await until(() => begun.length === 2);
+  left?.socket.destroy();
+  await until(() => gone[begun.indexOf("wait=2")]?.());
+  resolve(undefined);
+  await until(() => patient?.received().includes("next=1"));
+  expect(begun.toSorted()).toEqual(["next=1", "wait=1", "wait=2"]);
+  expect(patient?.received().match(/"(wait|next)=1"/gu)).toEqual(['"wait=1"', '"next=1"']);
+});
+
+test("a connection that sends requests without end is closed, and next to nothing is made of them", async () => {
+  const served = await serve();
+  const flood = rawClient(served.path, "GET /v1/status HTTP/1.1\r\nhost: x\r\n\r\n".repeat(5000));
+  await flood.closed;
+  expect(served.asked.length).toBeLessThanOrEqual(1);
+  expect((await rawRequest(served.path, "GET /health HTTP/1.1")).status).toBe(200);
 });
