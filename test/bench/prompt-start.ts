@@ -1,7 +1,7 @@
-import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { startStubModel, stubConfig } from "../conformance/stub-model.ts";
+import { askControl } from "./ask-control.ts";
 import { makeHome, writeJobs } from "./hermes-home.ts";
 import { plainVariables, sleep, startProgram, unixMs } from "./programs.ts";
 
@@ -43,12 +43,9 @@ export async function measurePromptStart(
     HERMES_SUPERVISOR_PYTHON: python,
     HERMES_DISABLE_LAZY_INSTALLS: "1",
   };
-  const ask = (...words: readonly string[]): string => {
-    const ended = spawnSync(process.execPath, [programPath, ...state, ...words], { env: variables, encoding: "utf8" });
-    if (ended.status !== 0) throw new Error(`Cannot measure prompts: ${words[0]}: ${ended.stdout}${ended.stderr}`);
-    return ended.stdout;
-  };
-  const runs = (): readonly RunJson[] => (JSON.parse(ask("runs", "--json")) as { readonly runs: RunJson[] }).runs;
+  const socketPath = join(folder, "state/control.sock");
+  const runs = async (): Promise<readonly RunJson[]> =>
+    (JSON.parse(await askControl({ socketPath, path: "/v1/runs" })) as { readonly runs: RunJson[] }).runs;
   const daemon = startProgram(process.execPath, [programPath, ...state, "start"], variables, join(folder, "log"));
   let last = 0;
 
@@ -66,18 +63,19 @@ export async function measurePromptStart(
         nextRunAtMs: atMs,
       })),
     );
-    if (inMs === null) for (const id of ids) ask("run", id, "--detach");
+    if (inMs === null) {
+      for (const id of ids) await askControl({ socketPath, method: "POST", path: `/v1/jobs/default/${id}/run` });
+    }
     const untilMs = unixMs() + aheadMs + waitMsMax;
-    const done = (): readonly RunJson[] => runs().filter((run) => ids.includes(run.job_id) && run.ended_at !== null);
+    const done = async (): Promise<readonly RunJson[]> =>
+      (await runs()).filter((run) => ids.includes(run.job_id) && run.ended_at !== null);
     await sleep(inMs ?? 0);
-    while (done().length < count) {
+    while ((await done()).length < count) {
       daemon.check();
       if (unixMs() > untilMs) throw new Error(`Cannot measure prompts: the runs did not end, see "${folder}"`);
       await sleep(500);
     }
-    const starts = done()
-      .map((run) => Date.parse(run.started_at ?? ""))
-      .toSorted((a, b) => a - b);
+    const starts = (await done()).map((run) => Date.parse(run.started_at ?? "")).toSorted((a, b) => a - b);
     return model.requests
       .slice(before)
       .map((request) => performance.timeOrigin + request.atMs)
@@ -112,7 +110,7 @@ export async function measurePromptStart(
   }
 
   try {
-    while (!existsSync(join(folder, "state/control.sock"))) await sleep(50);
+    while (!existsSync(socketPath)) await sleep(50);
     // The daemon finds Hermes and Hermes writes its caches.
     await due(1, aheadMs);
     const spare: number[] = [];

@@ -1,7 +1,8 @@
 import { readdirSync, statSync, writeFileSync } from "node:fs";
-import { Agent, request } from "node:http";
+import { Agent } from "node:http";
 import { join } from "node:path";
 import { createLocks } from "../../src/system/flock.ts";
+import { askControl } from "./ask-control.ts";
 import { makeState, startSupervisor, supervisorReady } from "./contenders.ts";
 import { type BenchJob, jobId, makeHome } from "./hermes-home.ts";
 import { plainVariables, sleep, startProgram, unixMs } from "./programs.ts";
@@ -69,7 +70,9 @@ exec sleep 600
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const bareAgent = new Agent({ keepAlive: true, maxSockets: 1 });
   const ask = (path: string): Promise<string> =>
-    path === bareServer ? get(bareAgent, bareSocket, "/") : get(agent, join(state, "control.sock"), path);
+    path === bareServer
+      ? askControl({ agent: bareAgent, socketPath: bareSocket, path: "/" })
+      : askControl({ agent, socketPath: join(state, "control.sock"), path });
   try {
     await supervisorReady(program, state);
     const untilMs = unixMs() + openMsMax;
@@ -123,20 +126,6 @@ async function measure(
 
 function nameOf(path: string): string {
   return path.replace(/^\/v1\/runs\/.+/, "/v1/runs/ID");
-}
-
-function get(agent: Agent, socketPath: string, path: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const sent = request({ agent, socketPath, path }, (response) => {
-      let text = "";
-      response.setEncoding("utf8").on("data", (part: string) => {
-        text += part;
-      });
-      response.on("end", () => resolve(text));
-    });
-    sent.on("error", reject);
-    sent.end();
-  });
 }
 
 function written(state: string): number {
