@@ -301,7 +301,7 @@ export function createReader(parts: CommandParts, { overrides, instead }: Reader
           lives: runs.lives(nowMs - restartsWithinMs),
           portFault: null,
           retention: idleRetention,
-          deliveries: runs.latestDeliveries(nowMs - dayMs),
+          deliveries: runs.troubledDeliveries(nowMs - dayMs),
           hostConfig: fileNow(hostConfigPath, readHost()),
         }),
       );

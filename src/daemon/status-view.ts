@@ -86,7 +86,7 @@ export function createStatusView(
       orphanedRuns: ledger.orphanedRuns(rowsMax),
       replacedRuns: ledger.replacedRuns(),
       missedSlots: ledger.missedSlots(sinceMs, rowsMax),
-      deliveries: ledger.latestDeliveries(sinceMs),
+      deliveries: ledger.troubledDeliveries(sinceMs),
       lives: ledger.lives(minute * minuteMs - restartsWithinMs),
     };
     known = { key, facts: made };

@@ -37,9 +37,13 @@ export interface DeliveryLedger {
   noteDeliveryWait(runId: string, why: string | null): void;
   /** The job's record tells what became of it, or is not ours to change. */
   setDeliveryRecorded(runId: string): void;
-  /** Of each job the one that was queued last, of those queued at this instant or later. */
-  latestDeliveries(sinceMs: number): readonly Delivery[];
+  /** Of each job the one that was queued last, of those queued at this instant or later, where it failed, nobody knows, or something keeps it waiting. */
+  troubledDeliveries(sinceMs: number): readonly TroubledDelivery[];
 }
+
+export type TroubledDelivery = Pick<Delivery, "runId" | "home" | "jobId" | "target" | "state" | "queuedAtMs" | "error">;
+
+const isTroubled = "(state IN ('failed', 'unknown') OR (state IN ('pending', 'sending') AND error IS NOT NULL))";
 
 type DeliveryRow = Row<
   | "run_id"
@@ -76,11 +80,14 @@ export function createDeliveryLedger(database: DatabaseSync): DeliveryLedger {
   const compose = database.prepare("UPDATE delivery SET content = ?, is_bare = 0, incident = ? WHERE run_id = ?");
   const noteWait = database.prepare("UPDATE delivery SET error = ? WHERE run_id = ? AND error IS NOT ?");
   const setRecorded = database.prepare("UPDATE delivery SET recorded = 1 WHERE run_id = ?");
-  const latest = database.prepare(
+  // Hardly any job has one, and to put in order all that a busy host sends in a day would hold up the daemon.
+  const troubled = database.prepare(
     `SELECT * FROM (
-      SELECT *, row_number() OVER (PARTITION BY home, job_id ORDER BY queued_us DESC, run_id DESC) AS place
-      FROM delivery WHERE queued_us >= ?
-    ) WHERE place = 1 ORDER BY queued_us DESC, run_id`,
+      SELECT run_id, home, job_id, target, state, queued_us, error,
+        row_number() OVER (PARTITION BY home, job_id ORDER BY queued_us DESC, run_id DESC) AS place
+      FROM delivery WHERE queued_us >= ?1
+        AND (home, job_id) IN (SELECT home, job_id FROM delivery WHERE queued_us >= ?1 AND ${isTroubled})
+    ) WHERE place = 1 AND ${isTroubled} ORDER BY queued_us DESC, run_id`,
   );
 
   function delivery(runId: string): Delivery | null {
@@ -117,7 +124,16 @@ export function createDeliveryLedger(database: DatabaseSync): DeliveryLedger {
     composeDelivery: (runId, content, incident) => void compose.run(content, incident, runId),
     noteDeliveryWait: (runId, why) => void noteWait.run(why, runId, why),
     setDeliveryRecorded: (runId) => void setRecorded.run(runId),
-    latestDeliveries: (sinceMs) => latest.all(toMicroseconds(sinceMs)).map(toDelivery),
+    troubledDeliveries: (sinceMs) =>
+      troubled.all(toMicroseconds(sinceMs)).map((row: DeliveryRow) => ({
+        runId: String(row.run_id),
+        home: String(row.home),
+        jobId: String(row.job_id),
+        target: String(row.target),
+        state: row.state as DeliveryState,
+        queuedAtMs: fromMicroseconds(row.queued_us),
+        error: orNull(row.error, String),
+      })),
   };
 }
 
@@ -134,7 +150,7 @@ export function noDeliveries(): DeliveryLedger {
     composeDelivery: refuse,
     noteDeliveryWait: refuse,
     setDeliveryRecorded: refuse,
-    latestDeliveries: () => [],
+    troubledDeliveries: () => [],
   };
 }
 

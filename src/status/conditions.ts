@@ -1,6 +1,5 @@
 import type { AlertKind } from "../core/alert-kinds.ts";
 import { type Condition, findRestarts } from "../core/alerts.ts";
-import type { Delivery } from "../core/delivery.ts";
 import { lateGraceMs } from "../core/grace.ts";
 import { hasPauseMark, type Job } from "../core/job.ts";
 import { pauseMark } from "../core/job-health.ts";
@@ -36,6 +35,9 @@ export function* findConditions(view: StatusView): Work<readonly Condition[]> {
   const orphans = Map.groupBy(view.orphanedRuns, (run) => `${run.home}/${run.jobId}`);
   const replaced = new Map(view.replacedRuns.map((one) => [`${one.run.home}/${one.run.jobId}`, one]));
   const open = new Set(view.openRuns.map((run) => `${run.home}/${run.jobId}`));
+  // To look each up in ten thousand jobs would take as long as all else together.
+  const told = new Set([...view.missedSlots, ...view.deliveries].map(({ home, jobId }) => `${home}/${jobId}`));
+  const jobs = new Map<string, Job>();
   for (const shortage of new Set(view.homes.map((home) => home.diskShortage))) {
     if (shortage === null) continue;
     // One disk may be that of many homes, or of the history of all.
@@ -73,6 +75,7 @@ export function* findConditions(view: StatusView): Work<readonly Condition[]> {
     for (const [index, job] of home.jobs.entries()) {
       if (index % jobsPerCut === 0) yield;
       const key = `${home.name}/${job.id}`;
+      if (told.has(key)) jobs.set(key, job);
       // Until it is written anew, which the next tick does.
       const fault = job.fault ?? (job.enabled ? (job.nextRunFault ?? null) : null);
       if (fault !== null) add("job_invalid", home.name, job.id, fault, null);
@@ -96,9 +99,9 @@ export function* findConditions(view: StatusView): Work<readonly Condition[]> {
       }
     }
   }
-  addMissed(view, add);
+  addMissed(view, jobs, add);
   for (const delivery of view.deliveries) {
-    const message = undeliveredText(view, delivery);
+    const message = undeliveredText(jobs, delivery);
     if (message !== null) add("delivery_failed", delivery.home, delivery.jobId, message, delivery.queuedAtMs);
   }
   return conditions;
@@ -120,6 +123,7 @@ function lastFailure(
 /** One condition for each job, however many of its slots were missed. */
 function addMissed(
   { homes, missedSlots, nowMs }: StatusView,
+  jobs: ReadonlyMap<string, Job>,
   add: (kind: AlertKind, home: string, jobId: string, message: string, sinceMs: number) => void,
 ): void {
   const byJob = new Map<string, { home: string; jobId: string; count: number; lastMs: number }>();
@@ -129,11 +133,11 @@ function addMissed(
     known.lastMs = Math.max(known.lastMs, scheduledAtMs);
     byJob.set(JSON.stringify([home, jobId]), known);
   }
+  const served = new Set(homes.map(({ name }) => name));
   for (const { home, jobId, count, lastMs } of byJob.values()) {
-    const view = homes.find(({ name }) => name === home);
     // Nobody waits for a profile that was deleted.
-    if (view === undefined) continue;
-    const job = view.jobs.find(({ id }) => id === jobId);
+    if (!served.has(home)) continue;
+    const job = jobs.get(`${home}/${jobId}`);
     const ranSince = job?.lastStatus === "ok" && (job.lastRunAt?.ms ?? 0) > lastMs;
     if (ranSince && nowMs - lastMs > missedForMs) continue;
     const what = `The slot of ${isoTime(lastMs)} was missed`;
@@ -153,8 +157,11 @@ function overdueText(home: HomeView, job: Job, nowMs: number): string | null {
 }
 
 /** Null for what was delivered, and for what is on its way and has no reason to wait. */
-function undeliveredText({ homes }: StatusView, { state, home, jobId, target, error }: Delivery): string | null {
-  const job = homes.find(({ name }) => name === home)?.jobs.find(({ id }) => id === jobId);
+function undeliveredText(
+  jobs: ReadonlyMap<string, Job>,
+  { state, home, jobId, target, error }: StatusView["deliveries"][number],
+): string | null {
+  const job = jobs.get(`${home}/${jobId}`);
   const result = `the result of job "${job?.name ?? jobId}"`;
   switch (state) {
     case "failed":

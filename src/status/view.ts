@@ -88,8 +88,8 @@ export interface StatusView extends HostBounds {
   readonly lives: readonly DaemonLife[];
   /** Why the port of the control API is not open although it should be, or null. */
   readonly portFault: string | null;
-  /** Of each job its latest result on its way to a chat. */
-  readonly deliveries: readonly Delivery[];
+  /** Of each job its latest result on its way to a chat, where that has come to grief or waits. */
+  readonly deliveries: readonly Pick<Delivery, "home" | "jobId" | "target" | "state" | "queuedAtMs" | "error">[];
   readonly hostConfig: ConfigFileView;
   readonly retention: RetentionView;
 }

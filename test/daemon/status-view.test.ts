@@ -56,7 +56,7 @@ function world() {
       orphanedRuns: () => ledger.orphaned,
       replacedRuns: () => [],
       missedSlots: () => [],
-      latestDeliveries: () => [],
+      troubledDeliveries: () => [],
       lives: () => [],
     },
     settings: { openRunsMax: 16, groupLimits: noGroupLimits },

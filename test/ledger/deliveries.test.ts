@@ -152,12 +152,25 @@ test("a run is read with what became of its delivery", () => {
   expect(ledger.runsBeginning("r1", 5)).toEqual([{ ...run("r1"), delivery }]);
 });
 
-test("latestDeliveries() answers one for each job", () => {
+test("troubledDeliveries() answers one for each job, its latest, where that came to grief or waits", () => {
   const ledger = open();
-  for (const [index, jobId] of ["a", "b", "a"].entries())
+  for (const [index, jobId] of ["a", "b", "a", "c", "c"].entries()) {
     ledger.queueDelivery(queued(`r${index}`, { jobId, queuedAtMs: dayMs + index }));
-  expect(ledger.latestDeliveries(dayMs).map(({ runId }) => runId)).toEqual(["r2", "r1"]);
-  expect(ledger.latestDeliveries(dayMs + 2).map(({ runId }) => runId)).toEqual(["r2"]);
+    ledger.noteDeliveryWait(`r${index}`, "no gateway is running");
+  }
+  ledger.queueDelivery(queued("r5", { jobId: "c", queuedAtMs: dayMs + 5 }));
+  expect(ledger.troubledDeliveries(dayMs).map(({ runId }) => runId)).toEqual(["r2", "r1"]);
+  expect(ledger.troubledDeliveries(dayMs + 2)).toEqual([
+    {
+      runId: "r2",
+      home: "default",
+      jobId: "a",
+      target: "telegram:1",
+      state: "pending",
+      queuedAtMs: dayMs + 2,
+      error: "no gateway is running",
+    },
+  ]);
 });
 
 test("a ledger of version 1 keeps its rows and can deliver from then on", () => {
@@ -172,7 +185,7 @@ test("a ledger of version 1 keeps its rows and can deliver from then on", () => 
   old.close();
   const before = open(true);
   expect([before.runs({ limit: 0 })[0]?.id, before.run("r1")?.id, before.openDeliveries()]).toEqual(["r1", "r1", []]);
-  expect(before.latestDeliveries(0)).toEqual([]);
+  expect(before.troubledDeliveries(0)).toEqual([]);
   before.dispose();
   opened.length = 0;
   const ledger = open();

@@ -19,7 +19,7 @@ const reads: ReadonlySet<string> = new Set([
   "cursors",
   "delivery",
   "openDeliveries",
-  "latestDeliveries",
+  "troubledDeliveries",
   "lives",
   "openSpells",
   "spells",
