@@ -90,7 +90,11 @@ export function parseYamlText(content: Uint8Array | string, path: string, versio
     return { line: Math.max(line, 1), column: Math.max(col, 1) };
   };
   const first = document.errors[0];
-  if (first !== undefined) throw errorAt(place(first.pos[0]), `not valid YAML: ${explain(first.code, first.message)}`);
+  if (first !== undefined) {
+    // What is missing at the end is shown behind the last of the text, and not below an empty line.
+    const at = Math.min(first.pos[0], text.trimEnd().length);
+    throw errorAt(place(at), `not valid YAML: ${explain(first.code, first.message)}`);
+  }
 
   const value = toPlainData(document, version, (node, problem) => errorAt(place(startOf(node)), problem));
   return { path, value, errorAt, placeOf: (keys, part) => place(offsetOf(document, keys, part)) };

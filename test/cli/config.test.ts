@@ -200,6 +200,6 @@ test("config diff says what the host's file changes once, and nothing where noth
   const told = await home.run("config", "diff", at("new.yaml"));
   expect([told.exitCode, told.error.split(":")[0]]).toEqual([
     3,
-    `Cannot read config "${at("new.yaml")}" at line 2, column 1`,
+    `Cannot read config "${at("new.yaml")}" at line 1, column 8`,
   ]);
 });

@@ -55,6 +55,10 @@ const refusals: readonly (readonly [content: string, message: string])[] = [
     "at line 2, column 1: not valid YAML: flow sequence in block collection must be sufficiently indented and end with a ]",
   ],
   ["stop:\n  grace: 1\0 s\n", "at line 2, column 11: a NUL character is in it, expected text only"],
+  [
+    "stop: {grace: 1 s\n\n\n",
+    "at line 1, column 18: not valid YAML: flow map in block collection must be sufficiently indented and end with a }",
+  ],
   ["a: &a [*a]\n", 'at line 1, column 8: alias "*a" stands inside its own anchor, expected another value'],
   ["a: *b\n", 'at line 1, column 4: alias "*b" has no anchor before it, expected "&b" above'],
   ["hello\n", 'at line 1, column 1: the configuration is "hello", expected a mapping'],

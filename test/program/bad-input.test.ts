@@ -373,6 +373,16 @@ test("one bad record or script stops its own job and no other, and what turns ba
   expect(during.alerts.find((alert) => alert.kind === "config_invalid" && alert.home === null)?.message).toBe(
     `Cannot read config "${hostConfig}" at line 1, column 29: key "max_open_runs" is there twice, expected once`,
   );
+  const shown = home.ask("config", "show");
+  const { settings, error } = shown.json as {
+    readonly settings: readonly { readonly key: string; readonly value: unknown }[];
+    readonly error: { readonly code: string };
+  };
+  expect([shown.status, error.code, settings.find(({ key }) => key === "limits.max_open_runs")?.value]).toEqual([
+    3,
+    "config_invalid",
+    32,
+  ]);
   expect(readFileSync(at("live-jobs", "cron/jobs.json"))).toEqual(cut);
   expect(existsSync(at("live-cron", "cron"))).toBe(false);
   expect(existsSync(at("live-home"))).toBe(false);

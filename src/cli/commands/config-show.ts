@@ -2,6 +2,7 @@ import { jobSettings, type ShownSetting } from "../../config/effective-settings.
 import { formatSetting, settingJson } from "../../config/format-setting.ts";
 import { type JobKey, jobRules } from "../../config/job-rules.ts";
 import { shownHermesSettings } from "../../homes/home-config.ts";
+import type { SettingJson } from "../../status/snapshot.ts";
 import type { CommandParts } from "../command-parts.ts";
 import { checkFiles } from "../config-findings.ts";
 import { openConfig } from "../config-reader.ts";
@@ -14,53 +15,85 @@ export interface ConfigShowOptions {
   readonly set?: readonly string[];
 }
 
-/** Of the host and every home, or of the one home or job that `what` names. */
+interface Shown {
+  readonly host: readonly SettingJson[];
+  readonly homes: readonly {
+    readonly name: string;
+    readonly path: string;
+    readonly settings: readonly SettingJson[];
+  }[];
+}
+
+/**
+ * Of the host and every home, or of the one home or job that `what` names. While a file is broken it is what the daemon has in force,
+ * if one runs, and the exit code still says that the file is.
+ */
 export async function configShow(
   parts: CommandParts,
   what: string | undefined,
   options: ConfigShowOptions,
 ): Promise<ExitCode> {
-  const { reader, errors } = await openConfig(parts, { set: options.set });
+  const { reader, errors, daemon } = await openConfig(parts, { set: options.set });
   const { terminal } = parts;
-  const bad = errors[0] ?? checkFiles(parts, reader).find((file) => file.error !== null)?.error?.message;
-  if (bad !== undefined) throw new CommandError(exitCodes.configInvalid, "config_invalid", bad);
+  const bad = checkFiles(parts, reader).find((file) => file.error !== null)?.error ?? null;
+  const failure = errors[0] ?? bad?.message;
+  const refuse = (message: string) => new CommandError(exitCodes.configInvalid, "config_invalid", message);
+  if (failure !== undefined && (errors.length > 0 || daemon === null)) throw refuse(failure);
   const homes = reader.homes();
-  if (what !== undefined) {
-    const home = homes.find(({ name }) => name === what);
-    if (home === undefined) return showJob(terminal, homes, reader.job(what), options);
-    const settings = shownOf(home);
-    terminal.out(
-      options.json
-        ? formatJson({ name: home.name, path: home.path, settings: settings.map(settingJson) })
-        : formatTable(terminal, columns, rows(settings)),
-    );
-    return exitCodes.done;
+  const shown: Shown =
+    bad !== null && daemon !== null
+      ? { host: daemon.host.settings, homes: daemon.homes.map(withZone(homes)) }
+      : {
+          host: reader.hostSettings().shown.map(settingJson),
+          homes: homes.map((home) => ({ name: home.name, path: home.path, settings: shownOf(home).map(settingJson) })),
+        };
+  const only = what === undefined ? null : (shown.homes.find(({ name }) => name === what) ?? null);
+  if (what !== undefined && only === null) {
+    if (failure !== undefined) throw refuse(failure);
+    return showJob(terminal, homes, reader.job(what), options);
   }
-  const host = reader.hostSettings().shown;
   if (options.json) {
-    const listed = homes.map((home) => ({
-      name: home.name,
-      path: home.path,
-      settings: shownOf(home).map(settingJson),
-    }));
-    terminal.out(formatJson({ settings: host.map(settingJson), homes: listed }));
-    return exitCodes.done;
+    const listed = ({ name, path, settings }: Shown["homes"][number]) => ({ name, path, settings });
+    const told = only === null ? { settings: shown.host, homes: shown.homes.map(listed) } : listed(only);
+    const error = failure === undefined ? {} : { error: { code: "config_invalid", message: failure } };
+    terminal.out(formatJson({ ...told, ...error }));
+  } else {
+    if (only === null) printAll(terminal, shown);
+    else terminal.out(formatTable(terminal, columns, rows(only.settings)));
+    if (bad !== null) {
+      const snippet = bad.snippet === null ? "" : `${bad.snippet.split("\n").map(printable).join("\n")}\n`;
+      terminal.error(`This is what the daemon has in force. ${printable(bad.message)}\n${snippet}`);
+    }
   }
-  const textOf = (setting: ShownSetting): string => `${formatSetting(setting)} ${setting.source}`;
+  return failure === undefined ? exitCodes.done : exitCodes.configInvalid;
+}
+
+/** Without a zone that is set it is the server's, which the daemon has no name for in its answer. */
+function withZone(homes: readonly HomeReading[]): (home: Shown["homes"][number]) => Shown["homes"][number] {
+  return (home) => {
+    const zone = homes.find(({ name }) => name === home.name)?.zone.name ?? null;
+    const settings = home.settings.map((each) =>
+      each.key === "timezone" && each.value === null ? { ...each, value: zone } : each,
+    );
+    return { ...home, settings };
+  };
+}
+
+function printAll(terminal: Terminal, { host, homes }: Shown): void {
+  const textOf = (setting: SettingJson): string => `${formatSetting(setting)} ${setting.source}`;
   const hostText = new Map(host.map((setting) => [setting.key, textOf(setting)]));
   terminal.out(formatTable(terminal, columns, rows(host)));
-  for (const home of homes) {
+  for (const { name, path, settings } of homes) {
     // What a home takes over from the host was just said.
-    const own = shownOf(home).filter((setting) => hostText.get(setting.key) !== textOf(setting));
-    terminal.out(`\n${paint(terminal, "bold", printable(home.name))}  ${printable(home.path)}\n`);
+    const own = settings.filter((setting) => hostText.get(setting.key) !== textOf(setting));
+    terminal.out(`\n${paint(terminal, "bold", printable(name))}  ${printable(path)}\n`);
     terminal.out(formatTable(terminal, columns, rows(own)));
   }
-  return exitCodes.done;
 }
 
 const columns = [{ title: "SETTING" }, { title: "VALUE", shrinkTo: 12 }, { title: "FROM" }];
 
-function rows(settings: readonly ShownSetting[], labelOf = ({ key }: ShownSetting): string => key): Cell[][] {
+function rows(settings: readonly SettingJson[], labelOf = ({ key }: SettingJson): string => key): Cell[][] {
   return settings.map((setting) => [labelOf(setting), formatSetting(setting), setting.source]);
 }
 
@@ -82,10 +115,10 @@ function showJob(
     const message = `Cannot show what counts for "${id}": only the history knows this job, expected one that is there`;
     throw new CommandError(exitCodes.notFound, "not_found", message);
   }
-  const settings = jobShown(home, job);
+  const settings = jobShown(home, job).map(settingJson);
   terminal.out(
     options.json
-      ? formatJson({ home: name, job_id: job.id, job_name: job.name, settings: settings.map(settingJson) })
+      ? formatJson({ home: name, job_id: job.id, job_name: job.name, settings })
       : `${paint(terminal, "bold", printable(`${name}/${job.name}`))}  ${job.id}\n${formatTable(terminal, columns, rows(settings, lastName))}`,
   );
   return exitCodes.done;
@@ -111,6 +144,6 @@ function jobShown(home: HomeReading, job: NonNullable<JobReading["job"]>): reado
 }
 
 /** `jobs.0123456789ab.timeout` is `timeout` where only one job is shown. */
-function lastName({ key }: ShownSetting): string {
+function lastName({ key }: SettingJson): string {
   return key.slice(key.lastIndexOf(".") + 1);
 }
