@@ -1,15 +1,15 @@
 import type { Run } from "../core/run.ts";
 import { CommandError, exitCodes } from "./exit-codes.ts";
-import { ambiguous, matchJobs, type NamedJob, notFound } from "./find-job.ts";
+import { ambiguous, matchJobs, notFound } from "./find-job.ts";
 import { shortName } from "./print.ts";
-import type { Reader } from "./reader.ts";
+import type { JobReading, Reader } from "./reader.ts";
 
 /** A run by its id or a unique beginning of it, or the latest run of a job; of a job that is gone, the open one. */
 export function findRun(reader: Reader, text: string): Run {
   const ledger = reader.ledger();
   const exact = text === "" ? null : ledger.run(text);
   if (exact !== null) return exact;
-  const job = ((): NamedJob | null => {
+  const job = ((): JobReading | null => {
     try {
       return reader.job(text);
     } catch (error) {
@@ -17,13 +17,15 @@ export function findRun(reader: Reader, text: string): Run {
       throw error;
     }
   })();
+  const open = job !== null && job.job !== null ? null : onlyRun(openRunsOfGone(reader, text), text);
+  if (open !== null) return open;
   if (job !== null) {
     const [latest] = ledger.runs({ home: job.home, jobId: job.id, limit: 1 });
     if (latest !== undefined) return latest;
     const message = `Cannot find a run of job "${shortName(job.name)}": it has not run yet`;
     throw new CommandError(exitCodes.notFound, "not_found", message);
   }
-  const found = onlyRun(openRunsOfGone(reader, text), text) ?? onlyRun(beginningWith(reader, text), text);
+  const found = onlyRun(beginningWith(reader, text), text);
   if (found !== null) return found;
   throw notFound("run or job", text, "see hermes-supervisor runs and hermes-supervisor jobs");
 }

@@ -74,7 +74,7 @@ export interface Reader {
   ledger(): RunLedger;
   /** The zone of times without an offset, and of what belongs to no home. */
   zone(home?: string): Zone;
-  /** The job that `text` means, from the stores or, failing that, by its id from the history. Throws a `CommandError`. */
+  /** The job that `text` means, from the stores or, failing that, by its id or the name of its last run from the history. Throws a `CommandError`. */
   job(text: string): JobReading;
   daemon(): DaemonView;
   status(daemon: DaemonView): StatusJson;
@@ -231,6 +231,12 @@ export function createReader(parts: CommandParts, { overrides, instead }: Reader
       if (slot !== undefined && (id === text || text === `${slot.home}/${id}`)) {
         return { home: slot.home, id, name: id, job: null };
       }
+      // A name may hold a slash itself.
+      const [named] = [
+        openLedger().runs({ jobName: text, limit: 1 }),
+        id === text ? [] : openLedger().runs({ home: text.slice(0, -id.length - 1), jobName: id, limit: 1 }),
+      ].flat();
+      if (named !== undefined) return { home: named.home, id: named.jobId, name: named.jobName, job: null };
       const unread = homes.find((home) => home.state === "degraded");
       if (unread === undefined) return findJob(jobs, text);
       throw notFound("job", text, `home "${unread.name}" cannot be read: ${unread.reason ?? "nobody knows why"}`);

@@ -47,6 +47,8 @@ export type OrphanedRun = Pick<Run, "home" | "jobId" | "endedAtMs">;
 export interface RunQuery {
   readonly home?: string;
   readonly jobId?: string;
+  /** What its job was called. No index has it: for a person who asks, not for the daemon. */
+  readonly jobName?: string;
   readonly state?: RunState;
   /** Claimed at this instant or later. */
   readonly sinceMs?: number;
@@ -416,6 +418,7 @@ export function createRunLedger(
       const { text, values } = where([
         ["run.home = ?", query.home],
         ["run.job_id = ?", query.jobId],
+        ["run.job_name = ?", query.jobName],
         ["run.state = ?", query.state],
         ["run.claimed_us >= ?", orNull(query.sinceMs, toMicroseconds) ?? undefined],
         ["run.claimed_us <= ?", orNull(query.untilMs, toMicroseconds) ?? undefined],

@@ -460,6 +460,9 @@ test("runs --json filters by job, state, time and number", async () => {
   expect(await ids("bbbb")).toEqual(["run000000002"]);
   expect(await ids("team/hourly")).toEqual(["run000000003"]);
   expect(await ids("ffff11112222")).toEqual(["gone00000001"]);
+  // The job is deleted, and its runs know what it was called.
+  expect(await ids("deleted job")).toEqual(["gone00000001"]);
+  expect(await ids("default/deleted job")).toEqual(["gone00000001"]);
   expect(await ids("--state", "failed")).toEqual(["run000000002"]);
   expect(await ids("--since", "10m")).toEqual(["run000000003", "run000000002"]);
   expect(await ids("--since", "2026-01-05T11:58")).toEqual(["run000000003", "run000000002"]);

@@ -461,3 +461,28 @@ test("explain names the oldest instant that waits, whichever is asked for, and w
   expect(sentences).toContain(`The next attempt is due since 10:01, and waits ${why}`);
   expect(sentences).toContain(`A run that somebody asked for at 10:02 waits ${why}`);
 });
+
+test("explain says of a one-shot when it runs, and never that its time has passed before it has run", async () => {
+  const home = makeTimedHome();
+  const once = { kind: "once", run_at: "2026-03-05T09:00:00+00:00", display: "once" };
+  const next = { schedule: once, schedule_display: "once", repeat: { times: 1, completed: 0 } };
+  home.jobs([daily("9:00", "2026-03-05T09:00:00+00:00", next)]);
+  expect(answer(await home.explain("2026-03-04T09:00:00Z", "2026-03-07T09:00"))).toEqual([
+    "not_scheduled",
+    'Job "nightly" will not run at 2026-03-07 09:00: it runs only once, at 2026-03-05 09:00 (in 24 h).',
+  ]);
+  home.tick("2026-03-05T08:59:00Z");
+  const due = await home.explain("2026-03-05T09:00:20Z");
+  expect([due.cause, due.sentences.at(-1)]).toEqual(["no_daemon", "It runs only once, at 09:00 (20 s ago)."]);
+});
+
+test("explain says once what stands in the way", async () => {
+  const home = makeTimedHome();
+  home.jobs([daily("9:00", "2026-03-05T09:00:00+00:00")]);
+  home.tick("2026-03-05T08:59:00Z");
+  expect((await home.explain("2026-03-05T09:00:20Z")).sentences).toEqual([
+    'Job "nightly" is due since 09:00 (20 s ago) and waits because no daemon is running: none has run here yet.',
+    'Its schedule is "0 9 * * *" in UTC, which named 09:00.',
+    "It will run next at 2026-03-06 09:00 (in 24 h), but only if that has changed by then.",
+  ]);
+});

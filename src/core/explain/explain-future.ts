@@ -70,8 +70,14 @@ export function tellFuture(evidence: ExplainEvidence, atMs: number | null): Told
   const afterMs =
     atMs === null || job.schedule === null ? fromMs : Math.max(fromMs, askAfterOrNow(job.schedule, atMs, zone));
   const coming = comingOccurrences(job, afterMs, 1, zone);
-  if (typeof coming === "string")
-    return { cause: "never", answer: `${who(evidence)} will not run${when}: ${clause(coming)}.`, facts: [] };
+  if (typeof coming === "string") {
+    const once = onlyOnceText(evidence, job);
+    return {
+      cause: once === null ? "never" : "not_scheduled",
+      answer: `${who(evidence)} will not run${when}: ${once ?? clause(coming)}.`,
+      facts: [],
+    };
+  }
   const nextMs = coming[0] ?? afterMs;
   const change = clockChangeAt(job.schedule, nextMs, zone);
   const which = change?.kind === "repeat" && !change.isSecond ? ", and it counts at the first" : "";
@@ -101,6 +107,13 @@ export function tellFuture(evidence: ExplainEvidence, atMs: number | null): Told
     answer: `${who(evidence)} will run at ${next}${lastRunText(job)}, ${unless}.`,
     facts: [],
   };
+}
+
+/** When a one-shot runs or was to run; null for every other job. */
+export function onlyOnceText(evidence: ExplainEvidence, { schedule }: Job): string | null {
+  if (schedule?.kind !== "once" || schedule.runAtMs === null) return null;
+  const { runAtMs } = schedule;
+  return `it runs only once, at ${moment(evidence, runAtMs)} (${formatDistance(runAtMs, evidence.nowMs)})`;
 }
 
 /** Why a job that is still on runs once more. */

@@ -2,7 +2,7 @@ import { comingOccurrences } from "../coming-occurrences.ts";
 import { formatDistance } from "../time-text.ts";
 import { tellDue } from "./explain-due.ts";
 import type { ExplainEvidence } from "./explain-evidence.ts";
-import { blockNow, lastRunText, ordinaryRisks, tellFuture, tellUnnamed } from "./explain-future.ts";
+import { blockNow, lastRunText, onlyOnceText, ordinaryRisks, tellFuture, tellUnnamed } from "./explain-future.ts";
 import { clause, moment, openSpell, quoted, waitText, withoutDaemon } from "./explain-obstacle.ts";
 import { capital, type Told, tellRun } from "./explain-run.ts";
 import { isNamed, tellSlot } from "./explain-slot.ts";
@@ -20,14 +20,14 @@ const factsMax = 5;
 /** Why a job did or did not run, in sentences made of nothing but the evidence. */
 export function explain(evidence: ExplainEvidence): Explanation {
   const { cause, answer, facts } = tell(evidence);
-  const ordered = [...facts, ...waitFacts(evidence), ...heldFacts(evidence), ...configFacts(evidence)]
+  const ordered = [...facts, ...waitFacts(evidence), ...heldFacts(evidence), ...configFacts(evidence, answer)]
     .toSorted((a, b) => (b.atMs ?? 0) - (a.atMs ?? 0))
     .slice(0, factsMax);
   return {
     cause,
     // A text that was cut ends its sentence by itself.
-    sentences: [answer, ...ordered.map(({ text }) => text), scheduleText(evidence), outlookText(evidence)].map((text) =>
-      text.replace(/…\.$/u, "…"),
+    sentences: [answer, ...ordered.map(({ text }) => text), scheduleText(evidence), outlookText(evidence, answer)].map(
+      (text) => text.replace(/…\.$/u, "…"),
     ),
   };
 }
@@ -51,9 +51,11 @@ function tell(evidence: ExplainEvidence): Told {
 }
 
 /** A file that turned bad leaves the last good settings in force, which explains what somebody wonders at. */
-function configFacts(evidence: ExplainEvidence): Told["facts"] {
+function configFacts(evidence: ExplainEvidence, answer: string): Told["facts"] {
   const { home, hostConfigError } = evidence;
-  const told = [home.configError, hostConfigError].filter((error) => error !== null);
+  const told = [home.configError, hostConfigError]
+    .filter((error) => error !== null)
+    .filter((error) => !answer.includes(clause(error)));
   const sinceMs = openSpell(evidence, "config")?.beganMs ?? evidence.nowMs;
   return told.slice(0, 1).map((error) => ({
     atMs: sinceMs,
@@ -96,7 +98,7 @@ function scheduleText(evidence: ExplainEvidence): string {
   return `${rule} now, which does not name ${moment(evidence, dueMs)}: the record had it as its next run then.`;
 }
 
-function outlookText(evidence: ExplainEvidence): string {
+function outlookText(evidence: ExplainEvidence, answer: string): string {
   const { job, nowMs, zone, subject } = evidence;
   if (job === null) return "It will not run again.";
   if (subject.kind === "future") return lifeText(evidence);
@@ -105,10 +107,17 @@ function outlookText(evidence: ExplainEvidence): string {
     return subject.kind === "standstill" ? lifeText(evidence) : `It will not run again as things are: ${stand.text}.`;
   const coming = comingOccurrences(job, Math.max(nowMs, evidence.held?.untilMs ?? nowMs), 1, zone);
   const nextMs = typeof coming === "string" ? null : (coming[0] ?? null);
+  const once = onlyOnceText(evidence, job);
+  if (nextMs === null && once !== null) return `${capital(once)}.`;
   if (nextMs === null)
     return `It will not run again: ${clause(typeof coming === "string" ? coming : "nothing is coming")}.`;
   const block = blockNow(evidence);
-  const unless = block === null ? `unless ${ordinaryRisks(evidence)}` : `but only if this changes by then: ${block}`;
+  const unless =
+    block === null
+      ? `unless ${ordinaryRisks(evidence)}`
+      : answer.includes(block)
+        ? "but only if that has changed by then"
+        : `but only if this changes by then: ${block}`;
   return `It will run next at ${moment(evidence, nextMs)} (${formatDistance(nextMs, nowMs)})${lastRunText(job)}, ${unless}.`;
 }
 
