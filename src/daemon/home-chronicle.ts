@@ -1,4 +1,4 @@
-import { beatMs, type HomeSpell, zoneNote } from "../core/home-history.ts";
+import { beatMs, endOfLife, type HomeSpell, zoneNote } from "../core/home-history.ts";
 import { InvariantError } from "../core/invariant-error.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
@@ -24,6 +24,8 @@ export function createHomeChronicle(parts: DaemonParts): HomeChronicle {
   const { system, ledger } = parts;
   /** By home and kind. */
   const open = new Map<string, { readonly id: number; readonly detail: string | null }>();
+  /** Of the open ones, those that an earlier daemon saw and this one has not looked for yet, with its last sign of life. */
+  const unseen = new Map<string, number>();
   let life: number | null = null;
   let beatAtMonotonicMs = 0;
 
@@ -70,7 +72,12 @@ export function createHomeChronicle(parts: DaemonParts): HomeChronicle {
   return {
     begin() {
       const nowMs = system.clock.nowMs();
-      for (const spell of ledger.openSpells()) open.set(`${spell.home}\n${spell.kind}`, spell);
+      const [earlier] = ledger.lives(nowMs);
+      for (const spell of ledger.openSpells()) {
+        const key = `${spell.home}\n${spell.kind}`;
+        open.set(key, spell);
+        if (earlier !== undefined) unseen.set(key, endOfLife(earlier, false));
+      }
       write(() => {
         life = ledger.beginLife(system.processes.ownPid, nowMs);
       });
@@ -90,11 +97,14 @@ export function createHomeChronicle(parts: DaemonParts): HomeChronicle {
         ([key, { detail }]) =>
           key.startsWith(`${home.name}\n`) && (found.get(key) === undefined || found.get(key)?.detail !== detail),
       );
+      // It may have been over a moment after that daemon was: nobody was there to see.
+      const ends = over.map(([key, { id }]) => ({ key, id, atMs: unseen.get(key) ?? nowMs }));
+      for (const key of [...found.keys(), ...over.map(([each]) => each)]) unseen.delete(key);
       const fresh = [...found].filter(([key, { detail }]) => open.get(key)?.detail !== detail || !open.has(key));
       if (over.length === 0 && fresh.length === 0) return;
       write(() => {
-        for (const [key, { id }] of over) {
-          ledger.endSpell(id, nowMs);
+        for (const { key, id, atMs } of ends) {
+          ledger.endSpell(id, atMs);
           open.delete(key);
           if (key === `${home.name}\nconfig`) ledger.setNote(zoneNote(home.name), null);
         }

@@ -87,7 +87,7 @@ test("a spell lasts from the look that finds it to the look that does not", () =
   expect(ledger.spells("other", 0, forever)).toEqual([]);
 });
 
-test("a spell that goes on over a restart is one, and what is over by then ends", () => {
+test("a spell that goes on over a restart is one, and what is over by then ended with the daemon that saw it last", () => {
   const { clock, ledger, chronicle, home, now } = keep();
   now.hold = "parked";
   const first = chronicle();
@@ -103,7 +103,13 @@ test("a spell that goes on over a restart is one, and what is over by then ends"
   const third = chronicle();
   third.begin();
   third.look(home);
-  expect(ledger.spells("default", 0, forever)).toMatchObject([{ kind: "parked", beganMs: 0, endedMs: 10_000 }]);
+  expect(ledger.spells("default", 0, forever)).toMatchObject([{ kind: "parked", beganMs: 0, endedMs: 5000 }]);
+  now.hold = "estop";
+  third.look(home);
+  now.hold = null;
+  clock.pass(1000);
+  third.look(home);
+  expect(ledger.spells("default", 0, forever)[0]).toMatchObject({ kind: "estop", beganMs: 10_000, endedMs: 11_000 });
 });
 
 test("a tick lock counts once it is held for a second, by whoever holds it then", () => {
