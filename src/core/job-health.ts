@@ -169,9 +169,10 @@ export function suspectJobs(
   guardOf: (job: Job) => CrashLoopGuard | null,
   nowMs: number,
 ): readonly HeldJob[] {
+  // Hardly any job has one, and asking all of them for their settings takes long.
+  if (health.size === 0) return [];
   return jobs.flatMap((job) => {
     const known = health.get(job.id);
-    // Hardly any job has one, and asking all of them for their settings takes long.
     if (known === undefined || known.heldUntilMs === null) return [];
     const guard = guardOf(job);
     if (guard === null || known.editKey !== editKey(job)) return [];

@@ -121,7 +121,7 @@ export function isOneLine(schedule: Schedule, oneMs: number, otherMs: number, zo
 
 /** By job, the oldest instant that is owed. */
 export function owedSince(cursors: ReadonlyMap<string, SlotCursor>): ReadonlyMap<string, number> {
-  return new Map(
-    [...cursors].flatMap(([jobId, { owed }]) => (owed === undefined ? [] : [[jobId, owed.fromMs] as const])),
-  );
+  const since = new Map<string, number>();
+  for (const [jobId, { owed }] of cursors) if (owed !== undefined) since.set(jobId, owed.fromMs);
+  return since;
 }

@@ -46,6 +46,11 @@ export interface TickPlan {
   readonly gatesMissing: GateCount;
   /** The earliest instant at which another tick has something to do, or null. */
   readonly wakeAtMs: number | null;
+  /**
+   * Whether nothing was asked but the records and the cursors: as long as both stay the same, every tick before `wakeAtMs` finds
+   * nothing to do either.
+   */
+  readonly isQuiet: boolean;
 }
 
 /**
@@ -72,6 +77,7 @@ export function planTick(input: TickInput): TickPlan {
   };
   const seen = new Set<string>();
   let known = 0;
+  let areQuiet = true;
   for (const job of input.jobs) {
     // Of two records with one id Hermes writes the first, so that is the one with a schedule.
     if (seen.has(job.id)) continue;
@@ -83,10 +89,12 @@ export function planTick(input: TickInput): TickPlan {
       if (job.enabled && job.nextRunAt !== null && job.nextRunAt.ms < draft.wakeAtMs && input.canRun(job))
         draft.wakeAtMs = job.nextRunAt.ms;
     } else {
+      areQuiet = false;
       planJobSafely(draft, job, cursor);
     }
   }
-  const dropped = known === input.cursors.size ? [] : closeLostJobs(draft, seen);
+  const isComplete = known === input.cursors.size;
+  const dropped = isComplete ? [] : closeLostJobs(draft, seen);
   planRetries(draft);
   const admission = admit(draft.candidates, input.gates, input.capacity, input.room);
   for (const { candidate, gate } of admission.admitted) claimJob(draft, candidate, gate);
@@ -103,6 +111,7 @@ export function planTick(input: TickInput): TickPlan {
     candidates: draft.candidates,
     gatesMissing: admission.gatesMissing,
     wakeAtMs: draft.wakeAtMs === Number.POSITIVE_INFINITY ? null : draft.wakeAtMs,
+    isQuiet: areQuiet && isComplete && (input.retries?.size ?? 0) === 0,
   };
 }
 

@@ -1,4 +1,4 @@
-import { isRunnable, type Job, type JobKind } from "../core/job.ts";
+import { isRunnable, type Job, type JobKind, jobKinds } from "../core/job.ts";
 import type { StoreSnapshot } from "../store/job-store.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
 
@@ -57,5 +57,14 @@ function scanJobs(snapshot: StoreSnapshot, nowMs: number): Scan {
     soon: soon[kind].toSorted((a, b) => a.dueMs - b.dueMs),
     laterMs: laterMs[kind],
   });
-  return { snapshot, fromMs: nowMs, untilMs, coming: { prompt: coming("prompt"), script: coming("script") } };
+  // Where nothing is soon it is known how long that stays so.
+  const first = jobKinds.some((kind) => soon[kind].length > 0)
+    ? untilMs
+    : Math.min(...jobKinds.map((kind) => laterMs[kind] ?? Number.POSITIVE_INFINITY));
+  return {
+    snapshot,
+    fromMs: nowMs,
+    untilMs: Math.max(untilMs, first),
+    coming: { prompt: coming("prompt"), script: coming("script") },
+  };
 }

@@ -29,12 +29,15 @@ import { createHomeReports } from "./report-home.ts";
 import { createRetention, type Retention } from "./retention.ts";
 import { countedJob } from "./room-for-runs.ts";
 import type { DurableClaim } from "./stage-claims.ts";
+import { isStanding } from "./standing-look.ts";
 import { tick, voidRows } from "./tick.ts";
 import { createTurns } from "./turns.ts";
 import { waitForLock } from "./wait-for-lock.ts";
 
 /** Files are looked at this often even when nothing was reported. A watch can miss a change; this cannot. */
 const safetyMs = 30_000;
+/** Timers fire a little early. The turn that is meant for that look must not find that it is not time yet. */
+const earlyMs = 1;
 /** Homes that are due together are claimed for first, since their jobs would take the processor; but no job waits longer for them. */
 const claimsFirstMs = 10;
 /** How long after their start runs are recorded as running: most of a burst of fifty has begun by then. */
@@ -122,11 +125,11 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       return;
     }
     watchClock();
-    if (system.clock.monotonicMs() >= safetyAtMonotonicMs) {
+    if (system.clock.monotonicMs() + earlyMs >= safetyAtMonotonicMs) {
       safetyAtMonotonicMs = system.clock.monotonicMs() + safetyMs;
       guard(null, () => outlook.refresh());
       chronicle.beat();
-      for (const home of outlook.homes().values()) home.dirty = true;
+      for (const home of outlook.homes().values()) guard(home, () => lookForChanges(home));
       retention.look();
     }
     heartbeats.beat();
@@ -151,6 +154,11 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
       drainReported = true;
       outlook.drained();
     }
+  }
+
+  function lookForChanges(home: HomeRuntime): void {
+    if (isStanding(parts, home)) restStore(home);
+    else home.dirty = true;
   }
 
   /** A home whose next job is far off needs the text of its store no sooner: with many homes that is most of the memory. */

@@ -85,6 +85,8 @@ export function createHermesFinder(parts: HermesFinderParts): HermesFinder {
   const failures = new Map<string, Failure>();
   const asking = new Set<string>();
   const known = new Map<string, Known>();
+  /** A home asks with the same places again and again, and each turn of the loop asks for each home. */
+  const keys = new WeakMap<HermesPlaces, string>();
   /** By places, the last thing that the log was told. */
   const said = new Map<string, { readonly hermes: InstalledHermes | null; readonly fault: string | null }>();
   const open = new Set<Promise<void>>();
@@ -94,6 +96,12 @@ export function createHermesFinder(parts: HermesFinderParts): HermesFinder {
   function answered(): Map<string, HermesRecord> {
     records ??= new Map(parseHermesNote(ledger.note(hermesNote)));
     return records;
+  }
+
+  function keyOf(places: HermesPlaces): string {
+    const key = keys.get(places) ?? JSON.stringify(places);
+    keys.set(places, key);
+    return key;
   }
 
   function identityOf(candidate: HermesCandidate, files: readonly string[]): string {
@@ -226,7 +234,7 @@ export function createHermesFinder(parts: HermesFinderParts): HermesFinder {
 
   return {
     look(places) {
-      const key = JSON.stringify(places);
+      const key = keyOf(places);
       const now = system.clock.monotonicMs();
       const before = known.get(key);
       if (before !== undefined) {

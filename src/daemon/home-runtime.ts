@@ -15,7 +15,7 @@ import type { Zone } from "../core/zone.ts";
 import type { InstalledHermes } from "../homes/find-hermes.ts";
 import type { ScriptPython } from "../homes/script-python.ts";
 import type { HermesExecutions } from "../ledger/hermes-executions.ts";
-import type { JobStore } from "../store/job-store.ts";
+import type { JobStore, StoreSnapshot } from "../store/job-store.ts";
 
 /** As much of a job as settings go by. */
 export type NamedJob = Pick<Job, "id" | "name" | "kind">;
@@ -82,6 +82,13 @@ export type HomeState =
   | { readonly kind: "active" }
   | { readonly kind: "degraded" | "unsupported"; readonly reason: string };
 
+/** What a tick went by that found nothing to do and asked nothing but what stands here. */
+export interface StandingLook {
+  readonly snapshot: StoreSnapshot;
+  readonly settings: HomeSettings;
+  readonly sinceMonotonicMs: number;
+}
+
 /** One home as the daemon keeps it. Everything in it can be made again from files. */
 export interface HomeRuntime {
   readonly name: string;
@@ -113,6 +120,8 @@ export interface HomeRuntime {
   readonly unvoided: Set<string>;
   /** When the next tick has something to do (Unix ms), or null. */
   wakeAtMs: number | null;
+  /** What the last tick went by, where the next one would find the same; else null. */
+  standing: StandingLook | null;
   /** The instant whose tick was gone through already, and from when on its claims may be written (Unix ms). */
   rehearsed: { readonly dueMs: number; readonly stageFromMs: number } | null;
   /** Set by a change, an exit or a request: tick as soon as possible. */

@@ -152,6 +152,7 @@ export function openHome(sources: HomeSources, found: FoundHome): OpenHome {
     health: new Map(),
     unvoided: new Set(),
     wakeAtMs: null,
+    standing: null,
     rehearsed: null,
     dirty: true,
     waiting: 0,

@@ -87,7 +87,7 @@ export function createReporting(parts: DaemonParts, table: HomeTable, facts: Rep
   const alerts = watchAlerts(
     system,
     ledger,
-    view,
+    () => view(true),
     pieces,
     table.homes,
     events,

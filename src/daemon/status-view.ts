@@ -31,20 +31,24 @@ type Recorded = Pick<
   "openRuns" | "requests" | "orphanedRuns" | "replacedRuns" | "missedSlots" | "deliveries" | "lives"
 >;
 
-/** What the daemon knows of itself and its homes at this moment, for whoever asks and for the alerts. */
+/**
+ * What the daemon knows of itself and its homes at this moment, for whoever asks. With `trusting` it is as of the last look at each
+ * home, where that found nothing to do: the alerts come after it, and need not look at everything once more.
+ */
 export function createStatusView(
   parts: DaemonParts,
   table: HomeTable,
   facts: () => DaemonFacts,
-): () => Work<StatusView> {
+): (trusting?: boolean) => Work<StatusView> {
   const { system, ledger } = parts;
   let known: { readonly key: string; readonly facts: Recorded } | null = null;
 
-  function homeView(home: HomeRuntime): HomeView {
+  function homeView(home: HomeRuntime, trusting: boolean): HomeView {
     const { lockBusy } = home;
     const fault = home.state.kind === "active" ? home.endsFault : home.state.reason;
-    const hold = fault === null ? home.hold() : null;
-    const { jobs, strays } = storeOf(home);
+    const standing = trusting && fault === null && !home.dirty ? home.standing : null;
+    const hold = fault === null && standing === null ? home.hold() : null;
+    const { jobs, strays } = standing?.snapshot ?? storeOf(home);
     return {
       name: home.name,
       path: home.path,
@@ -52,7 +56,8 @@ export function createStatusView(
       reason: hold ?? fault,
       jobs,
       strays,
-      diskShortage: home.diskShortage(),
+      // Where nothing holds the home, its disk has room.
+      diskShortage: fault === null && hold === null ? null : home.diskShortage(),
       zone: home.settings.zone,
       waiting: home.waiting,
       runsMax: Math.min(home.settings.parallelJobsMax, parts.settings.openRunsMax),
@@ -93,7 +98,7 @@ export function createStatusView(
     return made;
   }
 
-  return function* () {
+  return function* (trusting = false) {
     // A run is claimed in the ledger before its record names a later instant, and ends there before its record says how. So what is
     // open is read before the records, and how runs ended after them: what happens between two pieces makes no job wait, and no orphan a mere failure.
     const nowMs = system.clock.nowMs();
@@ -101,7 +106,7 @@ export function createStatusView(
     const tags = new Map(openRuns.map(({ id }) => [id, parts.children.get(id)?.limits.tags ?? []]));
     const homes: HomeView[] = [];
     for (const home of table.homes().values()) {
-      homes.push(homeView(home));
+      homes.push(homeView(home, trusting));
       yield;
     }
     const { version, startedAtMs, hostConfig, portFault, retention } = facts();

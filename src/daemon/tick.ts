@@ -18,6 +18,7 @@ import {
   stageClaims,
   writeRows,
 } from "./stage-claims.ts";
+import { standingLook } from "./standing-look.ts";
 import { tickInput } from "./tick-input.ts";
 import { voidRuns } from "./void-run.ts";
 
@@ -47,6 +48,7 @@ export type TickReport =
  * already for this very instant.
  */
 export function tick(parts: DaemonParts, home: HomeRuntime, ahead: AheadClaims | null = null): TickReport {
+  home.standing = null;
   if (ahead !== null) {
     try {
       return tickLocked(parts, home, ahead.look, ahead.staged);
@@ -60,6 +62,7 @@ export function tick(parts: DaemonParts, home: HomeRuntime, ahead: AheadClaims |
   if (isIdle(look.plan)) {
     home.wakeAtMs = look.plan.wakeAtMs;
     home.waiting = look.plan.waiting;
+    home.standing = standingLook(parts, home, look);
     return { kind: "idle", stops: look.plan.stops };
   }
   parts.fault("after-look");

@@ -14,7 +14,7 @@ import type { HomeRuntime } from "./home-runtime.ts";
 import type { Pieces } from "./pieces.ts";
 
 /** What changes on its own, such as a job that becomes overdue, is found after so long at most. */
-const usualMs = 20_000;
+const usualMs = 30_000;
 /** While something is about to come up or to be over. */
 const closeMs = 2000;
 const soonMs = 500;

@@ -36,7 +36,9 @@ export function* findConditions(view: StatusView): Work<readonly Condition[]> {
   const replaced = new Map(view.replacedRuns.map((one) => [`${one.run.home}/${one.run.jobId}`, one]));
   const open = new Set(view.openRuns.map((run) => `${run.home}/${run.jobId}`));
   // To look each up in ten thousand jobs would take as long as all else together.
-  const told = new Set([...view.missedSlots, ...view.deliveries].map(({ home, jobId }) => `${home}/${jobId}`));
+  const toldOf = [...view.missedSlots, ...view.deliveries];
+  const told = new Set(toldOf.map(({ home, jobId }) => `${home}/${jobId}`));
+  const toldHomes = new Set(toldOf.map(({ home }) => home));
   const jobs = new Map<string, Job>();
   for (const shortage of new Set(view.homes.map((home) => home.diskShortage))) {
     if (shortage === null) continue;
@@ -72,15 +74,17 @@ export function* findConditions(view: StatusView): Work<readonly Condition[]> {
       add("crash_loop", home.name, jobId, message, heldMs);
     }
     for (const stray of home.strays) add("job_invalid", home.name, null, stray, null, stray);
-    for (const [index, job] of home.jobs.entries()) {
+    const remarkable = remarkableJobs(home.jobs);
+    const needsAll = toldHomes.has(home.name) || view.nowMs - remarkable.firstDueMs > graceMinMs;
+    for (const [index, job] of (needsAll ? home.jobs : remarkable.jobs).entries()) {
       if (index % jobsPerCut === 0) yield;
       const key = `${home.name}/${job.id}`;
       if (told.has(key)) jobs.set(key, job);
       // Until it is written anew, which the next tick does.
-      const fault = job.fault ?? (job.enabled ? (job.nextRunFault ?? null) : null);
+      const fault = faultOf(job);
       if (fault !== null) add("job_invalid", home.name, job.id, fault, null);
-      if (job.pausedReason?.startsWith(pauseMark) === true && hasPauseMark(job)) {
-        const message = `Job "${job.name}" was paused after ${job.pausedReason.slice(pauseMark.length).trim()}`;
+      if (wasPausedByUs(job)) {
+        const message = `Job "${job.name}" was paused after ${(job.pausedReason ?? "").slice(pauseMark.length).trim()}`;
         add("job_paused", home.name, job.id, message, job.lastRunAt?.ms ?? null);
       }
       const failure = lastFailure(job, replaced.get(key));
@@ -105,6 +109,36 @@ export function* findConditions(view: StatusView): Work<readonly Condition[]> {
     if (message !== null) add("delivery_failed", delivery.home, delivery.jobId, message, delivery.queuedAtMs);
   }
   return conditions;
+}
+
+interface RemarkableJobs {
+  /** All but those of which nothing can be said before they are overdue. */
+  readonly jobs: readonly Job[];
+  /** When the first of all is due (Unix ms; infinity for never). */
+  readonly firstDueMs: number;
+}
+
+/** Of a store that nobody has written to, the same jobs are looked at again and again. */
+const remarkableOf = new WeakMap<readonly Job[], RemarkableJobs>();
+
+function remarkableJobs(all: readonly Job[]): RemarkableJobs {
+  const known = remarkableOf.get(all);
+  if (known !== undefined) return known;
+  const jobs = all.filter((job) => faultOf(job) !== null || wasPausedByUs(job) || job.lastStatus === "error");
+  let firstDueMs = Number.POSITIVE_INFINITY;
+  for (const { enabled, nextRunAt } of all)
+    if (enabled && nextRunAt !== null) firstDueMs = Math.min(firstDueMs, nextRunAt.ms);
+  const found = { jobs, firstDueMs };
+  remarkableOf.set(all, found);
+  return found;
+}
+
+function faultOf({ fault, enabled, nextRunFault }: Job): string | null {
+  return fault ?? (enabled ? (nextRunFault ?? null) : null);
+}
+
+function wasPausedByUs(job: Job): boolean {
+  return job.pausedReason?.startsWith(pauseMark) === true && hasPauseMark(job);
 }
 
 /** How the job's last run failed, or null. One that made way for the next leaves what was so before it. */

@@ -982,3 +982,65 @@ test("planTick() is free of any zone but the one it is given", () => {
   expect(plan.patches.get("a1")?.nextRunAt).toBe("2026-06-15T15:35:00+05:30");
   expect(utc.name).toBe("UTC");
 });
+
+test("a quiet plan asks nobody and holds until it wakes", () => {
+  const asked = (): never => {
+    throw new Error("A quiet plan asked");
+  };
+  const outside = {
+    ownerState: asked,
+    ranElsewhere: asked,
+    wasBusyElsewhere: asked,
+    claimedElsewhereMs: asked,
+    isAliveElsewhere: asked,
+    heldUntilMs: asked,
+  };
+  const paused = { enabled: false, state: "paused" };
+  const jobs = [
+    sampleJob({ id: "soon", nextRunAt: stored(at("10:05:00")) }),
+    sampleJob({ id: "later", nextRunAt: stored(at("11:00:00")), fireClaim: claimBy(foreign, at("09:59:00")) }),
+    sampleJob({ id: "paused", ...paused, nextRunAt: stored(at("09:00:00")) }),
+  ];
+  const cursors = new Map([
+    ["soon", cursor({ nextAtMs: at("10:05:00") })],
+    ["later", cursor({ nextAtMs: at("11:00:00") })],
+    ["paused", cursor({ nextAtMs: null, enabled: false })],
+  ]);
+  const first = planTick(tickInput({ jobs, cursors, ...outside }));
+  expect(first).toMatchObject({ isQuiet: true, wakeAtMs: at("10:05:00"), patches: new Map(), slots: [], claims: [] });
+  const later = { nowMs: at("10:04:59"), hold: "estop", gates: [], capacity: 0 } as const;
+  expect(planTick(tickInput({ jobs, cursors, ...outside, ...later }))).toEqual(first);
+  expect(planTick(tickInput({ jobs, cursors, nowMs: at("10:05:00") }))).toMatchObject({ isQuiet: false });
+});
+
+test.each<[string, Partial<Job>, ReadonlyMap<string, SlotCursor>, Partial<TickInput>]>([
+  ["has a job that nobody has seen yet", {}, new Map(), {}],
+  ["has a job whose last run failed", { lastStatus: "error" }, new Map([["a1", cursor()]]), {}],
+  ["has a job that was moved", {}, new Map([["a1", cursor({ nextAtMs: at("09:55:00") })]]), {}],
+  [
+    "misses a job",
+    {},
+    new Map([
+      ["a1", cursor()],
+      ["gone", cursor()],
+    ]),
+    {},
+  ],
+  [
+    "has an attempt that is to come",
+    {},
+    new Map([["a1", cursor()]]),
+    {
+      retries: new Map([
+        [
+          "a1",
+          { runId: "r1", jobId: "a1", attempt: 2, dueAtMs: at("11:00:00"), scheduledAtMs: at("09:55:00"), editKey: "" },
+        ],
+      ]) as unknown as NonNullable<TickInput["retries"]>,
+    },
+  ],
+])("a plan is not quiet that %s", (_, fields, cursors, input) => {
+  const quiet = tickInput({ nowMs: at("09:59:00"), jobs: [sampleJob()], cursors: new Map([["a1", cursor()]]) });
+  expect(planTick(quiet).isQuiet).toBe(true);
+  expect(planTick({ ...quiet, jobs: [sampleJob(fields)], cursors, ...input }).isQuiet).toBe(false);
+});

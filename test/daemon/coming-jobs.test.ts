@@ -38,6 +38,10 @@ test("coming jobs are found by one pass over a store for as long as it stays the
   expect(look("script", 0)).toEqual(["first second", 70, 3]);
   snapshot = snapshotOf(job("new", 3));
   expect(look("script", 0)).toEqual(["new", null, 4]);
+  snapshot = snapshotOf(job("far", 600), job("asks", 900, prompt));
+  for (const ms of [0, 300_000, 575_000]) expect(look("script", ms)).toEqual(["", 600, 5]);
+  expect(look("prompt", 575_000)).toEqual(["", 900, 5]);
+  expect(look("script", 575_001)).toEqual(["far", null, 6]);
   snapshot = null;
-  expect(look("script", 0)).toEqual(["", null, 4]);
+  expect(look("script", 0)).toEqual(["", null, 6]);
 });

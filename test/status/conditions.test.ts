@@ -228,3 +228,14 @@ test("a full disk is one condition whatever room is left on it, and a port that 
   expect(keys[0]).toEqual(keys[1]);
   expect(told(view(0, [], { portFault: "Cannot listen" }))).toEqual(["config_invalid: Cannot listen"]);
 });
+
+test("findConditions() finds in the same jobs what becomes overdue between two looks", () => {
+  const fine = sampleJob({ id: "fine", nextRunAt: stored(at("10:00:00")) });
+  const failed = sampleJob({ id: "failed", nextRunAt: null, lastStatus: "error", lastError: "no" });
+  const homes = [home({ jobs: [fine, failed] })];
+  const seenAt = (clock: string) => told(view(at(clock), homes)).map((text) => text.split(":")[0]);
+  expect(seenAt("09:00:00")).toEqual(["run_failed"]);
+  expect(seenAt("10:05:00")).toEqual(["run_failed"]);
+  expect(seenAt("10:05:01")).toEqual(["job_overdue", "run_failed"]);
+  expect(seenAt("09:00:00")).toEqual(["run_failed"]);
+});
