@@ -48,8 +48,8 @@ const full = {
   promptRounds: 4,
   lock: { jobs: 100, due: 100, everyMs: 150, compare: false },
   largeLock: { jobs: 10_000, due: 8, everyMs: 2000, compare: true },
-  // Longer than the daemon's longest pause between two looks at its files.
-  homes: { homes: 100, jobsPerHome: 100, starts: 3, settleMs: 3000, idleMs: 31_000 },
+  // Two of the daemon's regular looks at its files. What a start leaves behind is cleared away by the first one, which comes before.
+  homes: { homes: 100, jobsPerHome: 100, starts: 3, settleMs: 35_000, idleMs: 60_000 },
   fairness: { others: 7, floodJobs: 500, otherJobs: 5, places: 8, runSeconds: 0.5 },
   reads: { openRuns: 50, printing: 4, printedBytes: 25 << 20, rounds: 300 },
 };
