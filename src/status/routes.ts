@@ -141,7 +141,7 @@ export const routes: readonly Route[] = [
     path: "/v1/events",
     about:
       "Server-sent events of the kinds run, slot, alert and config. Last-Event-ID resumes; where it is too old, an event gap says so",
-    answers: { 200: "text/event-stream", 503: "Problem" },
+    answers: { 200: "text/event-stream", 400: "Problem", 503: "Problem" },
     act: (actions, { lastEventId }) => actions.events(lastEventId),
   },
 ];

@@ -77,12 +77,16 @@ function operation(route: Route): object {
             },
           },
         }),
-    responses: Object.fromEntries(
-      Object.entries({ ...route.answers, 401: "Problem", 403: "Problem" } as const).map(([status, answer]) => [
-        status,
-        response(Number(status), answer),
-      ]),
-    ),
+    responses: {
+      ...Object.fromEntries(
+        Object.entries({ ...route.answers, 401: "Problem", 403: "Problem" } as const).map(([status, answer]) => [
+          status,
+          response(Number(status), answer),
+        ]),
+      ),
+      // What any request can be refused for, whatever it asks: its address, its size, its time.
+      default: response(500, "Problem"),
+    },
   };
 }
 

@@ -97,6 +97,7 @@ test.concurrent("every route answers as its description says, on the socket and 
     ["GET", "/v1/runs?state=done", 400],
     ["GET", "/v1/slots?since=2026-01-01T00:00:00Z", 200],
     ["GET", "/v1/slots?since=yesterday", 400],
+    ["GET", `/v1/runs/${"x".repeat(5000)}`, 400],
     ["GET", "/v1/next?count=3", 200],
     ["GET", "/v1/next?count=many", 400],
     ["GET", `/v1/runs/${ended}`, 200],
@@ -115,6 +116,11 @@ test.concurrent("every route answers as its description says, on the socket and 
     ["POST", `/v1/runs/${long}/stop?now=1`, 202],
     ["POST", "/v1/runs/nothing/stop", 404],
   ];
+  const description = JSON.parse((await ask(socket, "GET", "/openapi.json")).text) as {
+    readonly paths: Readonly<
+      Record<string, Readonly<Record<string, { readonly responses: Readonly<Record<string, { content: object }>> }>>>
+    >;
+  };
   const met = new Set<string>();
   for (const [method, path, status] of calls) {
     for (const target of [socket, { host: "127.0.0.1", port }]) {
@@ -126,6 +132,9 @@ test.concurrent("every route answers as its description says, on the socket and 
       const parts = (path.split("?")[0] ?? "").slice(1).split("/").map(decodeURIComponent);
       const route = findRoutes(parts).routes.find((one) => one.method === method);
       met.add(`${method} ${route?.path}`);
+      const { responses } = description.paths[route?.path ?? ""]?.[method.toLowerCase()] ?? { responses: {} };
+      const { content } = responses[answer.status] ?? responses["default"] ?? { content: {} };
+      expect([path, Object.keys(content)]).toEqual([path, [answer.type]]);
       const shape = route?.answers[answer.status] ?? "Problem";
       if (shape in shapes) {
         shapes[shape as keyof typeof shapes].parse(JSON.parse(answer.text));
