@@ -59,7 +59,8 @@ export function createStatusView(
       // Where nothing holds the home, its disk has room.
       diskShortage: fault === null && hold === null ? null : home.diskShortage(),
       zone: home.settings.zone,
-      waiting: home.waiting,
+      // Of a home that is not served nobody has counted since.
+      waiting: home.state.kind === "active" ? home.waiting : null,
       runsMax: Math.min(home.settings.parallelJobsMax, parts.settings.openRunsMax),
       bounds: home.settings.bounds,
       tagsOf: (job) => home.settings.limits(job).tags,

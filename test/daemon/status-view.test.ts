@@ -72,7 +72,7 @@ function world() {
     { homes: () => homes } as unknown as HomeTable,
     () => facts as unknown as DaemonFacts,
   );
-  return { clock, ledger, jobs, tags, view };
+  return { clock, ledger, jobs, tags, homes, view };
 }
 
 /** The view of a reader in the middle of whose answer something happens. */
@@ -92,6 +92,15 @@ test("a job that runs between two pieces of a view waits for nothing in it", () 
   });
   const { waiting, homes } = allAtOnce(statusSnapshot(seen));
   expect([waiting, homes.map((home) => home.waiting)]).toEqual([[], [0, 0]]);
+});
+
+test("of a home that cannot be served the due jobs wait, whatever its last tick has counted", () => {
+  const { clock, homes, view } = world();
+  clock.pass(2000);
+  const first = homes.get("first");
+  if (first !== undefined) first.state = { kind: "degraded", reason: "torn" } as typeof first.state;
+  const { waiting, homes: shown } = allAtOnce(statusSnapshot(allAtOnce(view())));
+  expect([waiting.map(({ reason }) => reason), shown.map((home) => home.waiting)]).toEqual([["degraded"], [1, 0]]);
 });
 
 test("a run that ends between two pieces of a view is open in it with what it counts for, and an orphan is known as one", () => {
