@@ -1,6 +1,6 @@
 import type { SetBack } from "./home-history.ts";
 import type { Job } from "./job.ts";
-import { nextOccurrence } from "./next-occurrence.ts";
+import { isOccurrence, nextOccurrence } from "./next-occurrence.ts";
 import { parseScheduleKey } from "./observe-slots.ts";
 import type { Run } from "./run.ts";
 import { runStates } from "./run-states.ts";
@@ -283,8 +283,17 @@ function missingInstants(
   } catch (error) {
     // An expression that cannot be evaluated names no instants; that the job is invalid is said elsewhere.
     if (!(error instanceof SyntaxError)) throw error;
+    return missing;
   }
-  return missing;
+  if (missing.length === 0) return missing;
+  // A line that the rule does not name in this zone is from before the zone was set, and tells that all before it is too.
+  const foreign = own.findLast(
+    ({ scheduledAtMs }) =>
+      scheduledAtMs > fromMs - 0.001 &&
+      scheduledAtMs < nextAtMs - 0.001 &&
+      !isOccurrence(schedule, scheduledAtMs, home.zone),
+  );
+  return foreign === undefined ? missing : missing.filter((atMs) => atMs > foreign.scheduledAtMs);
 }
 
 function singleLife({ runs, processes, setBacks }: Evidence): LawReport {

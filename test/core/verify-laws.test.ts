@@ -436,3 +436,19 @@ test("verifyLaws() counts through an hour that comes twice from where the rule h
   expect(told(utcMs("01:30:00"))).toEqual(told(Number.NEGATIVE_INFINITY));
   expect(told(utcMs("01:59:30"), utcMs("01:59:30")).length).toBe(2);
 });
+
+test("verifyLaws() expects no lines of a zone from before it was set", () => {
+  const ran = (clock: string): Slot => sampleSlot(clock, { decision: "run", reason: "elsewhere" });
+  // Even minutes are even in UTC, and odd ones of UTC are even in Kathmandu, 5 h 45 m ahead.
+  const [before, after] = [["10:16:00", "10:18:00", "10:20:00"].map(ran), ["10:21:00", "10:23:00"].map(ran)];
+  const told = (lines: readonly Slot[]): readonly string[] => {
+    const cursor = { scheduleText: "cron */2 * * * *", sinceMs: at("10:16:00") };
+    const found = evidence({ runs: [], slots: () => lines, cursor });
+    const moved = { ...found, homes: found.homes.map((one) => ({ ...one, zone: createZone("Asia/Kathmandu", 0) })) };
+    return show(moved).filter((text) => text.includes("no line"));
+  };
+  expect(told([...before, ...after])).toEqual([]);
+  expect(told([...before, ...after.slice(1)])).toEqual([
+    `L1 The schedule of job "a1" names 2026-06-15T10:21:00.000Z, ${nameless}`,
+  ]);
+});

@@ -159,7 +159,8 @@ The files are read again as soon as they change, in whatever way: a rename as ed
 | the daemon's memory | 112 MiB at edit 500, 122 MiB at edit 1,000; 130 MiB at edit 2,400 and 121 MiB at edit 4,000, when garbage had been collected |
 
 \`config check FILE\` says what is wrong with a file before it is saved, all of it at once. \`config diff FILE\` says what it would change, key by key,
-and which occurrences of the next 24 h would move, vanish or appear (another \`timezone\` does that).
+and which occurrences of the next 24 h would move, vanish or appear (another \`timezone\` does that). The instant that a cron job's record names already can come as it
+stands, as in Hermes, and the new zone counts from the one behind it.
 
 ## What cannot be met
 
