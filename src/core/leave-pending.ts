@@ -1,6 +1,6 @@
 import type { Job, StoredTime } from "./job.ts";
 import { nextAhead } from "./missed-occurrence.ts";
-import { waitingLines } from "./observe-slots.ts";
+import { formatScheduleKey, waitingLines } from "./observe-slots.ts";
 import type { Schedule } from "./schedule.ts";
 import type { PendingReason, SlotCursor } from "./slot.ts";
 import { newCursor, remember } from "./slot-cursor.ts";
@@ -26,6 +26,22 @@ export function leavePending(
   // The end of that run is still to come, and says nothing of what waits.
   const counted = cursor?.servedBy === undefined ? {} : { servedBy: cursor.servedBy };
   draft.cursors.set(job.id, { ...newCursor(job, schedule, next.ms), ...resumed, ...counted, pending });
+}
+
+/** What a request hides waits for the same as the request does, whatever it has waited for until now. */
+export function renamePending(
+  draft: Draft,
+  job: Job,
+  schedule: Schedule,
+  cursor: SlotCursor | undefined,
+  reason: PendingReason,
+): void {
+  if (cursor?.pending === undefined || cursor.nextAtMs === null || cursor.pending.reason === reason) return;
+  if (cursor.scheduleText !== formatScheduleKey(schedule)) return;
+  const { throughMs } = cursor.pending;
+  const { lines, pending } = waitingLines(job, schedule, cursor, cursor.nextAtMs, throughMs, reason, draft.view);
+  draft.lines.push(...lines);
+  draft.cursors.set(job.id, { ...cursor, pending });
 }
 
 export function waitForClaim(

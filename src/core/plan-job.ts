@@ -62,7 +62,10 @@ export function planJob(draft: Draft, job: Job, given: SlotCursor | undefined): 
   // What others did in the meantime is not told from overlaps before that end is recorded either.
   if (overAtMs !== null && isPassedOn(job, cursor, nowMs)) return;
   // A one-shot keeps its instant while its run is open. One that runs early on request is due again when that run has ended.
-  if (isOpen && schedule.kind === "once") return;
+  if (isOpen && schedule.kind === "once") {
+    noticeOnce(draft, job, schedule, cursor);
+    return;
+  }
   const patch: Writable<JobPatch> = {};
   const runClaimEndsMs =
     schedule.kind === "once"
@@ -167,6 +170,19 @@ function noticeEdit(
   if (cursor === undefined || !cursor.enabled || cursor.scheduleText === formatScheduleKey(schedule)) return cursor;
   draft.lines.push(...closeAwaited(job, cursor, () => ({ decision: "move", reason: "edited" }), draft.view));
   return remember(draft, job, schedule, cursor, null);
+}
+
+/** What was made a one-shot during a run has its instant remembered: it may be edited once more before that run has ended. */
+function noticeOnce(draft: Draft, job: Job, schedule: Schedule, cursor: SlotCursor | undefined): void {
+  const next = job.nextRunAt;
+  if (next === null || cursor === undefined || !cursor.enabled) return;
+  if (cursor.scheduleText === formatScheduleKey(schedule)) return;
+  if (job.manualRunAt === next.text) {
+    noticeEdit(draft, job, schedule, cursor);
+    return;
+  }
+  draft.lines.push(...observeSlots(job, schedule, next, cursor, true, draft.view).lines);
+  remember(draft, job, schedule, cursor, next.ms);
 }
 
 export function waitInvalid(draft: Draft, job: Job, cursor: SlotCursor | undefined): void {

@@ -2,7 +2,7 @@ import { admit, type GateCount } from "./admission.ts";
 import { claimJob } from "./claim-job.ts";
 import { closeLostJobs } from "./close-slots.ts";
 import type { Job, JobPatch } from "./job.ts";
-import { leavePending } from "./leave-pending.ts";
+import { leavePending, renamePending } from "./leave-pending.ts";
 import { earlierStretches, isNamedSince, isSameInstant, parseScheduleKey, unbrokenSince } from "./observe-slots.ts";
 import { planJob, waitInvalid } from "./plan-job.ts";
 import { planRetries } from "./plan-retry.ts";
@@ -197,8 +197,12 @@ function leaveWaiting(draft: Draft, { job, schedule, recorded, isManual, patch, 
   draft.waiting += 1;
   keepPatch(draft, job, patch);
   const cursor = draft.cursors.get(job.id) ?? draft.input.cursors.get(job.id);
-  if (isManual || retry !== undefined) return;
+  if (retry !== undefined) return;
   const reason = draft.input.room?.notYet.get(job.id)?.kind === "pressure" ? "pressure" : "capacity";
+  if (isManual) {
+    renamePending(draft, job, schedule, cursor, reason);
+    return;
+  }
   // What is owed has its lines.
   if (recorded.ms <= draft.input.nowMs) leavePending(draft, job, schedule, cursor, recorded, reason);
 }

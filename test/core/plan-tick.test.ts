@@ -799,6 +799,37 @@ test("planTick() says each wait once, and again when its reason changes or anoth
   ]);
 });
 
+test("planTick() says what a slot waits for beneath a request that waits, and says it once", () => {
+  const text = "2026-06-15T10:00:20+00:00";
+  const jobs = [sampleJob({ nextRunAt: { text, ms: at("10:00:20") }, manualRunAt: text })];
+  const waited = cursor({ pending: { reason: "lock", throughMs: at("10:05:00"), count: 2 } });
+  const first = planTick(tickInput({ jobs, cursors: new Map([["a1", waited]]), capacity: 0, nowMs: at("10:06:00") }));
+  const second = planTick(tickInput({ jobs, cursors: first.cursors, capacity: 0, nowMs: at("10:06:01") }));
+  expect([show(first.slots), show(second.slots)]).toEqual([
+    ["10:00:00 pending capacity", "10:05:00 pending capacity"],
+    [],
+  ]);
+});
+
+test.each<[string, Partial<Job>, readonly string[]]>([
+  ["another rule", {}, ["10:00:02 move edited"]],
+  [
+    "another instant",
+    { schedule: { kind: "once", runAtMs: at("11:00:00") }, nextRunAt: stored(at("11:00:00")) },
+    ["10:00:02 move edited"],
+  ],
+])("planTick() remembers what was made a one-shot during its run when it is given %s", (_, edit, lines) => {
+  const input = { openRuns: [{ id: "r", jobId: "a1" }] };
+  const made = planTick(
+    tickInput({ ...input, jobs: [once("10:00:02")], cursors: new Map([["a1", cursor({ nextAtMs: at("10:05:00") })]]) }),
+  );
+  expect(show(made.slots)).toEqual(["10:05:00 move edited"]);
+  const edited = sampleJob({ nextRunAt: stored(at("10:10:00")), ...edit });
+  const cursors = made.cursors;
+  const after = planTick(tickInput({ ...input, jobs: [edited], cursors, nowMs: at("10:00:09") }));
+  expect(show(after.slots)).toEqual(lines);
+});
+
 test("planTick() counts the end of a run that it has counted for no slot that waited for it", () => {
   const waiting = sampleJob({ nextRunAt: stored(at("10:05:00")), fireClaim: claimBy(foreign, at("10:04:58")) });
   const ended = sampleJob({
