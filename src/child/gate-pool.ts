@@ -37,7 +37,7 @@ export interface GatePool {
   take(runId: string): ReadyGate;
   /** How many are loading a program that says itself when it has loaded. */
   loading(): number;
-  /** How long the one that loaded last took for it, or null when none has been seen. */
+  /** How long the slowest of the last few took for it, as many load slower than one; null when none has been seen. */
   loadedInMs(): number | null;
   /** Lets go all but the `count` oldest. */
   keep(count: number): void;
@@ -52,6 +52,8 @@ interface PooledGate extends ReadyGate {
   isLoading: boolean;
 }
 
+const loadsKept = 8;
+
 /** A pool of launchers for one home: starting a process is then over before a job is due, and a claim can name it. */
 export function createGatePool(
   system: System,
@@ -61,7 +63,7 @@ export function createGatePool(
   kind: JobKind,
 ): GatePool {
   let gates: PooledGate[] = [];
-  let lastLoadedInMs: number | null = null;
+  let lastLoadedInMs: readonly number[] = [];
 
   const letGo = (gate: ReadyGate): void => {
     gate.child.discard();
@@ -145,7 +147,7 @@ export function createGatePool(
     const loaded = gate.isLoading ? system.files.stat(`${gate.folder}/${runFiles.loaded}`) : null;
     if (loaded === null) return;
     gate.isLoading = false;
-    lastLoadedInMs = Number(loaded.changedNs / 1_000_000n) - gate.madeAtMs;
+    lastLoadedInMs = [Number(loaded.changedNs / 1_000_000n) - gate.madeAtMs, ...lastLoadedInMs].slice(0, loadsKept);
   };
 
   const letGoAll = (isUnwanted: (gate: PooledGate, place: number) => boolean): void => {
@@ -160,7 +162,7 @@ export function createGatePool(
       for (const gate of gates) lookAtLoading(gate);
       return gates.filter((gate) => gate.isLoading).length;
     },
-    loadedInMs: () => lastLoadedInMs,
+    loadedInMs: () => (lastLoadedInMs.length === 0 ? null : Math.max(...lastLoadedInMs)),
     fill(count, environment, jobs = []) {
       const coming = jobs.values();
       while (gates.length < count) make(environment, coming.next().value);

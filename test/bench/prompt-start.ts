@@ -66,7 +66,7 @@ export async function measurePromptStart(
     if (inMs === null) {
       for (const id of ids) await askControl({ socketPath, method: "POST", path: `/v1/jobs/default/${id}/run` });
     }
-    const untilMs = unixMs() + aheadMs + waitMsMax;
+    const untilMs = unixMs() + (inMs ?? 0) + waitMsMax;
     const done = async (): Promise<readonly RunJson[]> =>
       (await runs()).filter((run) => ids.includes(run.job_id) && run.ended_at !== null);
     await sleep(inMs ?? 0);
@@ -120,7 +120,7 @@ export async function measurePromptStart(
     for (let round = 0; round < roundCount; round++) {
       spare.push(...(await due(1, aheadMs)));
       cold.push(...(await due(1, null)));
-      eight.push(Math.max(...(await due(8, 2 * aheadMs))));
+      eight.push(Math.max(...(await due(8, 4 * aheadMs))));
       own.push(await tick());
     }
     return [
