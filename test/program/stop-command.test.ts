@@ -75,9 +75,14 @@ test("stop finds the open run of a job that was removed by the job's name, also 
   }
   expect((await type(home, "stop", "twin", "--now")).out).toContain(runOf("dddddddddddd"));
   expect(await type(home, "stop", "report")).toEqual({
+    status: 0,
+    out: `Run ${runOf("aaaaaaaaaaaa")} of job "report" ended before: failed, Stopped because a person asked for it\n`,
+    error: "",
+  });
+  expect(await type(home, "stop", "reports")).toEqual({
     status: 4,
     out: "",
-    error: 'Cannot find run or job "report": see hermes-supervisor runs and hermes-supervisor jobs\n',
+    error: 'Cannot find run or job "reports": see hermes-supervisor runs and hermes-supervisor jobs\n',
   });
 });
 
