@@ -225,8 +225,25 @@ export function isoIn(ms: number): string {
   return new Date(Date.now() + ms).toISOString().replace("Z", "000+00:00");
 }
 
+/**
+ * A home whose first daemon has written down where its slots begin, before the job that `make` puts into it comes due: the slower the
+ * machine, the later that is.
+ */
+export async function beginBefore<Made extends { readonly home: SupervisedHome }>(
+  leadMs: number,
+  make: (dueAt: string) => Made,
+): Promise<Made> {
+  for (let ms = leadMs; ; ms *= 2) {
+    const dueAt = isoIn(ms);
+    const made = make(dueAt);
+    await made.home.start({}, ["--once"]).exited;
+    // The next daemon has to be up by then, too.
+    if (Date.now() + ms / 2 < Date.parse(dueAt)) return made;
+  }
+}
+
 /** Looks until `find` gives something. The bound is only there so that a broken program ends the test. */
-export async function until<Found>(find: () => Found | null | undefined | false, boundMs = 20_000): Promise<Found> {
+export async function until<Found>(find: () => Found | null | undefined | false, boundMs = 60_000): Promise<Found> {
   const end = Date.now() + boundMs;
   for (;;) {
     const found = find();

@@ -2,7 +2,14 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { expect, test } from "vitest";
-import { isoIn, type JobRecord, makeSupervisedHome, scriptJob, until } from "../helpers/supervised-home.ts";
+import {
+  beginBefore,
+  isoIn,
+  type JobRecord,
+  makeSupervisedHome,
+  scriptJob,
+  until,
+} from "../helpers/supervised-home.ts";
 
 // The daemon is killed at one step of a run, started again, and must come to the end that docs/recovery.md names for it.
 const ends = {
@@ -142,11 +149,13 @@ const kinds = {
 for (const [kind, job] of Object.entries(kinds)) {
   for (const [point, expected] of Object.entries(table)) {
     test.concurrent(`kill -9 ${point} of a run of an ${kind} job ends as ${expected}`, async ({ onTestFinished }) => {
-      const home = makeSupervisedHome(onTestFinished);
-      home.script("count.sh", `echo x >> ${home.path}/count; sleep 0.2\n`);
-      home.writeJobs([job(isoIn(5000))]);
-      // The first daemon on a home writes down where its slots begin; the fault is to meet the run and not that.
-      await home.start({}, ["--once"]).exited;
+      // The fault is to meet the run, and not the beginning of the home's history.
+      const { home } = await beginBefore(5000, (dueAt) => {
+        const made = makeSupervisedHome(onTestFinished);
+        made.script("count.sh", `echo x >> ${made.path}/count; sleep 0.2\n`);
+        made.writeJobs([job(dueAt)]);
+        return { home: made };
+      });
       const first = home.start({ HERMES_SUPERVISOR_FAULT: `${point}${point === "before-look" ? ":2" : ""}` });
       expect((await first.exited).signal).toBe("SIGKILL");
       home.start();

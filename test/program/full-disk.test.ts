@@ -8,8 +8,8 @@ import type { StatusJson } from "../../src/status/snapshot.ts";
 import { createSeededRandom } from "../helpers/seeded-random.ts";
 import { canMount, mountSmallDisk, type SmallDisk } from "../helpers/small-disk.ts";
 import {
+  beginBefore,
   type Daemon,
-  isoIn,
   makeSupervisedHome,
   type SupervisedHome,
   scriptJob,
@@ -178,12 +178,14 @@ function fillRealDisk(): void {
 
   for (const point of points) {
     test.concurrent(`a disk that is full from ${point} on costs no run and no record`, async ({ onTestFinished }) => {
-      const made = makeDiskHome(onTestFinished);
+      // The disk is to fill up in the run, and not at the beginning of the home's history.
+      const made = await beginBefore(8000, (dueAt) => {
+        const disked = makeDiskHome(onTestFinished);
+        disked.home.script("count.sh", `echo x >> ${disked.evidence}; echo done || true\n`);
+        disked.home.writeJobs([scriptJob(jobId, 60, "count.sh", { next_run_at: dueAt })]);
+        return disked;
+      });
       const { home, disk, evidence } = made;
-      home.script("count.sh", `echo x >> ${evidence}; echo done || true\n`);
-      home.writeJobs([scriptJob(jobId, 60, "count.sh", { next_run_at: isoIn(12_000) })]);
-      // The first daemon on a home writes down where its slots begin; the disk is to fill up in the run and not in that.
-      await home.start({}, ["--once"]).exited;
       const daemon = home.start({ HERMES_SUPERVISOR_FAULT: `${point}:1:SIGSTOP` });
       await until(() => isHalted(daemon.pid));
       disk.fill();
