@@ -155,7 +155,9 @@ function watch(child: ChildProcess): Daemon {
     for (const look of [...waiting]) look();
   });
   const exited = new Promise<{ code: number | null; signal: string | null }>((resolve) => {
-    child.on("exit", (code, signal) => resolve({ code, signal }));
+    const end = (code: number | null, signal: string | null): void => resolve({ code, signal });
+    // The last of its log may come after its exit, unless a process that it left holds the pipe.
+    child.on("close", end).on("exit", (...how) => void setTimeout(end, 1000, ...how).unref());
   });
   return {
     process: child,

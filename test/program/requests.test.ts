@@ -89,6 +89,8 @@ test("a request that finds no room outlives its caller and the daemon, and is se
     home.runs().find((run) => run.job_id === "bbbbbbbbbbbb" && run.state === "completed"),
   );
   expect(served).toMatchObject({ trigger: "manual", scheduled_at: null });
+  // The ledger knows of the end before the record does.
+  await until(() => home.job("bbbbbbbbbbbb")["last_status"] !== null);
   expect(home.job("bbbbbbbbbbbb")).toMatchObject({
     next_run_at: "2099-01-01T00:00:00+00:00",
     repeat: { times: null, completed: 0 },
