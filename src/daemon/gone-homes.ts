@@ -1,4 +1,5 @@
 import type { RunStopper } from "../child/stop-run.ts";
+import { slotLine } from "../core/observe-slots.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { EndedRuns } from "./ended-runs.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
@@ -62,21 +63,10 @@ export function createGoneHomes(
   function missPending(name: string): void {
     const pending = ledger.pendingSlots(name);
     if (pending.length === 0) return;
-    const decidedAtMs = system.clock.nowMs();
-    ledger.transaction(() => {
-      ledger.writeSlots(
-        name,
-        pending.map(({ jobId, scheduledAtMs }) => ({
-          jobId,
-          scheduledAtMs,
-          decision: "miss",
-          reason: "job_gone",
-          runId: null,
-          decidedAtMs,
-          latenessMs: null,
-        })),
-      );
-    });
+    const nowMs = system.clock.nowMs();
+    const gone = { decision: "miss", reason: "job_gone" } as const;
+    const lines = pending.map(({ jobId, scheduledAtMs }) => slotLine({ id: jobId }, scheduledAtMs, gone, nowMs));
+    ledger.transaction(() => void ledger.writeSlots(name, lines));
   }
 
   return {
