@@ -50,16 +50,22 @@ export async function findRunProcesses(system: System, runs: readonly RunIdentit
   // After another start of the machine nothing of a run can be alive.
   const here = runs.filter((run) => run.leader.bootId === processes.bootId()).map((run) => asSeenHere(system, run));
   if (here.length === 0 || hasNoOrphans(system, here)) return { byRun: new Map(), unclaimed: [] };
-  const search = new Search(system, here, await processes.list());
-  search.byGroup();
-  search.byEnvironment();
-  search.byMark();
-  search.byLifeline();
-  search.byLeader();
-  search.bySession();
-  search.byDescent();
-  return search.result();
+  for (let round = 1; ; round++) {
+    const search = new Search(system, here, await processes.list());
+    search.byGroup();
+    search.byEnvironment();
+    search.byMark();
+    search.byLifeline();
+    search.byLeader();
+    search.bySession();
+    search.byDescent();
+    const found = search.result();
+    if (round === roundsMax || !search.lostSome()) return found;
+  }
 }
+
+/** What forks and ends between the list and the closer look would never be proven, however often it is listed. */
+const roundsMax = 5;
 
 /** A PID of another container's numbering says nothing here. */
 function asSeenHere(system: System, run: RunIdentity): RunIdentity {
@@ -192,6 +198,19 @@ class Search {
         for (const row of this.childrenOf(parent.pid)) this.take(runId, row, "descent", parent);
       }
     }
+  }
+
+  /** Whether something ended unproven that may have been of a run of which nobody was found: it can have left a successor. */
+  lostSome(): boolean {
+    if ([...this.runs.keys()].every((runId) => this.taken.has(runId))) return false;
+    const sessions = new Set([...this.owners.keys()].map((pid) => this.rows.get(pid)?.sessionId));
+    return this.candidates.some(
+      (row) =>
+        !this.owners.has(row.pid) &&
+        // What is in a session with a process that has an owner is that one's.
+        (row.sessionId === null || !sessions.has(row.sessionId)) &&
+        this.system.processes.look(row.pid)?.startTicks !== row.startTicks,
+    );
   }
 
   result(): Found {

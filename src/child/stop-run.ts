@@ -207,14 +207,15 @@ export function createRunStopper(system: System, children: ChildTable, stateFold
   }
 
   /**
-   * Orphans without any sign of their run. One that started while a run was alive that goes on, or that may leave processes
-   * behind, can be that run's and is left to it; when the last such run ends, it is looked at again.
+   * Orphans without any sign of their run. One that started while a run was alive that goes on can be that run's and is left
+   * to it; when the last such run ends, it is looked at again. A run that is over can wait long for its end to be recorded,
+   * and is not looked at again.
    */
   function strays(found: Found): readonly RunProcess[] {
     if (found.unclaimed.length === 0) return [];
     const others = children
       .all()
-      .filter((child) => child.ended !== null && (!isEnding(child) || child.limits.detach))
+      .filter((child) => child.ended !== null && child.overAtMs === null && !isEnding(child))
       .map((child) => child.fingerprint.startTicks ?? 0);
     const isLeft = (row: RunProcess): boolean =>
       row.witness !== null

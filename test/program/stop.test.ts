@@ -60,6 +60,10 @@ function processesOf(home: SupervisedHome, name = ""): readonly number[] {
     });
 }
 
+function commandOf(pid: number): string {
+  return readFileSync(`/proc/${pid}/cmdline`, "latin1").replaceAll("\0", " ");
+}
+
 function outputOf(run: RunJson): string {
   return readFileSync(run.output_path ?? "", "utf8");
 }
@@ -104,7 +108,7 @@ for (const { without, named } of machines) {
       const all = home.runs();
       return all.every((run) => run.ended_at !== null) && all;
     });
-    expect(processesOf(home)).toEqual([]);
+    expect(processesOf(home).map(commandOf)).toEqual([]);
     expect(Date.now() - askedAtMs).toBeLessThan(graceMs + 2000 + 1000);
     for (const run of ended) {
       if (run.reason === "stopped") expect(Date.parse(run.ended_at!) - askedAtMs).toBeLessThan(graceMs + 2000);
