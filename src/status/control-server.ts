@@ -2,13 +2,12 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { http } from "../system/http.ts";
 import { type Answer, type ControlActions, problem, type Reply, type StreamAnswer } from "./control-actions.ts";
+import { createPipelining } from "./pipelining.ts";
 import { findRoutes } from "./routes.ts";
 
 const headerBytesMax = 16 * 1024;
 const bodyBytesMax = 64 * 1024;
 const addressCharsMax = 4096;
-/** Who sends requests without waiting for answers has no more than these before it. */
-const pipelinedMax = 16;
 
 export interface ServerLimits {
   /** Beyond these, the connection that has been idle for longest, or a stream that nobody reads, is closed for each new one: nobody can lock others out by holding many. */
@@ -51,8 +50,7 @@ export function createControlServer(
   /** Those that no complete request has come from yet, or whose last one is answered, taken or not, the longest ago first. */
   const idle = new Set<Socket>();
   const sockets = new Set<Socket>();
-  /** Of a connection, how many of its requests are not answered, and the end of the latest of these. */
-  const queues = new WeakMap<Socket, { count: number; last: Promise<void> }>();
+  const turnOf = createPipelining();
 
   const server = http.createServer(
     { maxHeaderSize: headerBytesMax, connectionsCheckingInterval: limits.lookMs },
@@ -87,25 +85,6 @@ export function createControlServer(
     oldest.destroy();
   });
   server.on("clientError", refuse);
-
-  /** Resolves when the requests that came before on this connection are answered: HTTP wants that order, and a flood is no more work at once than a request. */
-  function turnOf(socket: Socket, response: ServerResponse): Promise<void> | null {
-    const queue = queues.get(socket) ?? { count: 0, last: Promise.resolve() };
-    queues.set(socket, queue);
-    queue.count += 1;
-    if (queue.count > pipelinedMax) {
-      socket.destroy();
-      return null;
-    }
-    const before = queue.last;
-    queue.last = new Promise((resolve) => {
-      response.once("close", () => {
-        queue.count -= 1;
-        resolve();
-      });
-    });
-    return before;
-  }
 
   async function reply(request: IncomingMessage): Promise<Reply> {
     const refused = admit(request);
