@@ -14,6 +14,7 @@ import { type HealthJson, healthOf } from "../status/health.ts";
 import { jobJson, runJson, slotJson } from "../status/json.ts";
 import { nextCount, nextCountFault, nextSnapshot } from "../status/next.ts";
 import { printLists } from "../status/print-lists.ts";
+import { printStatus } from "../status/print-status.ts";
 import { shareNext } from "../status/share-next.ts";
 import { type ConfigReport, type StatusJson, statusSnapshot } from "../status/snapshot.ts";
 import type { StatusView } from "../status/view.ts";
@@ -120,7 +121,7 @@ export function createControlActions(
   const makeNext = shareNext(() => pieces.run(next(everything)));
 
   const readers: Readonly<Record<string, (query: URLSearchParams, isGone: () => boolean) => Reply | Promise<Reply>>> = {
-    status: async () => ok(await makeStatus()),
+    status: async () => inParts(printStatus(await makeStatus())),
     config: () => ok(reports.config()),
     homes: async () => ok({ homes: (await makeStatus()).homes }),
     jobs: (query, isGone) => (query.size === 0 ? makeJobs() : pieces.run(jobs(query), isGone)),

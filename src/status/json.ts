@@ -83,8 +83,17 @@ export function isoTime(ms: number | null): string | null {
   return new Date(Math.floor(ms)).toISOString();
 }
 
-/** Open runs are shown at each look. A run that has changed is another object. */
+/** Open runs are shown at each look. A run that has changed is another object, in another list. */
 const shown = new WeakMap<Run, RunJson>();
+const shownTogether = new WeakMap<readonly Run[], readonly RunJson[]>();
+
+export function runsJson(runs: readonly Run[]): readonly RunJson[] {
+  const known = shownTogether.get(runs);
+  if (known !== undefined) return known;
+  const made = runs.map(runJson);
+  shownTogether.set(runs, made);
+  return made;
+}
 
 export function runJson(run: Run): RunJson {
   const known = shown.get(run);

@@ -3,7 +3,7 @@ import type { Condition } from "../core/alerts.ts";
 import type { Run } from "../core/run.ts";
 import { jobsPerCut, type Work } from "../core/work.ts";
 import { findConditions } from "./conditions.ts";
-import { isoTime, type RunJson, runJson } from "./json.ts";
+import { isoTime, type RunJson, runsJson } from "./json.ts";
 import type { ConfigFileView, HermesJson, HomeView, RetentionView, StatusView } from "./view.ts";
 import { type BoundJson, type RoomView, roomView, type WaitingJson } from "./waiting.ts";
 
@@ -114,7 +114,7 @@ export function* statusSnapshot(view: StatusView): Work<StatusJson> {
     },
     config: configJson(view.hostConfig, view.hostConfig.error),
     homes,
-    open_runs: view.openRuns.map(runJson),
+    open_runs: runsJson(view.openRuns),
     waiting: room.waiting,
     alerts: conditions.map(alertJson),
     retention: retentionJson(view.retention),

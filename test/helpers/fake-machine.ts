@@ -80,7 +80,7 @@ export function createFakeMachine(): FakeMachine {
   };
   const files: Partial<System["files"]> = { stat: () => null };
   const log = { error: () => undefined, warn: () => undefined };
-  
+
   const machine: FakeMachine = {
     system: { clock, processes, files, log } as unknown as System,
     clock,
