@@ -40,6 +40,7 @@ export async function gatherExplanation(
   const runs = [...newest, ...served.filter(({ id }) => !newest.some((run) => run.id === id))];
   const cursor = ledger.cursors(job.home).get(job.id);
   const owed = cursor?.owed ?? null;
+  const isUnread = home !== null && (home.state === "degraded" || home.state === "unsupported");
   const waitsSinceMs = oldestWaiting(cursor, nowMs);
   const oldest =
     waitsSinceMs === null ? [] : ledger.slots({ ...which, sinceMs: waitsSinceMs, untilMs: waitsSinceMs, limit: 1 });
@@ -47,6 +48,7 @@ export async function gatherExplanation(
     nowMs,
     zone,
     job: job.job,
+    isUnread,
     atMs,
     owed,
     waitsSinceMs,
@@ -68,6 +70,7 @@ export async function gatherExplanation(
       name: job.home,
       state: home?.state ?? "degraded",
       reason: home === null ? "it is gone" : home.reason,
+      isUnread,
       configError: home?.configError?.message ?? null,
     },
     hostConfigError: reader.host().error?.message ?? null,

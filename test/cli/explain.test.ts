@@ -20,6 +20,8 @@ const jobId = "aaaa11112222";
 interface TimedHome {
   readonly ledger: RunLedger;
   jobs(records: readonly object[]): void;
+  /** Leaves a `jobs.json` that nobody can read. */
+  tear(): void;
   /** What a daemon does at that moment: it claims what is due, and each run is over a second later. */
   tick(at: string): void;
   explain(at: string, time?: string): Promise<Explained>;
@@ -52,6 +54,7 @@ function makeTimedHome(zoneName = "UTC"): TimedHome {
   let gates = 0;
   return {
     ledger,
+    tear: () => writeFileSync(join(path, "cron/jobs.json"), "{"),
     jobs: (records) => writeFileSync(join(path, "cron/jobs.json"), JSON.stringify({ jobs: records, updated_at: "" })),
     tick(at) {
       nowMs = Date.parse(at);
@@ -485,4 +488,32 @@ test("explain says once what stands in the way", async () => {
     'Its schedule is "0 9 * * *" in UTC, which named 09:00.',
     "It will run next at 2026-03-06 09:00 (in 24 h), but only if that has changed by then.",
   ]);
+});
+
+test("explain calls no job deleted while its home cannot be read", async () => {
+  const home = makeTimedHome();
+  home.jobs([daily("9:00", "2026-03-05T09:00:00+00:00")]);
+  home.tick("2026-03-05T08:59:00Z");
+  home.tick("2026-03-05T09:00:00Z");
+  home.tear();
+  const torn = expect.stringMatching(
+    /^.* home "default" cannot be served: Cannot read jobs ".*jobs\.json": .*[^.]\.$/u,
+  );
+  const now = await home.explain("2026-03-05T09:10:00Z");
+  expect([now.cause, ...now.sentences]).toEqual([
+    "degraded",
+    expect.stringContaining('Job "nightly" does not run: home "default" cannot be served: Cannot read jobs "'),
+    "Its schedule is not known as long as that lasts.",
+    "It will not run again before that is mended.",
+  ]);
+  const then = await home.explain("2026-03-05T09:10:00Z", "9:00");
+  expect(then.sentences[0]).toBe('Job "nightly" ran at 09:00, on time, and completed in 1.0 s.');
+  expect(then.sentences.slice(-2)).toEqual([torn, "It will not run again before that is mended."]);
+  for (const [time, cause, beginning] of [
+    ["9:05", "degraded", 'Nothing is known of job "nightly" at 09:05: home'],
+    ["+1h", "degraded", 'Job "nightly" will not run at 10:10 as things are: home'],
+  ] as const) {
+    const told = answer(await home.explain("2026-03-05T09:10:00Z", time));
+    expect(told).toEqual([cause, expect.stringContaining(beginning)]);
+  }
 });

@@ -112,7 +112,11 @@ function showJob(
 ): ExitCode {
   const home = homes.find((each) => each.name === name);
   if (home === undefined || job === null) {
-    const message = `Cannot show what counts for "${id}": only the history knows this job, expected one that is there`;
+    const isUnread = home?.state === "degraded" || home?.state === "unsupported";
+    const why = isUnread
+      ? `home "${name}" cannot be read: ${home.reason ?? "nobody knows why"}`
+      : "only the history knows this job, expected one that is there";
+    const message = `Cannot show what counts for "${id}": ${why}`;
     throw new CommandError(exitCodes.notFound, "not_found", message);
   }
   const settings = jobShown(home, job).map(settingJson);

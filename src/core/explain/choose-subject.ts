@@ -11,6 +11,8 @@ export interface SubjectFacts {
   readonly nowMs: number;
   readonly zone: Zone;
   readonly job: Job | null;
+  /** Whether the jobs of its home cannot be read now. */
+  readonly isUnread: boolean;
   /** The instant that was asked for; null asks for the newest that there is to say. */
   readonly atMs: number | null;
   /** Around that instant, or the newest; the latest scheduled first. */
@@ -55,7 +57,7 @@ function distance(scheduledAtMs: number, atMs: number): number {
   return awayMs >= 0 ? awayMs : minuteMs - awayMs;
 }
 
-function newestSubject({ job, nowMs, zone, waitsSinceMs, slots, runs }: SubjectFacts): Subject {
+function newestSubject({ job, isUnread, nowMs, zone, waitsSinceMs, slots, runs }: SubjectFacts): Subject {
   const [slot] = slots;
   const [run] = runs;
   const open = runs.find(isOpenRun);
@@ -72,6 +74,7 @@ function newestSubject({ job, nowMs, zone, waitsSinceMs, slots, runs }: SubjectF
     const isPassedOver = slot !== undefined && slot.decision === "skip" && slot.decidedAtMs > open.claimedAtMs;
     return isPassedOver ? { kind: "slot", slot } : { kind: "run", run: open, slot: slotOf(open, slots) };
   }
+  if (job === null && isUnread) return { kind: "standstill" };
   if (job !== null) {
     const dueMs = job.nextRunAt?.ms ?? null;
     const isOnceRun = job.schedule?.kind === "once" && run !== undefined;

@@ -55,6 +55,8 @@ export interface ExplainEvidence {
     readonly state: "active" | "paused" | "degraded" | "unsupported";
     /** The marker that pauses it, or why it cannot be served. */
     readonly reason: string | null;
+    /** Whether nobody can tell now which jobs it has. */
+    readonly isUnread: boolean;
     /** Why its `config.yaml` is not in force as it stands. */
     readonly configError: string | null;
   };

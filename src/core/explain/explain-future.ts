@@ -6,19 +6,26 @@ import type { Schedule } from "../schedule.ts";
 import { formatDistance } from "../time-text.ts";
 import type { Zone } from "../zone.ts";
 import type { ExplainEvidence } from "./explain-evidence.ts";
-import { clause, moment, obstacleNow, openSpell, quoted, who, withoutDaemon } from "./explain-obstacle.ts";
+import {
+  clause,
+  moment,
+  obstacleNow,
+  openSpell,
+  quoted,
+  who,
+  withoutDaemon,
+  withoutRecord,
+} from "./explain-obstacle.ts";
 import type { Told } from "./explain-run.ts";
 import { repeatText, standstillText } from "./explain-standstill.ts";
 
 export function tellUnnamed(evidence: ExplainEvidence, atMs: number): Told {
   const { job, zone, neighbours } = evidence;
   const at = moment(evidence, atMs);
-  if (job === null)
-    return {
-      cause: "job_gone",
-      answer: `${who(evidence)} is not in jobs.json any more, and nothing is known of ${at}.`,
-      facts: [],
-    };
+  if (job === null) {
+    const { cause, text } = withoutRecord(evidence);
+    return { cause, answer: `Nothing is known of job ${quoted(evidence.jobName)} at ${at}: ${text}.`, facts: [] };
+  }
   const stand = standstillText(evidence, job);
   const change = clockChangeAt(job.schedule, atMs, zone);
   const facts = neighbours.map((slot) => ({
@@ -55,10 +62,13 @@ function nearestText(evidence: ExplainEvidence, job: Job, atMs: number): string 
 
 export function tellFuture(evidence: ExplainEvidence, atMs: number | null): Told {
   const { job, nowMs, zone } = evidence;
-  if (job === null)
-    return { cause: "job_gone", answer: `${who(evidence)} will not run: it is not in jobs.json any more.`, facts: [] };
-  const stand = standstillText(evidence, job);
   const when = atMs === null ? "" : ` at ${moment(evidence, atMs)}`;
+  if (job === null) {
+    const { cause, text } = withoutRecord(evidence);
+    const asIs = cause === "job_gone" ? "" : " as things are";
+    return { cause, answer: `${who(evidence)} will not run${when}${asIs}: ${text}.`, facts: [] };
+  }
+  const stand = standstillText(evidence, job);
   if (stand !== null)
     return { cause: stand.cause, answer: `${who(evidence)} will not run${when}: ${stand.text}.`, facts: [] };
   const { held } = evidence;

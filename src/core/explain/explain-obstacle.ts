@@ -56,6 +56,12 @@ export function clause(text: string, max = 240): string {
   return characters.length > max ? `${characters.slice(0, max - 1).join("")}…` : line;
 }
 
+/** Why nobody knows the record of a job that has a history. */
+export function withoutRecord({ home }: ExplainEvidence): Pick<Obstacle, "text"> & { readonly cause: string } {
+  if (!home.isUnread) return { cause: "job_gone", text: "it is not in jobs.json any more" };
+  return { cause: home.state, text: `home ${quoted(home.name)} cannot be served: ${clause(home.reason ?? "")}` };
+}
+
 /** What keeps a job that is due from starting now. */
 export function obstacleNow(evidence: ExplainEvidence, dueMs: number, slot: ToldSlot | null): Obstacle {
   const { home, job, isDaemonAlive } = evidence;

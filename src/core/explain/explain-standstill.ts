@@ -2,13 +2,15 @@ import { parseInstant } from "../instant.ts";
 import { hasPauseMark, isOverByCount, isQuotaHeld, isRunnable, type Job } from "../job.ts";
 import { nextAhead } from "../missed-occurrence.ts";
 import type { ExplainEvidence } from "./explain-evidence.ts";
-import { clause, moment, obstaclesBetween, quoted, who } from "./explain-obstacle.ts";
+import { clause, moment, obstaclesBetween, quoted, who, withoutRecord } from "./explain-obstacle.ts";
 import type { Told } from "./explain-run.ts";
 
 export function tellStandstill(evidence: ExplainEvidence): Told {
   const { job } = evidence;
-  if (job === null)
-    return { cause: "job_gone", answer: `${who(evidence)} does not run: it is not in jobs.json any more.`, facts: [] };
+  if (job === null) {
+    const { cause, text } = withoutRecord(evidence);
+    return { cause, answer: `${who(evidence)} does not run: ${text}.`, facts: [] };
+  }
   const stand = standstillText(evidence, job);
   const verb = stand?.cause === "never" || stand?.cause === "invalid" ? "never runs" : "does not run";
   return {

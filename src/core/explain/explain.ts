@@ -3,7 +3,7 @@ import { formatDistance } from "../time-text.ts";
 import { tellDue } from "./explain-due.ts";
 import type { ExplainEvidence } from "./explain-evidence.ts";
 import { blockNow, lastRunText, onlyOnceText, ordinaryRisks, tellFuture, tellUnnamed } from "./explain-future.ts";
-import { clause, moment, openSpell, quoted, waitText, withoutDaemon } from "./explain-obstacle.ts";
+import { clause, moment, openSpell, quoted, waitText, withoutDaemon, withoutRecord } from "./explain-obstacle.ts";
 import { capital, type Told, tellRun } from "./explain-run.ts";
 import { isNamed, tellSlot } from "./explain-slot.ts";
 import { standstillText, tellStandstill } from "./explain-standstill.ts";
@@ -26,9 +26,12 @@ export function explain(evidence: ExplainEvidence): Explanation {
   return {
     cause,
     // A text that was cut ends its sentence by itself.
-    sentences: [answer, ...ordered.map(({ text }) => text), scheduleText(evidence), outlookText(evidence, answer)].map(
-      (text) => text.replace(/…\.$/u, "…"),
-    ),
+    sentences: [
+      answer,
+      ...ordered.map(({ text }) => text),
+      scheduleText(evidence, answer),
+      outlookText(evidence, answer),
+    ].map((text) => text.replace(/…\.$/u, "…")),
   };
 }
 
@@ -81,8 +84,14 @@ function waitFacts(evidence: ExplainEvidence): Told["facts"] {
   });
 }
 
-function scheduleText(evidence: ExplainEvidence): string {
+function scheduleText(evidence: ExplainEvidence, answer: string): string {
   const { job, subject, zone, home } = evidence;
+  if (job === null && home.isUnread) {
+    const { text } = withoutRecord(evidence);
+    return answer.includes(text)
+      ? "Its schedule is not known as long as that lasts."
+      : `Its schedule is not known now, because ${text}.`;
+  }
   if (job === null) return `It is not in jobs.json of home ${quoted(home.name)} any more.`;
   const rule = `Its schedule is ${quoted(job.scheduleText)} in ${zone.name}`;
   const dueMs =
@@ -100,7 +109,7 @@ function scheduleText(evidence: ExplainEvidence): string {
 
 function outlookText(evidence: ExplainEvidence, answer: string): string {
   const { job, nowMs, zone, subject } = evidence;
-  if (job === null) return "It will not run again.";
+  if (job === null) return `It will not run again${evidence.home.isUnread ? " before that is mended" : ""}.`;
   if (subject.kind === "future") return lifeText(evidence);
   const stand = standstillText(evidence, job);
   if (stand !== null)
