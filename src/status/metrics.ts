@@ -159,7 +159,9 @@ export function createMetrics(
     }
     hostValid.set(status.config.state === "ok" ? 1 : 0);
     ledgerBytes.set(facts.ledgerBytes);
-    if (facts.diskFreeBytes !== null) diskFree.set(facts.diskFreeBytes);
+    // A gauge without labels says 0 before its first figure, and the last one for ever after.
+    if (facts.diskFreeBytes === null) diskFree.remove();
+    else diskFree.set(facts.diskFreeBytes);
     waitingNotices.set(facts.waitingNotices);
   }
 

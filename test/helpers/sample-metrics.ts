@@ -33,7 +33,7 @@ function home(name: string): HomeJson {
 }
 
 /** Metrics to which one of everything has happened, in these homes. */
-export function sampleMetrics(homes: readonly string[]): Metrics {
+export function sampleMetrics(homes: readonly string[], diskFreeBytes: () => number | null = () => 1 << 30): Metrics {
   const status: StatusJson = {
     daemon: { running: true, pid: 1, version: "1", started_at: null, ready: true },
     config,
@@ -43,11 +43,11 @@ export function sampleMetrics(homes: readonly string[]): Metrics {
     alerts: homes.map((name) => ({ kind: "job_overdue", home: name, job_id: "j", message: "late", since: null })),
     retention: { state: "idle", step: null, done: null, total: null, since: null },
   };
-  const look = { nowMs: 1_000_000, status, ledgerBytes: 4096, diskFreeBytes: 1 << 30, waitingNotices: 1 };
+  const look = { nowMs: 1_000_000, status, ledgerBytes: 4096, waitingNotices: 1 };
   const metrics = createMetrics(
     "1.2.3",
     500,
-    () => Promise.resolve(look),
+    () => Promise.resolve({ ...look, diskFreeBytes: diskFreeBytes() }),
     () => Promise.resolve(),
   );
   for (const name of homes) {

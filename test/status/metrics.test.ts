@@ -105,6 +105,15 @@ test.for(happenings)("a print() after another one counts the %s between them", a
   expect(after).toBe(before === undefined ? (series.includes("new") ? 0 : 1) : before + 1);
 });
 
+test("print() says nothing of a disk that does not tell what is free on it, whatever was free before", async () => {
+  let free: number | null = null;
+  const metrics = sampleMetrics(["default"], () => free);
+  const seen: (number | undefined)[] = [];
+  for (free of [null, 4096, null, 0])
+    seen.push(samples((await metrics.print()).text).get("hermes_supervisor_disk_free_bytes"));
+  expect(seen).toEqual([undefined, 4096, undefined, 0]);
+});
+
 test("print() has a bounded number of series, however many homes come and go", async () => {
   const few = samples((await sampleMetrics(["default"]).print()).text).size;
   const names = Array.from({ length: 1000 }, (_, index) => `home-${index}`);
