@@ -8,8 +8,8 @@ interface Failure {
   readonly exitCode: number;
 }
 
-/** Null for what no caller can mend: its stack is worth more than a line. */
-export function describeFailure(error: unknown, complaint: string): Failure | null {
+/** Null for what no caller can mend: its stack is worth more than a line. `command` is what was called in a way that it does not know. */
+export function describeFailure(error: unknown, complaint: string, command: string): Failure | null {
   if (error instanceof CommandError) return { code: error.code, message: error.message, exitCode: error.exitCode };
   if (error instanceof CommanderError) {
     // Called without a command it prints its help, which is then what the caller got wrong.
@@ -17,7 +17,7 @@ export function describeFailure(error: unknown, complaint: string): Failure | nu
       .replace(/^error: /, "")
       .replace(/\n\(Did (.*)\)\n$/, ", did $1")
       .trimEnd();
-    return { code: "usage", message: sentence(message), exitCode: exitCodes.usage };
+    return { code: "usage", message: sentence(message, command), exitCode: exitCodes.usage };
   }
   if (!(error instanceof Error)) return null;
   if (error.name === "LedgerError") return { code: "ledger", message: error.message, exitCode: exitCodes.failed };
@@ -52,9 +52,9 @@ function systemText(error: NodeJS.ErrnoException, code: string): string {
   return `Cannot use "${error.path}": ${what} (${code}${error.syscall === undefined ? "" : ` in ${error.syscall}`})${remedy}`;
 }
 
-function sentence(text: string): string {
+function sentence(text: string, command: string): string {
   if (text.startsWith("Usage:")) return text;
   // It repeats what was typed, which may come from a file that somebody else wrote.
-  const shown = printable(text);
-  return `${shown.charAt(0).toUpperCase()}${shown.slice(1)}${text.endsWith("?") ? " See" : "; see"} hermes-supervisor --help`;
+  const shown = printable(text).replace(/\.$/, "");
+  return `${shown.charAt(0).toUpperCase()}${shown.slice(1)}${text.endsWith("?") ? " See" : "; see"} ${command} --help`;
 }

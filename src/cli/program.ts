@@ -299,7 +299,12 @@ export async function runProgram(outside: Outside): Promise<number> {
     );
   }
 
+  let misused = program;
   for (const command of [...program.commands, ...runs.commands, ...config.commands, ...gateway.commands]) {
+    command.exitOverride((error) => {
+      misused = command;
+      throw error;
+    });
     if (command === config || command === gateway) continue;
     command.addOption(new Option("--home <dir>").hideHelp());
     if (takesStateFolder(command)) command.addOption(new Option("--state <dir>").hideHelp());
@@ -310,13 +315,18 @@ export async function runProgram(outside: Outside): Promise<number> {
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.done;
-    const failure = describeFailure(error, complaint);
+    const failure = describeFailure(error, complaint, nameOf(misused));
     if (failure === null) throw error;
     if (wantsJson) {
       terminal.out(formatJson({ error: { code: failure.code, message: failure.message } }));
     } else terminal.error(`${failure.message}\n`);
     return failure.exitCode;
   }
+}
+
+/** As it is typed. */
+function nameOf(command: Command): string {
+  return command.parent === null ? command.name() : `${nameOf(command.parent)} ${command.name()}`;
 }
 
 interface Folders {

@@ -811,7 +811,7 @@ test("start refuses a home that is named and not there, and folders that are non
 test("wrong usage ends with 2 and one line", async () => {
   const cases: readonly (readonly [readonly string[], string])[] = [
     [["stat"], "Unknown command 'stat', did you mean start? See hermes-supervisor --help"],
-    [["runs", "--xyzzy"], "Unknown option '--xyzzy'; see hermes-supervisor --help"],
+    [["runs", "--xyzzy"], "Unknown option '--xyzzy'; see hermes-supervisor runs --help"],
     [["runs", "--limit", "-1"], 'Cannot parse --limit "-1": expected a whole number from 0 to 1000000000'],
     [
       ["runs", "--state", "odd"],
@@ -822,7 +822,8 @@ test("wrong usage ends with 2 and one line", async () => {
       'Cannot parse --since "soon": it is no time, expected something like 2026-01-31T08:00 or 2h',
     ],
     [["next", "--count", "0"], 'Cannot parse --count "0": expected a whole number from 1 to 100000'],
-    [["logs"], "Missing required argument 'run|job'; see hermes-supervisor --help"],
+    [["logs"], "Missing required argument 'run|job'; see hermes-supervisor logs --help"],
+    [["config", "shwo"], "Unknown command 'shwo', did you mean show? See hermes-supervisor config --help"],
   ];
   for (const [commandLine, message] of cases) {
     expect(await home.run(...commandLine)).toEqual({ exitCode: 2, out: "", error: `${message}\n` });
@@ -833,6 +834,12 @@ test("wrong usage ends with 2 and one line", async () => {
       error: "",
     });
   }
+  expect(await home.run("install", "upstart")).toEqual({
+    exitCode: 2,
+    out: "",
+    error:
+      "Command-argument value 'upstart' is invalid for argument 'kind'. Allowed choices are systemd, launchd, s6; see hermes-supervisor install --help\n",
+  });
   const nothing = await home.run();
   expect(nothing).toMatchObject({ exitCode: 2, out: "" });
   expect(nothing.error.split("\n")[0]).toBe("Usage: hermes-supervisor [options] [command]");

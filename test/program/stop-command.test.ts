@@ -130,7 +130,7 @@ test("stop ends a run by its name or its id, waits until nothing of it is left, 
   const refusals: readonly (readonly [readonly string[], number, string])[] = [
     [["stop", "later"], 4, 'Cannot find a run of job "later": it has not run yet\n'],
     [["stop", "nobody"], 4, 'Cannot find run or job "nobody": see hermes-supervisor runs and hermes-supervisor jobs\n'],
-    [["stop"], 2, "Missing required argument 'run|job'; see hermes-supervisor --help\n"],
+    [["stop"], 2, "Missing required argument 'run|job'; see hermes-supervisor stop --help\n"],
   ];
   for (const [words, status, error] of refusals) {
     expect([words, await type(home, ...words)]).toEqual([words, { status, out: "", error }]);
