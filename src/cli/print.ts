@@ -166,6 +166,8 @@ interface ShownCell {
 /** Where lines have no end a name may be as long as somebody made it, and every row would be padded to it. */
 const cellColumnsMax = 200;
 const lastCellColumnsMax = 2000;
+/** Of a cell that has lines of its own. */
+const cellLinesMax = 4;
 /** So few columns are cut to nothing but `…` before they fit a narrow terminal; more are told line by line. */
 const cutColumnsMax = 3;
 
@@ -240,7 +242,7 @@ function shrink(
   return true;
 }
 
-/** A line for each cell that says something, its title before it, and a blank line between the rows. */
+/** Each cell that says something on lines of its own, its title before it, and a blank line between the rows. */
 function formatRecords(
   terminal: Pick<Terminal, "hasColour" | "columns">,
   columns: readonly Column[],
@@ -254,8 +256,12 @@ function formatRecords(
           const cell = row[index] ?? { text: "" };
           if (cell.text.trim() === "") return [];
           const head = clip(title, Math.max(0, Math.floor(width / 2) - 1));
-          const text = clip(cell.text, Math.max(1, width - textWidth(head) - 1));
-          return [`${paint(terminal, "dim", head)} ${paintCell(terminal, cell, text)}\n`];
+          const text = clip(cell.text, Math.max(1, width * cellLinesMax - textWidth(head) - 1));
+          const [first = "", ...more] = wrap(`${head} ${text}`, terminal.columns).split("\n");
+          const beside = first.slice(head.length + 1);
+          const lines = [`${paint(terminal, "dim", head)} ${paintCell(terminal, cell, beside)}`.trimEnd()];
+          for (const line of more) lines.push(paintCell(terminal, cell, line));
+          return lines.map((line) => `${line}\n`);
         })
         .join(""),
     )

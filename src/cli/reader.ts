@@ -238,6 +238,8 @@ export function createReader(parts: CommandParts, { overrides, instead }: Reader
       ].flat();
       if (named !== undefined) return { home: named.home, id: named.jobId, name: named.jobName, job: null };
       const unread = homes.find((home) => home.state === "degraded");
+      if (homes.length === 0)
+        throw notFound("job", text, foundError ?? `there is no Hermes home at "${rootHome}", name one with --home`);
       if (unread === undefined) return findJob(jobs, text);
       throw notFound("job", text, `home "${unread.name}" cannot be read: ${unread.reason ?? "nobody knows why"}`);
     },

@@ -506,6 +506,29 @@ test("a home that never ran anything has an empty history", async () => {
   });
 });
 
+test("where there is no home, each command says so, and not that there is nothing", async () => {
+  const why = `There is no Hermes home at "${home.root}/none"; name one with --home, or see hermes-supervisor demo\n`;
+  for (const command of ["jobs", "next", "runs", "slots"])
+    expect(await home.run("--home", `${home.root}/none`, command)).toEqual({ exitCode: 0, out: why, error: "" });
+  expect((await home.run("--home", `${home.root}/none`, "status")).out).toContain(why);
+  expect((await home.run("--home", `${home.root}/none`, "explain", "nightly")).error).toBe(
+    `Cannot find job "nightly": there is no Hermes home at "${home.root}/none", name one with --home\n`,
+  );
+});
+
+test("next tells of a home that cannot be read, and what comes in the others", async () => {
+  home.write("cron/jobs.json", "{");
+  const torn = new RegExp(`^Home "default" is degraded: Cannot read jobs "${home.root}/cron/jobs.json": .*\n$`, "u");
+  expect(await home.run("next")).toEqual({ exitCode: 0, out: "", error: expect.stringMatching(torn) });
+  home.write("profiles/team/config.yaml", "");
+  home.jobs([record("cccc22220000", "hourly")], "team");
+  const { out, error } = await home.run("next");
+  expect([out.split("\n")[1], error]).toEqual([
+    expect.stringMatching(/cccc22220000 +team\/hourly$/u),
+    expect.stringMatching(torn),
+  ]);
+});
+
 test("logs prints the output of a run, and of a job's latest", async () => {
   prepare();
   home.write("supervisor/runs/run000000001/output.log", "one\ntwo\nthree\nfour\n");

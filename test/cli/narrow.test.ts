@@ -80,12 +80,27 @@ test("a name that is ten thousand characters long is cut in a pipe, too", async 
   expect(error.length).toBeLessThan(400);
 });
 
-test("a terminal that is too narrow for a table gets a line for each cell", async () => {
+test("a terminal that is too narrow for a table gets each cell on lines of its own, and of none too many", async () => {
   const home = createCliHome();
   onTestFinished(() => home.remove());
-  home.jobs([record("aaaa11112222", "nightly 🚀 with a long name")]);
+  home.jobs([record("aaaa11112222", "nightly 🚀 with a long name"), record("bbbb11112222", "long ".repeat(30))]);
   const { out } = await home.runOnColumns(20, "jobs");
   expect(out.replace(/\x1b\[\d+m/g, "")).toBe(
-    "JOB aaaa11112222\nNAME nightly 🚀 wit…\nSCHEDULE 30 * * * *\nNEXT 12:30:00 in 30…\n",
+    `JOB aaaa11112222
+NAME nightly 🚀 with
+a long name
+SCHEDULE 30 * * * *
+NEXT 12:30:00 in 30
+min
+
+JOB bbbb11112222
+NAME long long long
+long long long long
+long long long long
+long long long long…
+SCHEDULE 30 * * * *
+NEXT 12:30:00 in 30
+min
+`,
   );
 });

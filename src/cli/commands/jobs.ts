@@ -2,6 +2,7 @@ import type { Run } from "../../core/run.ts";
 import { jobJson } from "../../status/json.ts";
 import type { CommandParts } from "../command-parts.ts";
 import type { ExitCode } from "../exit-codes.ts";
+import { noHomeText } from "../home-faults.ts";
 import { type Cell, formatDistance, formatTable, formatWhen, paint, printable } from "../print.ts";
 import { createReader, type HomeReading, type Reader } from "../reader.ts";
 import { type ShowOptions, show } from "../show.ts";
@@ -21,8 +22,10 @@ export function jobs(parts: CommandParts, options: ShowOptions): Promise<ExitCod
     text() {
       const homes = reader.homes();
       const openRuns = openRunsByJob(reader);
-      if (homes.length === 0) return `No Hermes home at ${printable(parts.rootHome)}\n`;
-      return homes.map((home) => formatHome(parts, home, homes.length > 1, openRuns)).join("\n");
+      const noHome = noHomeText(parts, reader);
+      return noHome !== null
+        ? `${noHome}\n`
+        : homes.map((home) => formatHome(parts, home, homes.length > 1, openRuns)).join("\n");
     },
   });
 }

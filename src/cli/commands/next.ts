@@ -2,6 +2,7 @@ import { allAtOnce } from "../../core/work.ts";
 import { type NextJson, nextCount, nextSnapshot } from "../../status/next.ts";
 import type { CommandParts } from "../command-parts.ts";
 import type { ExitCode } from "../exit-codes.ts";
+import { noHomeText, unreadTexts } from "../home-faults.ts";
 import { parseCount, parseTime } from "../parse-time.ts";
 import { type Cell, formatDateTime, formatDistance, formatTable, paint, printable } from "../print.ts";
 import { createReader, type Reader } from "../reader.ts";
@@ -28,14 +29,22 @@ export function next(parts: CommandParts, jobText: string | undefined, options: 
   };
   const text = (): string => {
     const found = look();
-    const faults = faultLines(parts, found);
+    const faults = [
+      ...unreadTexts(reader).map((line) => `${paint(parts.terminal, "red", line)}\n`),
+      ...faultLines(parts, found),
+    ];
     if (!options.watch) for (const line of faults) parts.terminal.error(line);
-    return `${formatNext(parts, reader, found)}${options.watch ? faults.join("") : ""}`;
+    return `${formatNext(parts, reader, found, faults.length > 0)}${options.watch ? faults.join("") : ""}`;
   };
   return show(parts, options, { json: look, text });
 }
 
-function formatNext(parts: CommandParts, reader: Reader, { occurrences, errors }: NextJson): string {
+function formatNext(
+  parts: CommandParts,
+  reader: Reader,
+  { occurrences }: Pick<NextJson, "occurrences">,
+  hasFaults: boolean,
+): string {
   const { terminal, system } = parts;
   const nowMs = system.clock.nowMs();
   const zones = new Map(reader.homes().map((home) => [home.name, home.zone]));
@@ -55,7 +64,8 @@ function formatNext(parts: CommandParts, reader: Reader, { occurrences, errors }
     { title: "NAME", shrinkTo: 10 },
   ];
   if (rows.length > 0) return formatTable(terminal, columns, rows);
-  return errors.length === 0 ? "Nothing is coming\n" : "";
+  const nothing = noHomeText(parts, reader) ?? "Nothing is coming";
+  return hasFaults ? "" : `${nothing}\n`;
 }
 
 function faultLines({ terminal }: CommandParts, { errors }: NextJson): readonly string[] {

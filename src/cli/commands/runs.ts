@@ -4,6 +4,7 @@ import type { RunState } from "../../core/run-states.ts";
 import { runJson } from "../../status/json.ts";
 import type { CommandParts } from "../command-parts.ts";
 import type { ExitCode } from "../exit-codes.ts";
+import { noHomeText } from "../home-faults.ts";
 import { parseCount, parseTime, usage } from "../parse-time.ts";
 import { type Cell, formatTable, formatWhen, printable } from "../print.ts";
 import { createReader, type Reader } from "../reader.ts";
@@ -57,7 +58,7 @@ export function runs(parts: CommandParts, jobText: string | undefined, options: 
 }
 
 function formatRuns(parts: CommandParts, reader: Reader, found: readonly Run[]): string {
-  if (found.length === 0) return "No runs\n";
+  if (found.length === 0) return `${noHomeText(parts, reader) ?? "No runs"}\n`;
   const nowMs = parts.system.clock.nowMs();
   const zones = new Map(reader.homes().map((home) => [home.name, home.zone]));
   const hostZone = reader.zone();

@@ -3,6 +3,7 @@ import type { LedgerSlot } from "../../ledger/slots.ts";
 import { slotJson } from "../../status/json.ts";
 import type { CommandParts } from "../command-parts.ts";
 import type { ExitCode } from "../exit-codes.ts";
+import { noHomeText } from "../home-faults.ts";
 import { parseCount, parseTime } from "../parse-time.ts";
 import { type Cell, type Colour, formatLength, formatTable, formatWhen } from "../print.ts";
 import { createReader, type Reader } from "../reader.ts";
@@ -44,7 +45,7 @@ export function slots(parts: CommandParts, jobText: string | undefined, options:
 }
 
 function formatSlots(parts: CommandParts, reader: Reader, found: readonly LedgerSlot[]): string {
-  if (found.length === 0) return "No slots\n";
+  if (found.length === 0) return `${noHomeText(parts, reader) ?? "No slots"}\n`;
   const nowMs = parts.system.clock.nowMs();
   const homes = reader.homes();
   const zones = new Map(homes.map((home) => [home.name, home.zone]));

@@ -3,6 +3,7 @@ import type { RetentionStep } from "../../status/view.ts";
 import { requestDaemon } from "../client.ts";
 import type { CommandParts } from "../command-parts.ts";
 import type { ExitCode } from "../exit-codes.ts";
+import { noHomeText } from "../home-faults.ts";
 import {
   type Cell,
   formatClock,
@@ -50,7 +51,8 @@ function formatStatus(parts: CommandParts, reader: Reader, snapshot: StatusJson)
       lastRunText(parts, reader, nowMs) +
       retentionText(terminal, snapshot.retention, nowMs),
   ];
-  if (snapshot.homes.length === 0) blocks.push(`No Hermes home at ${printable(parts.rootHome)}\n`);
+  const noHome = snapshot.homes.length === 0 ? noHomeText(parts, reader) : null;
+  if (noHome !== null) blocks.push(`${noHome}\n`);
   else blocks.push(homesText(parts, reader, snapshot, nowMs));
   const tickers = tickerNotes(parts, snapshot.homes, snapshot.daemon.running);
   if (tickers.length > 0) {

@@ -1,0 +1,18 @@
+import type { CommandParts } from "./command-parts.ts";
+import { printable } from "./print.ts";
+import type { Reader } from "./reader.ts";
+
+/** Why there is nothing to show where there is no home, and what to do about it; null where there is one. */
+export function noHomeText({ rootHome }: Pick<CommandParts, "rootHome">, reader: Reader): string | null {
+  if (reader.homes().length > 0) return null;
+  const why = reader.homesError() ?? `There is no Hermes home at "${rootHome}"`;
+  return printable(`${why}; name one with --home, or see hermes-supervisor demo`);
+}
+
+/** What of the homes cannot be read now, and is missing in what is shown. */
+export function unreadTexts(reader: Reader): readonly string[] {
+  const unread = reader.homes().filter(({ state }) => state === "degraded" || state === "unsupported");
+  const texts = unread.map(({ name, state, reason }) => `Home "${name}" is ${state}: ${reason ?? "nobody knows why"}`);
+  const error = reader.homesError();
+  return (error === null ? texts : [...texts, error]).map(printable);
+}
