@@ -169,7 +169,7 @@ const lastCellColumnsMax = 2000;
 /** Of a cell that has lines of its own. */
 const cellLinesMax = 4;
 /** So few columns are cut to nothing but `…` before they fit a narrow terminal; more are told line by line. */
-const cutColumnsMax = 3;
+const cutColumnsMax = 2;
 
 /** Lines of aligned columns under their titles, or where a terminal is too narrow for that a line for each cell. Cells are made printable here. */
 export function formatTable(

@@ -153,7 +153,7 @@ test("a file that somebody changed is not written over or deleted without a yes"
   const refused = await home.run("install", "systemd", ...to);
   expect([refused.exitCode, textOf(home, refused)]).toEqual([
     1,
-    'Cannot write over "<root>/units/hermes-supervisor.service": was changed since, or somebody else wrote it, expected --yes to write over it all the same\n',
+    'Cannot write over "<root>/units/hermes-supervisor.service": it was changed since, or somebody else wrote it, expected --yes to write over it all the same\n',
   ]);
   expect((await home.runAnswering(false, "install", "systemd", ...to)).exitCode).toBe(1);
   expect(readFileSync(path, "utf8")).toBe("[Service]\nExecStart=/bin/true\n");

@@ -7,7 +7,7 @@ import type { CommandParts } from "../command-parts.ts";
 import { checkFiles } from "../config-findings.ts";
 import { openConfig } from "../config-reader.ts";
 import { CommandError, type ExitCode, exitCodes } from "../exit-codes.ts";
-import { type Cell, formatClock, formatJson, formatTable, paint, printable } from "../print.ts";
+import { type Cell, formatClock, formatJson, formatTable, paint, printable, wrap } from "../print.ts";
 import { createReader, type HomeReading } from "../reader.ts";
 
 export interface ConfigDiffOptions {
@@ -100,7 +100,7 @@ export async function configDiff(
     ]);
     terminal.out(formatTable(terminal, columns, rows));
   }
-  terminal.out(`\n${forecastText(parts, forecasts)}`);
+  terminal.out(`\n${wrap(forecastText(parts, forecasts), terminal.columns)}`);
   return exitCodes.done;
 }
 

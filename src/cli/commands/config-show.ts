@@ -91,7 +91,7 @@ function printAll(terminal: Terminal, { host, homes }: Shown): void {
   }
 }
 
-const columns = [{ title: "SETTING" }, { title: "VALUE", shrinkTo: 12 }, { title: "FROM" }];
+const columns = [{ title: "SETTING" }, { title: "VALUE", shrinkTo: 12 }, { title: "FROM", shrinkTo: 16 }];
 
 function rows(settings: readonly SettingJson[], labelOf = ({ key }: SettingJson): string => key): Cell[][] {
   return settings.map((setting) => [labelOf(setting), formatSetting(setting), setting.source]);

@@ -93,5 +93,5 @@ function formatSum({ terminal }: CommandParts, findings: readonly Finding[]): st
     ...(faults === 0 ? [] : [paint(terminal, "red", `${faults} ${faults === 1 ? "fault" : "faults"}`)]),
     ...(warnings === 0 ? [] : [paint(terminal, "yellow", `${warnings} ${warnings === 1 ? "warning" : "warnings"}`)]),
   ];
-  return `\n${parts.join(", ")}${faults === 0 ? ": jobs run all the same" : ""}\n`;
+  return `\n${wrap(`${parts.join(", ")}${faults === 0 ? ": jobs run all the same" : ""}`, terminal.columns)}\n`;
 }

@@ -160,15 +160,18 @@ async function confirm(
 ): Promise<void> {
   if (foreign.length === 0 || yes) return;
   const paths = foreign.map(({ path }) => `"${printable(path)}"`).join(", ");
-  const what = `${paths} ${foreign.length === 1 ? "was" : "were"} changed since, or somebody else wrote ${foreign.length === 1 ? "it" : "them"}`;
+  const what =
+    foreign.length === 1
+      ? "it was changed since, or somebody else wrote it"
+      : "they were changed since, or somebody else wrote them";
   if (ask === null) {
     throw new CommandError(
       exitCodes.failed,
       "changed",
-      `Cannot ${verb} ${paths}: ${what.slice(paths.length + 1)}, expected --yes to ${verb} it all the same`,
+      `Cannot ${verb} ${paths}: ${what}, expected --yes to ${verb} it all the same`,
     );
   }
-  terminal.out(`${what}\n`);
+  terminal.out(`${paths}: ${what}\n`);
   if (await ask(`Do you want to ${verb} it all the same? [y/N] `)) return;
   throw new CommandError(exitCodes.failed, "changed", "Nothing was changed");
 }
