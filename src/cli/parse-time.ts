@@ -8,17 +8,20 @@ const dayMs = 86_400_000;
 
 /**
  * An instant as a person types it: ISO 8601, in the zone where no offset is given, a time of today such as `9:00`, or a length such as
- * `2h`, counted back from now for `--since` and `TIME`, where `+2h` is ahead, and ahead for `--at`.
+ * `2h`, counted back from now for `--since` and `TIME`, where `+2h` is ahead, and ahead for `--at`, with a plus or without.
  */
 export function parseTime(option: "--since" | "--at" | "TIME", text: string, nowMs: number, zone: Zone): number {
   const isAhead = option === "--at" || (option === "TIME" && text.startsWith("+"));
-  const lengthMs = parseDuration(option === "TIME" ? text.replace(/^\+/, "") : text);
+  const lengthMs = parseDuration(option === "--since" ? text : text.replace(/^\+/, ""));
   if (lengthMs !== null) return isAhead ? nowMs + lengthMs : nowMs - lengthMs;
   const clockMs = parseClock(text.trim(), nowMs, zone);
   if (clockMs !== null) return clockMs;
   const ms = parseInstant(text.trim(), zone);
   if (ms !== null) return ms;
-  const example = option === "--since" ? "2026-01-31T08:00 or 2h" : "2026-01-31T08:00, 2026-01-31T08:00Z, 8:00 or 2h";
+  const example =
+    option === "--since"
+      ? "2026-01-31T08:00 or 2h"
+      : `2026-01-31T08:00, 2026-01-31T08:00Z, 8:00${option === "TIME" ? ", 2h (ago) or +2h (ahead)" : " or 2h"}`;
   throw usage(`Cannot parse ${option} "${printable(text)}": it is no time, expected something like ${example}`);
 }
 

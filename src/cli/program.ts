@@ -54,11 +54,12 @@ export async function runProgram(outside: Outside): Promise<number> {
     const before = program.opts<Folders>();
     const behind = command.opts<Folders>();
     const system = await outside.loadSystem();
-    const home = behind.home ?? before.home ?? null;
+    const home = folder("--home", behind.home ?? before.home);
     const rootHome = findRootHome(system, outside.environment, home);
     const isHomeNamed = home !== null || (outside.environment["HERMES_HOME"] ?? "").trim() !== "";
     const stateBehind = takesStateFolder(command) ? behind.state : undefined;
-    const state = stateBehind ?? before.state ?? (outside.environment["HERMES_SUPERVISOR_STATE"] || null);
+    const state =
+      folder("--state", stateBehind ?? before.state) ?? (outside.environment["HERMES_SUPERVISOR_STATE"] || null);
     const stateFolder = state === null ? join(rootHome, "supervisor") : resolve(state);
     const { environment, version, onInterrupt, onEnd } = outside;
     const ask = outside.ask ?? null;
@@ -337,6 +338,13 @@ interface Folders {
 /** The folders may stand behind the command too, but for `runs` that word asks for runs in a state. */
 function takesStateFolder(command: Command): boolean {
   return command.name() !== "runs" && command.parent?.name() !== "runs";
+}
+
+/** A variable of a script that was never set would otherwise stand for the folder that one happens to be in. */
+function folder(option: string, path: string | undefined): string | null {
+  if (path?.trim() === "")
+    throw new CommandError(exitCodes.usage, "usage", `Cannot use ${option} "${path}": expected the path of a folder`);
+  return path ?? null;
 }
 
 function findRootHome(system: ReadingSystem, environment: Outside["environment"], flag: string | null): string {

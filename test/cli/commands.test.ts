@@ -391,6 +391,7 @@ test("next --json gives occurrences and errors, strictly after --at", async () =
     "2026-01-05T13:30:00.000Z",
   ]);
   expect(await at("nightly", "--at", "2h", "--count", "1")).toEqual(["2026-01-05T14:30:00.000Z"]);
+  expect(await at("nightly", "--at", "+2h", "--count", "1")).toEqual(["2026-01-05T14:30:00.000Z"]);
   // An interval keeps the cadence of its stored time.
   expect(await at("team/hourly", "--count", "2")).toEqual(["2026-01-05T12:10:00.000Z", "2026-01-05T12:55:00.000Z"]);
   expect(await at("hourly", "--at", "2026-01-05T12:10", "--count", "1")).toEqual(["2026-01-05T12:55:00.000Z"]);
@@ -832,6 +833,7 @@ test("start refuses a home that is named and not there, and folders that are non
 });
 
 test("wrong usage ends with 2 and one line", async () => {
+  home.jobs([record("aaaa11112222", "nightly")]);
   const cases: readonly (readonly [readonly string[], string])[] = [
     [["stat"], "Unknown command 'stat', did you mean start? See hermes-supervisor --help"],
     [["runs", "--xyzzy"], "Unknown option '--xyzzy'; see hermes-supervisor runs --help"],
@@ -846,6 +848,13 @@ test("wrong usage ends with 2 and one line", async () => {
     ],
     [["next", "--count", "0"], 'Cannot parse --count "0": expected a whole number from 1 to 100000'],
     [["logs"], "Missing required argument 'run|job'; see hermes-supervisor logs --help"],
+    [["doctor", "--kills", "3"], "Cannot use --kills: it says how often --chaos kills, add --chaos"],
+    [["--home", "", "status"], 'Cannot use --home "": expected the path of a folder'],
+    [["--state", " ", "status"], 'Cannot use --state " ": expected the path of a folder'],
+    [
+      ["explain", "nightly", "soon"],
+      'Cannot parse TIME "soon": it is no time, expected something like 2026-01-31T08:00, 2026-01-31T08:00Z, 8:00, 2h (ago) or +2h (ahead)',
+    ],
     [["config", "shwo"], "Unknown command 'shwo', did you mean show? See hermes-supervisor config --help"],
   ];
   for (const [commandLine, message] of cases) {

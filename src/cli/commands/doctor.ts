@@ -4,11 +4,13 @@ import { checkClock, checkContainment, checkService, checkTickers } from "../doc
 import { checkHermes, checkHomeStates, checkProgram } from "../doctor/check-program.ts";
 import { type Finding, fault, type Level, type Patient } from "../doctor/finding.ts";
 import { type ExitCode, exitCodes } from "../exit-codes.ts";
+import { usage } from "../parse-time.ts";
 import { type Colour, formatJson, paint, printable, type Terminal, wrap } from "../print.ts";
 import { createReader } from "../reader.ts";
 
 export interface DoctorOptions {
   readonly json?: boolean;
+  readonly kills?: string;
 }
 
 const checks: readonly (readonly [string, (patient: Patient) => readonly Finding[] | Promise<readonly Finding[]>])[] = [
@@ -37,6 +39,7 @@ const marks: Readonly<Record<Level, readonly [string, Colour]>> = {
 /** Looks at the installation from all sides, and says of what is not as it should be how to mend it. */
 export async function doctor(parts: CommandParts, options: DoctorOptions): Promise<ExitCode> {
   const { terminal } = parts;
+  if (options.kills !== undefined) throw usage("Cannot use --kills: it says how often --chaos kills, add --chaos");
   const host = await parts.loadHost();
   const reader = createReader(parts);
   const patient: Patient = { parts, host, reader, homes: reader.homes(), daemon: reader.daemon() };
