@@ -34,7 +34,9 @@ export async function requestDaemon(stateFolder: string, method: "GET" | "POST",
       },
     );
     sent.setTimeout(answerMsMax, () => {
-      const message = `Cannot reach the daemon: "${socketPath}" did not answer within ${answerMsMax / 1000} s, see its log`;
+      // What it has taken from the socket by then it does all the same, once it goes on.
+      const later = method === "POST" ? " and may still do what was asked" : "";
+      const message = `Cannot reach the daemon: "${socketPath}" did not answer within ${answerMsMax / 1000} s${later}, see its log`;
       sent.destroy(new CommandError(exitCodes.noDaemon, "no_daemon", message));
     });
     sent.on("error", (cause: NodeJS.ErrnoException) => {
@@ -64,6 +66,8 @@ function noDaemon(stateFolder: string, cause: NodeJS.ErrnoException): CommandErr
     cause.code === undefined || cause.code === "ENOENT" || cause.code === "ECONNREFUSED"
       ? "none is running"
       : `the socket answers ${cause.code}`;
-  const message = `Cannot reach the daemon of "${printable(stateFolder)}": ${why}, start it with hermes-supervisor start`;
+  const isForbidden = cause.code === "EACCES" || cause.code === "EPERM";
+  const advice = isForbidden ? "ask as the user that it runs as" : "start it with hermes-supervisor start";
+  const message = `Cannot reach the daemon of "${printable(stateFolder)}": ${why}, ${advice}`;
   return new CommandError(exitCodes.noDaemon, "no_daemon", message, { cause });
 }

@@ -288,6 +288,7 @@ test("status takes the word of a daemon that answers, and of its lock while it d
   const lock = createLocks().tryLock(join(home.state, "daemon.lock"));
   const silent = JSON.parse((await home.run("status", "--json")).out);
   expect(silent.daemon).toMatchObject({ running: true, pid: process.pid, ready: false });
+  expect((await home.run("status")).out).toMatch(/^Daemon {2}running, .*, does not answer now\n/u);
   const told = {
     daemon: { running: true, pid: 7, version: "1", started_at: null, ready: true },
     homes: [],

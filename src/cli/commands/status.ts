@@ -108,7 +108,7 @@ function daemonText(parts: CommandParts, reader: Reader, { daemon }: StatusJson,
     daemon.started_at === null
       ? null
       : `since ${formatClock(Date.parse(daemon.started_at), nowMs, reader.zone())} (${formatDistance(Date.parse(daemon.started_at), nowMs)})`,
-    daemon.ready ? null : "not ready yet",
+    daemon.ready ? null : "does not answer now",
   ].filter((fact) => fact !== null);
   return `Daemon  ${paint(terminal, "green", "running")}, ${facts.join(", ")}\n${state}`;
 }
