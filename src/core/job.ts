@@ -125,6 +125,11 @@ export function isTerminal(job: Job): boolean {
   return job.state === "completed" || (job.state === "error" && job.schedule?.kind === "once");
 }
 
+/** Whether its record tells of a run that failed: one that its configuration kept from beginning has a status of its own. */
+export function hasFailed({ lastStatus }: Pick<Job, "lastStatus">): boolean {
+  return lastStatus === "error" || lastStatus === "blocked_config";
+}
+
 export function isRunnable(job: Job): boolean {
   return job.enabled && !isTerminal(job) && !hasPauseMark(job);
 }

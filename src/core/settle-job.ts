@@ -187,8 +187,8 @@ function settledSchedule(job: Job, outcome: SettledOutcome, ended: EndedClaim): 
   const count: JobPatch = completed === job.repeatCompleted ? {} : { repeatCompleted: completed };
   // A record that was made unreadable while the job ran is left to whoever mends it.
   if (schedule === null) return count;
-  // The slot's first run has ended the job already.
-  if (isAgain && isTerminal(job)) return {};
+  // The slot's first run has ended the job already, or somebody ran one by hand that was over.
+  if (isExtra && isTerminal(job)) return {};
   if (!isExtra && hasCount(job) && completed >= (job.repeatTimes ?? 0)) return { ...count, ...completion };
   if (isOnce && !isExtra && !isEarlier) return { ...count, ...completion };
 

@@ -1,5 +1,5 @@
 import type { SetBack } from "./home-history.ts";
-import type { Job } from "./job.ts";
+import { hasFailed, type Job } from "./job.ts";
 import { isOccurrence, nextOccurrence } from "./next-occurrence.ts";
 import { parseScheduleKey } from "./observe-slots.ts";
 import type { Run } from "./run.ts";
@@ -486,8 +486,7 @@ function recordProblem(job: Job, run: Run, daemonLives: boolean, setBacks: reado
     const message = `${name} says that it ran last at ${job.lastRunAt?.text ?? "no time"}, and run "${run.id}" ended at ${iso(endMs(run))}: nothing to do if somebody else wrote the record`;
     return ofRun(run, "record_old", message);
   }
-  const isFailure = job.lastStatus === "error" || job.lastStatus === "blocked_config";
-  if (isFailure === (run.state === "failed")) return null;
+  if (hasFailed(job) === (run.state === "failed")) return null;
   return ofRun(run, "record_status", `${name} says "${job.lastStatus}", and run "${run.id}" ${run.state}`);
 }
 

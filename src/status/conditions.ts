@@ -1,7 +1,7 @@
 import type { AlertKind } from "../core/alert-kinds.ts";
 import { type Condition, findRestarts } from "../core/alerts.ts";
 import { lateGraceMs } from "../core/grace.ts";
-import { hasPauseMark, type Job } from "../core/job.ts";
+import { hasFailed, hasPauseMark, type Job } from "../core/job.ts";
 import { pauseMark } from "../core/job-health.ts";
 import { jobsPerCut, type Work } from "../core/work.ts";
 import { isoTime } from "./json.ts";
@@ -124,7 +124,7 @@ const remarkableOf = new WeakMap<readonly Job[], RemarkableJobs>();
 function remarkableJobs(all: readonly Job[]): RemarkableJobs {
   const known = remarkableOf.get(all);
   if (known !== undefined) return known;
-  const jobs = all.filter((job) => faultOf(job) !== null || wasPausedByUs(job) || job.lastStatus === "error");
+  const jobs = all.filter((job) => faultOf(job) !== null || wasPausedByUs(job) || hasFailed(job));
   let firstDueMs = Number.POSITIVE_INFINITY;
   for (const { enabled, nextRunAt } of all)
     if (enabled && nextRunAt !== null) firstDueMs = Math.min(firstDueMs, nextRunAt.ms);
@@ -143,10 +143,11 @@ function wasPausedByUs(job: Job): boolean {
 
 /** How the job's last run failed, or null. One that made way for the next leaves what was so before it. */
 function lastFailure(
-  { lastStatus, lastError, lastRunAt }: Job,
+  job: Job,
   replaced: StatusView["replacedRuns"][number] | undefined,
 ): { readonly atMs: number | null; readonly error: string | null } | null {
-  if (lastStatus !== "error") return null;
+  if (!hasFailed(job)) return null;
+  const { lastError, lastRunAt } = job;
   const atMs = lastRunAt?.ms ?? null;
   const isReplaced = replaced !== undefined && atMs !== null && atMs <= (replaced.run.endedAtMs ?? 0) + recordedMs;
   if (!isReplaced) return { atMs, error: lastError };

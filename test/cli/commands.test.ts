@@ -508,6 +508,17 @@ test("a home that never ran anything has an empty history", async () => {
   });
 });
 
+test("jobs calls a run that its configuration kept from beginning failed, and a result that did not arrive no success", async () => {
+  const last = { last_run_at: "2026-01-05T11:30:00+00:00" };
+  home.jobs([
+    record("aaaa11112222", "nightly", { ...last, last_status: "blocked_config", last_error: "No Hermes" }),
+    record("bbbb11112222", "hourly", { ...last, last_status: "delivery_failed" }),
+  ]);
+  const [, blocked, unsent] = (await home.runOnTerminal("jobs")).out.split("\n");
+  expect(blocked).toContain("\x1b[31mfailed 30 min ago\x1b[39m");
+  expect(unsent).toContain("\x1b[33mdelivery_failed 30 min ago\x1b[39m");
+});
+
 test("where there is no home, each command says so, and not that there is nothing", async () => {
   const why = `There is no Hermes home at "${home.root}/none"; name one with --home, or see hermes-supervisor demo\n`;
   for (const command of ["jobs", "next", "runs", "slots"])

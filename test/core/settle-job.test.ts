@@ -205,6 +205,33 @@ test("settleJob() completes a one-shot whose own run somebody asked for", () => 
   expect(settleJob(claimedOnce(), success, manual)).toMatchObject(completion);
 });
 
+test("settleJob() leaves a job that was over before somebody ran it by hand as it was", () => {
+  const manual = { ...ended, trigger: "manual", scheduledAtMs: null } as const;
+  const over = {
+    enabled: false,
+    state: "completed",
+    nextRunAt: null,
+    runClaim: null,
+    repeatTimes: 1,
+    repeatCompleted: 1,
+  };
+  for (const job of [claimedOnce(over), claimed(over)]) {
+    const { lastStatus, lastError, state, enabled, nextRunAt, repeatCompleted } = settleJob(
+      job,
+      success,
+      manual,
+    ) as JobPatch;
+    expect({ lastStatus, lastError, state, enabled, nextRunAt, repeatCompleted }).toEqual({
+      lastStatus: "ok",
+      lastError: null,
+      state: undefined,
+      enabled: undefined,
+      nextRunAt: undefined,
+      repeatCompleted: undefined,
+    });
+  }
+});
+
 test("settleJob() leaves a request that came during the run, and a slot that came, to the next tick", () => {
   const text = "2026-06-15T10:00:10+00:00";
   const asked = settleJob(claimed({ nextRunAt: stored(at("10:00:10")), manualRunAt: text }), success, ended);

@@ -109,6 +109,17 @@ test("a job is not overdue while it runs, is disabled or cannot be run at all, a
   ]);
 });
 
+test("a job whose last run its configuration kept from beginning has failed, too", () => {
+  const blocked = sampleJob({
+    nextRunAt: stored(at("12:00:00")),
+    lastStatus: "blocked_config",
+    lastError: "No Hermes",
+  });
+  expect(told(view(at("11:00:00"), [home({ jobs: [blocked] })]))).toEqual([
+    'run_failed: Job "sample" failed: No Hermes',
+  ]);
+});
+
 test("health is green on a job that failed, an orphan or a missed slot, and red on what keeps jobs from running", () => {
   const failed = sampleJob({ nextRunAt: stored(at("12:00:00")), lastStatus: "error", lastError: "exit 1" });
   const now = at("11:00:00");

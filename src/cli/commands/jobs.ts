@@ -1,3 +1,4 @@
+import { hasFailed } from "../../core/job.ts";
 import type { Run } from "../../core/run.ts";
 import { jobJson } from "../../status/json.ts";
 import type { CommandParts } from "../command-parts.ts";
@@ -60,8 +61,9 @@ function formatHome(
     const last = ((): Cell => {
       if (lastMs === null) return "";
       const when = formatDistance(lastMs, nowMs);
-      if (job.lastStatus === "error") return { text: `failed ${when}${streak}`, colour: "red" };
-      return { text: `${job.lastStatus ?? "ran"} ${when}`, colour: "green" };
+      if (hasFailed(job)) return { text: `failed ${when}${streak}`, colour: "red" };
+      const colour = job.lastStatus === "delivery_failed" ? "yellow" : "green";
+      return { text: `${job.lastStatus ?? "ran"} ${when}`, colour };
     })();
     return [job.id, job.name, job.scheduleText, next, last];
   });

@@ -1,5 +1,5 @@
 import { parseInstant } from "../instant.ts";
-import { hasPauseMark, isOverByCount, isQuotaHeld, isRunnable, type Job } from "../job.ts";
+import { hasFailed, hasPauseMark, isOverByCount, isQuotaHeld, isRunnable, type Job } from "../job.ts";
 import { nextAhead } from "../missed-occurrence.ts";
 import type { ExplainEvidence } from "./explain-evidence.ts";
 import { clause, moment, obstaclesBetween, quoted, who, withoutRecord } from "./explain-obstacle.ts";
@@ -22,10 +22,9 @@ export function tellStandstill(evidence: ExplainEvidence): Told {
 
 function lastRunFacts(evidence: ExplainEvidence, job: Job): Told["facts"] {
   if (job.lastRunAt === null) return [{ atMs: null, text: "It has never run." }];
-  const how =
-    job.lastStatus === "error"
-      ? `failed: ${clause(job.lastError ?? "no reason was recorded")}`
-      : `ended with the status ${clause(job.lastStatus ?? "unknown", 40)}`;
+  const how = hasFailed(job)
+    ? `failed: ${clause(job.lastError ?? "no reason was recorded")}`
+    : `ended with the status ${clause(job.lastStatus ?? "unknown", 40)}`;
   return [{ atMs: job.lastRunAt.ms, text: `It ran last at ${moment(evidence, job.lastRunAt.ms)} and ${how}.` }];
 }
 
