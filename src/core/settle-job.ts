@@ -199,6 +199,8 @@ function settledSchedule(job: Job, outcome: SettledOutcome, ended: EndedClaim): 
   const nextMs = nextAfter(schedule, ended.scheduledAtMs ?? ended.endedAtMs, ended);
   if (nextMs !== null)
     return { ...count, ...state, nextRunAt: toStoredTime(schedule, nextMs, ended.endedAtMs, ended.zone).text };
+  // One that was paused past its only time is left as it is, too.
+  if (isOnce && isExtra) return count;
   const isErrorTold = !outcome.success && outcome.error !== null && outcome.error !== "";
   return { ...count, nextRunAt: null, state: "error", ...(isErrorTold ? {} : { lastError: noNextRunText }) };
 }

@@ -215,7 +215,7 @@ test("settleJob() leaves a job that was over before somebody ran it by hand as i
     repeatTimes: 1,
     repeatCompleted: 1,
   };
-  for (const job of [claimedOnce(over), claimed(over)]) {
+  for (const job of [claimedOnce(over), claimed(over), claimedOnce({ ...over, state: "paused" })]) {
     const { lastStatus, lastError, state, enabled, nextRunAt, repeatCompleted } = settleJob(
       job,
       success,
