@@ -40,7 +40,9 @@ export async function gatherExplanation(
   const runs = [...newest, ...served.filter(({ id }) => !newest.some((run) => run.id === id))];
   const cursor = ledger.cursors(job.home).get(job.id);
   const owed = cursor?.owed ?? null;
-  const isUnread = home !== null && (home.state === "degraded" || home.state === "unsupported");
+  // Where the profiles could not be listed nobody knows whether it is gone.
+  const unlisted = home === null ? reader.homesError() : null;
+  const isUnread = home === null ? unlisted !== null : home.state === "degraded" || home.state === "unsupported";
   const waitsSinceMs = oldestWaiting(cursor, nowMs);
   const oldest =
     waitsSinceMs === null ? [] : ledger.slots({ ...which, sinceMs: waitsSinceMs, untilMs: waitsSinceMs, limit: 1 });
@@ -69,8 +71,9 @@ export async function gatherExplanation(
     home: {
       name: job.home,
       state: home?.state ?? "degraded",
-      reason: home === null ? "it is gone" : home.reason,
+      reason: home === null ? (unlisted ?? "it is gone") : home.reason,
       isUnread,
+      isGone: home === null && !isUnread,
       configError: home?.configError?.message ?? null,
     },
     hostConfigError: reader.host().error?.message ?? null,

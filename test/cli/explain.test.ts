@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
@@ -516,4 +516,29 @@ test("explain calls no job deleted while its home cannot be read", async () => {
     const told = answer(await home.explain("2026-03-05T09:10:00Z", time));
     expect(told).toEqual([cause, expect.stringContaining(beginning)]);
   }
+});
+
+test("explain tells a profile that is gone from one that cannot be looked for", async () => {
+  const home = createCliHome();
+  onTestFinished(() => home.remove());
+  home.ledger((ledger) => {
+    ledger.claim([claimedRun("run1", jobId, "nightly", { home: "team" })]);
+    ledger.start("run1", 0);
+    ledger.close("run1", completed());
+  });
+  const lastOf = async (): Promise<readonly string[]> =>
+    (await explained({ path: home.root, state: home.state }, jobId, "+1h")).sentences.map((text) =>
+      text.replace(/ at [0-9: -]*[0-9]/u, ""),
+    );
+  expect(await lastOf()).toEqual([
+    'Job "nightly" will not run: its home "team" is gone.',
+    'Its home "team" is gone.',
+    "It will not run again.",
+  ]);
+  symlinkSync("profiles", join(home.root, "profiles"));
+  expect(await lastOf()).toEqual([
+    `Job "nightly" will not run as things are: home "team" cannot be served: Cannot list the homes in "${home.root}": ELOOP, expected folders that this user can read.`,
+    "Its schedule is not known as long as that lasts.",
+    "It will not run again before that is mended.",
+  ]);
 });

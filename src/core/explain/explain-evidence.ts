@@ -57,6 +57,7 @@ export interface ExplainEvidence {
     readonly reason: string | null;
     /** Whether nobody can tell now which jobs it has. */
     readonly isUnread: boolean;
+    readonly isGone: boolean;
     /** Why its `config.yaml` is not in force as it stands. */
     readonly configError: string | null;
   };

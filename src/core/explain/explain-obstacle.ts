@@ -58,6 +58,7 @@ export function clause(text: string, max = 240): string {
 
 /** Why nobody knows the record of a job that has a history. */
 export function withoutRecord({ home }: ExplainEvidence): Pick<Obstacle, "text"> & { readonly cause: string } {
+  if (home.isGone) return { cause: "job_gone", text: `its home ${quoted(home.name)} is gone` };
   if (!home.isUnread) return { cause: "job_gone", text: "it is not in jobs.json any more" };
   return { cause: home.state, text: `home ${quoted(home.name)} cannot be served: ${clause(home.reason ?? "")}` };
 }

@@ -92,6 +92,7 @@ function scheduleText(evidence: ExplainEvidence, answer: string): string {
       ? "Its schedule is not known as long as that lasts."
       : `Its schedule is not known now, because ${text}.`;
   }
+  if (job === null && home.isGone) return `Its home ${quoted(home.name)} is gone.`;
   if (job === null) return `It is not in jobs.json of home ${quoted(home.name)} any more.`;
   const rule = `Its schedule is ${quoted(job.scheduleText)} in ${zone.name}`;
   const dueMs =
