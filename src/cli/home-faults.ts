@@ -1,5 +1,5 @@
 import type { CommandParts } from "./command-parts.ts";
-import { printable } from "./print.ts";
+import { paint, printable } from "./print.ts";
 import type { Reader } from "./reader.ts";
 
 /** Why there is nothing to show where there is no home, and what to do about it; null where there is one. */
@@ -7,6 +7,12 @@ export function noHomeText({ rootHome }: Pick<CommandParts, "rootHome">, reader:
   if (reader.homes().length > 0) return null;
   const why = reader.homesError() ?? `There is no Hermes home at "${rootHome}"`;
   return printable(`${why}; name one with --home, or see hermes-supervisor demo`);
+}
+
+/** A line where there are homes and not all of them could be found; empty where they could. */
+export function unlistedLine({ terminal }: Pick<CommandParts, "terminal">, reader: Reader): string {
+  const error = reader.homes().length === 0 ? null : reader.homesError();
+  return error === null ? "" : `${paint(terminal, "red", printable(error))}\n`;
 }
 
 /** What of the homes cannot be read now, and is missing in what is shown. */

@@ -529,6 +529,17 @@ test("where there is no home, each command says so, and not that there is nothin
   );
 });
 
+test("where the profiles cannot be listed, each command says so beside what it knows", async () => {
+  home.jobs([record("aaaa11112222", "nightly")]);
+  symlinkSync("profiles", join(home.root, "profiles"));
+  const why = `Cannot list the homes in "${home.root}": ELOOP, expected folders that this user can read\n`;
+  for (const command of ["jobs", "status"]) {
+    const { out } = await home.run(command);
+    expect([command, out.includes(why), out.includes("12:30:00")]).toEqual([command, true, true]);
+  }
+  expect((await home.run("next")).error).toBe(why);
+});
+
 test("next tells of a home that cannot be read, and what comes in the others", async () => {
   home.write("cron/jobs.json", "{");
   const torn = new RegExp(`^Home "default" is degraded: Cannot read jobs "${home.root}/cron/jobs.json": .*\n$`, "u");

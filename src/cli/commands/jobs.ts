@@ -3,7 +3,7 @@ import type { Run } from "../../core/run.ts";
 import { jobJson } from "../../status/json.ts";
 import type { CommandParts } from "../command-parts.ts";
 import type { ExitCode } from "../exit-codes.ts";
-import { noHomeText } from "../home-faults.ts";
+import { noHomeText, unlistedLine } from "../home-faults.ts";
 import { type Cell, formatDistance, formatTable, formatWhen, paint, printable } from "../print.ts";
 import { createReader, type HomeReading, type Reader } from "../reader.ts";
 import { type ShowOptions, show } from "../show.ts";
@@ -24,9 +24,9 @@ export function jobs(parts: CommandParts, options: ShowOptions): Promise<ExitCod
       const homes = reader.homes();
       const openRuns = openRunsByJob(reader);
       const noHome = noHomeText(parts, reader);
-      return noHome !== null
-        ? `${noHome}\n`
-        : homes.map((home) => formatHome(parts, home, homes.length > 1, openRuns)).join("\n");
+      if (noHome !== null) return `${noHome}\n`;
+      const listed = homes.map((home) => formatHome(parts, home, homes.length > 1, openRuns));
+      return unlistedLine(parts, reader) + listed.join("\n");
     },
   });
 }

@@ -3,7 +3,7 @@ import type { RetentionStep } from "../../status/view.ts";
 import { requestDaemon } from "../client.ts";
 import type { CommandParts } from "../command-parts.ts";
 import type { ExitCode } from "../exit-codes.ts";
-import { noHomeText } from "../home-faults.ts";
+import { noHomeText, unlistedLine } from "../home-faults.ts";
 import {
   type Cell,
   formatClock,
@@ -53,7 +53,7 @@ function formatStatus(parts: CommandParts, reader: Reader, snapshot: StatusJson)
   ];
   const noHome = snapshot.homes.length === 0 ? noHomeText(parts, reader) : null;
   if (noHome !== null) blocks.push(`${noHome}\n`);
-  else blocks.push(homesText(parts, reader, snapshot, nowMs));
+  else blocks.push(homesText(parts, reader, snapshot, nowMs) + unlistedLine(parts, reader));
   const tickers = tickerNotes(parts, snapshot.homes, snapshot.daemon.running);
   if (tickers.length > 0) {
     const lines = tickers.map(({ text, isFine }) => `${isFine ? text : paint(terminal, "yellow", text)}\n`);
