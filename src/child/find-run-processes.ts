@@ -42,30 +42,63 @@ export interface Found {
   readonly byRun: ReadonlyMap<string, readonly RunProcess[]>;
   /** Orphans that became our children and carry no sign of which run they came from, with what descends from them. */
   readonly unclaimed: readonly RunProcess[];
+  /** Runs of which nobody was found and somebody is alive. */
+  readonly hidden: ReadonlySet<string>;
+  /** The PIDs that were gone through. */
+  readonly seen: ReadonlySet<number>;
 }
+
+/** What a search among new processes alone came to. */
+export interface FoundNew extends Pick<Found, "byRun" | "unclaimed"> {
+  /** Whether something ended before it could be looked at: it can have left a successor. */
+  readonly hasLost: boolean;
+}
+
+const nobody: Found = { byRun: new Map(), unclaimed: [], hidden: new Set(), seen: new Set() };
 
 /** Every live process that is proven to belong to one of `runs`: one look at the machine serves them all. */
 export async function findRunProcesses(system: System, runs: readonly RunIdentity[]): Promise<Found> {
   const { processes } = system;
   // After another start of the machine nothing of a run can be alive.
   const here = runs.filter((run) => run.leader.bootId === processes.bootId()).map((run) => asSeenHere(system, run));
-  if (here.length === 0 || hasNoOrphans(system, here)) return { byRun: new Map(), unclaimed: [] };
-  for (let round = 1; ; round++) {
-    const search = new Search(system, here, await processes.list());
-    search.byGroup();
-    search.byEnvironment();
-    search.byMark();
-    search.byLifeline();
-    search.byLeader();
-    search.bySession();
-    search.byDescent();
-    const found = search.result();
-    if (round === roundsMax || !search.lostSome()) return found;
+  if (here.length === 0 || hasNoOrphans(system, here)) return nobody;
+  const rows = await processes.list();
+  const { byRun, unclaimed } = new Search(system, here, rows).run();
+  const seen = new Set(rows.map((row) => row.pid));
+  const isMissing = (run: RunIdentity): boolean => !byRun.has(run.runId);
+  for (let round = 1; round <= newRoundsMax && here.some(isMissing); round++) {
+    const found = findNew(system, here.filter(isMissing), seen);
+    for (const [runId, list] of found.byRun) byRun.set(runId, list);
+    unclaimed.push(...found.unclaimed);
+    if (!found.hasLost) break;
   }
+  const hidden = here.filter((run) => isMissing(run) && isSomebodyAlive(system, run));
+  return { byRun, unclaimed, hidden: new Set(hidden.map((run) => run.runId)), seen };
 }
 
-/** What forks and ends between the list and the closer look would never be proven, however often it is listed. */
-const roundsMax = 5;
+/** So often are new processes looked at in a row: one that forks and ends faster than that is caught by one of them. */
+export const newRoundsMax = 10;
+
+/**
+ * Those of the runs among processes that are not among `seen`, to which it adds them. A look at a whole machine takes longer than some
+ * processes live, and a chain of such would be over before its turn each time; new processes are few, and looked at in one step.
+ */
+export function findNew(system: System, runs: readonly RunIdentity[], seen: Set<number>): FoundNew {
+  const pids = system.processes.pids().filter((pid) => !seen.has(pid));
+  const rows = pids.map((pid) => system.processes.look(pid)).filter((row) => row !== null);
+  for (const pid of pids) seen.add(pid);
+  const search = new Search(system, runs, rows);
+  const found = search.run();
+  return { ...found, hasLost: rows.length < pids.length || search.hasLost() };
+}
+
+/** Whether somebody is in the run's control group or holds its lifeline, whoever it is. */
+function isSomebodyAlive(system: System, run: RunIdentity): boolean {
+  const { groups, showsEnvironment } = system.processes;
+  if ((groups?.members(run.runId).length ?? 0) > 0) return true;
+  // Elsewhere nothing tells who holds it, so it would be looked for in vain.
+  return showsEnvironment && isHeld(system, run.lifeline);
+}
 
 /** A PID of another container's numbering says nothing here. */
 function asSeenHere(system: System, run: RunIdentity): RunIdentity {
@@ -136,7 +169,19 @@ class Search {
     else if (this.runs.has(runId)) this.taken.set(runId, [{ ...row, proof, witness }]);
   }
 
-  byGroup(): void {
+  run(): { readonly byRun: Map<string, readonly RunProcess[]>; readonly unclaimed: RunProcess[] } {
+    this.byGroup();
+    this.byEnvironment();
+    this.byMark();
+    this.byLifeline();
+    this.byLeader();
+    this.bySession();
+    this.byDescent();
+    const unclaimed = this.orphans();
+    return { byRun: new Map(this.taken), unclaimed };
+  }
+
+  private byGroup(): void {
     for (const runId of this.runs.keys()) {
       for (const pid of this.system.processes.groups?.members(runId) ?? []) {
         const row = this.rows.get(pid);
@@ -145,7 +190,7 @@ class Search {
     }
   }
 
-  byEnvironment(): void {
+  private byEnvironment(): void {
     for (const row of this.candidates) {
       if (this.owners.has(row.pid)) continue;
       const runId = this.system.processes.startedWith(row.pid, runVariables.runId);
@@ -154,7 +199,7 @@ class Search {
     }
   }
 
-  byMark(): void {
+  private byMark(): void {
     const { marks } = this.system.processes;
     if (marks === null) return;
     const runIds = new Map([...this.runs.keys()].map((runId) => [marks.of(runId), runId]));
@@ -165,7 +210,7 @@ class Search {
     }
   }
 
-  byLifeline(): void {
+  private byLifeline(): void {
     for (const run of this.runs.values()) {
       if (!isHeld(this.system, run.lifeline)) continue;
       for (const row of this.candidates) {
@@ -175,7 +220,7 @@ class Search {
     }
   }
 
-  byLeader(): void {
+  private byLeader(): void {
     for (const run of this.runs.values()) {
       const row = this.rows.get(run.leader.pid);
       if (row !== undefined && isLeader(this.system, run)) this.take(run.runId, row, "leader", null);
@@ -183,7 +228,7 @@ class Search {
   }
 
   /** The kernel gives the launcher's PID to no other process while its session lasts, so one proven member proves the rest. */
-  bySession(): void {
+  private bySession(): void {
     for (const run of this.runs.values()) {
       const witness = this.taken.get(run.runId)?.find((row) => isInSession(row, run));
       if (witness === undefined) continue;
@@ -191,7 +236,7 @@ class Search {
     }
   }
 
-  byDescent(): void {
+  private byDescent(): void {
     for (const [runId, list] of this.taken) {
       // The list grows while it is walked.
       for (const parent of list) {
@@ -200,20 +245,15 @@ class Search {
     }
   }
 
-  /** Whether something ended unproven that may have been of a run of which nobody was found: it can have left a successor. */
-  lostSome(): boolean {
-    if ([...this.runs.keys()].every((runId) => this.taken.has(runId))) return false;
-    const sessions = new Set([...this.owners.keys()].map((pid) => this.rows.get(pid)?.sessionId));
+  /** Whether one that could have been of a run ended before anything proved it. */
+  hasLost(): boolean {
+    const { processes } = this.system;
     return this.candidates.some(
-      (row) =>
-        !this.owners.has(row.pid) &&
-        // What is in a session with a process that has an owner is that one's.
-        (row.sessionId === null || !sessions.has(row.sessionId)) &&
-        this.system.processes.look(row.pid)?.startTicks !== row.startTicks,
+      (row) => !this.owners.has(row.pid) && processes.look(row.pid)?.startTicks !== row.startTicks,
     );
   }
 
-  result(): Found {
+  private orphans(): RunProcess[] {
     const { processes } = this.system;
     const unclaimed: RunProcess[] = [];
     if (processes.reaping === "subreaper") {
@@ -231,7 +271,7 @@ class Search {
         }
       }
     }
-    return { byRun: this.taken, unclaimed };
+    return unclaimed;
   }
 }
 

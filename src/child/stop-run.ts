@@ -6,8 +6,10 @@ import type { System } from "../system/system.ts";
 import type { Child, ChildTable } from "./child-table.ts";
 import {
   type Found,
+  findNew,
   findRunProcesses,
   isStillProven,
+  newRoundsMax,
   type RunIdentity,
   type RunProcess,
 } from "./find-run-processes.ts";
@@ -50,6 +52,8 @@ interface Ending {
   /** Changes with each look that is wanted, so that an older one's answer is not taken for its. */
   look: number;
   found: readonly RunProcess[];
+  /** The PIDs among which they were found. */
+  seen: ReadonlySet<number>;
   grace: Timer | null;
   bound: Timer | null;
   wait: Timer | null;
@@ -81,6 +85,7 @@ export function createRunStopper(system: System, children: ChildTable, stateFold
       state: "running",
       look: 0,
       found: [],
+      seen: new Set(),
       grace: null,
       bound: null,
       wait: null,
@@ -191,9 +196,11 @@ export function createRunStopper(system: System, children: ChildTable, stateFold
         return null;
       });
       if (found === null || halted || ending.look !== wanted) return;
-      ending.found = [...(found.byRun.get(run.runId) ?? []), ...strays(found)];
+      ending.found = processesOf(run, found);
+      ending.seen = found.seen;
       const asked = ending.found.some((row) => row.groupId === ending.child.fingerprint.pid);
-      happen(ending, ending.found.length === 0 ? "found_nobody" : asked ? "found_asked" : "found");
+      const isNobody = ending.found.length === 0 && !found.hidden.has(run.runId);
+      happen(ending, isNobody ? "found_nobody" : asked ? "found_asked" : "found");
     };
     if (delayMs === 0) void find();
     else ending.wait = clock.after(delayMs, () => void find());
@@ -206,12 +213,16 @@ export function createRunStopper(system: System, children: ChildTable, stateFold
     if (ending.state !== "asking") look(ending, lookLateMs);
   }
 
+  function processesOf(run: RunIdentity, found: Pick<Found, "byRun" | "unclaimed">): readonly RunProcess[] {
+    return [...(found.byRun.get(run.runId) ?? []), ...strays(found)];
+  }
+
   /**
    * Orphans without any sign of their run. One that started while a run was alive that goes on can be that run's and is left
    * to it; when the last such run ends, it is looked at again. A run that is over can wait long for its end to be recorded,
    * and is not looked at again.
    */
-  function strays(found: Found): readonly RunProcess[] {
+  function strays(found: Pick<Found, "unclaimed">): readonly RunProcess[] {
     if (found.unclaimed.length === 0) return [];
     const others = children
       .all()
@@ -232,9 +243,30 @@ export function createRunStopper(system: System, children: ChildTable, stateFold
   function kill(ending: Ending): void {
     const run = identity(ending.child);
     processes.groups?.kill(run.runId);
-    // At one moment for the whole group, so that nothing can be forked past it.
-    if (ending.found.some((row) => row.groupId === run.leader.pid)) ending.child.held?.signalGroup("SIGKILL");
     if (!processes.showsEnvironment) void processes.killTree(run.leader);
+    killAll(ending.child, run, ending.found);
+    try {
+      killNew(ending, run);
+    } catch (error) {
+      // Most likely for want of descriptors. The next look finds what is left.
+      system.log.debug("could not look for new processes of a run", { run_id: run.runId, error: String(error) });
+    }
+  }
+
+  /** What was forked while the look went on, and what that forked in turn. */
+  function killNew(ending: Ending, run: RunIdentity): void {
+    const seen = new Set(ending.seen);
+    for (let round = 1; round <= newRoundsMax; round++) {
+      const found = findNew(system, [run], seen);
+      const rows = processesOf(run, found);
+      killAll(ending.child, run, rows);
+      if (rows.length === 0 && !found.hasLost) return;
+    }
+  }
+
+  function killAll(child: Child, run: RunIdentity, rows: readonly RunProcess[]): void {
+    // At one moment for the whole group, so that nothing can be forked past it.
+    if (rows.some((row) => row.groupId === run.leader.pid)) child.held?.signalGroup("SIGKILL");
     // One that proves another must not be gone when that is looked at, so all are proven before any is killed.
     const proven: { readonly row: RunProcess; readonly process: HeldProcess }[] = [];
     const killProven = (): void => {
@@ -246,7 +278,7 @@ export function createRunStopper(system: System, children: ChildTable, stateFold
       }
     };
     // A witness is found before those it proves, so what is left to the end is its witness and not its proof.
-    for (const row of ending.found.toReversed()) {
+    for (const row of rows.toReversed()) {
       const process = processes.hold(row.pid);
       if (process === null) continue;
       if (isStillProven(system, run, row)) proven.push({ row, process });

@@ -60,22 +60,30 @@ const passesMax = 5;
 
 export async function listProc(): Promise<readonly ProcessRow[]> {
   const rows: ProcessRow[] = [];
-  const seen = new Set<string>();
+  const seen = new Set<number>();
   let looked = 0;
   for (let pass = 1; pass <= passesMax; pass++) {
     let vanished = false;
-    for (const name of readdirSync("/proc")) {
-      const first = name.charCodeAt(0);
-      if (first < 48 || first > 57 || seen.has(name)) continue;
-      seen.add(name);
+    for (const pid of listPids()) {
+      if (seen.has(pid)) continue;
+      seen.add(pid);
       if (++looked % rowsPerTurn === 0) await new Promise<void>((resolve) => setImmediate(resolve));
-      const row = lookInProc(Number(name));
+      const row = lookInProc(pid);
       if (row === null) vanished = true;
       else rows.push(row);
     }
     if (!vanished) break;
   }
   return rows;
+}
+
+export function listPids(): readonly number[] {
+  const pids: number[] = [];
+  for (const name of readdirSync("/proc")) {
+    const first = name.charCodeAt(0);
+    if (first >= 48 && first <= 57) pids.push(Number(name));
+  }
+  return pids;
 }
 
 export function startedWith(pid: number, name: string): string | null {

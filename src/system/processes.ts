@@ -138,6 +138,8 @@ export interface Processes {
   fingerprint(pid: number): Fingerprint | null;
   /** All live processes. Yields to the loop in between on a machine with many, so it is no snapshot of one moment. */
   list(): Promise<readonly ProcessRow[]>;
+  /** The PIDs of all processes, zombies too, at about one moment; empty where the system cannot tell them that fast. */
+  pids(): readonly number[];
   /** One process as it is now. */
   look(pid: number): ProcessRow | null;
   /** A variable of the environment that a process was started with; null when it is not there or cannot be seen. */

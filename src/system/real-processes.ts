@@ -8,6 +8,7 @@ import { createPipe } from "./pipe.ts";
 import {
   carriesLock,
   childPids,
+  listPids,
   listProc,
   lookInProc,
   proportionalBytes,
@@ -66,6 +67,7 @@ export function createProcesses(options: ProcessesOptions = {}): Processes {
     },
     runBounded,
     list: onLinux ? listProc : listByPs,
+    pids: onLinux ? listPids : () => [],
     look,
     startedWith: onLinux ? startedWith : () => null,
     carriesLock: onLinux ? carriesLock : () => false,

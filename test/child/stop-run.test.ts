@@ -26,19 +26,35 @@ test("what nothing proves to be of a run is left to one that goes on, and ended 
   expect([...machine.alive.keys()]).toEqual([]);
 });
 
-test("a chain of processes that is quicker than a look is not taken for nobody", async () => {
+test("a chain of processes that is always gone before all have been listed is ended", async () => {
   const { machine, children, stopper } = makeStopper();
   const child = machine.child("run", 10, 100);
   children.add(child);
   let link = machine.start(31, 300, { runId: "run", groupId: 30, sessionId: 30 });
-  let links = 1;
-  // Each time all have been listed the link is gone, and its successor was not there yet; nine times in a row.
   machine.onListed = () => {
-    if (!machine.alive.delete(link.pid) || links === 9) return;
-    link = machine.start(link.pid + 1, 300 + links++, { runId: "run", groupId: 30, sessionId: 30 });
+    if (machine.alive.delete(link.pid))
+      link = machine.start(link.pid + 1, link.startTicks + 1, { runId: "run", groupId: 30, sessionId: 30 });
   };
   const ended = stopper.stop(child, asked, 0);
   await machine.run(1000);
   await ended;
-  expect([links, machine.alive.size]).toEqual([9, 0]);
+  expect([...machine.alive.keys()]).toEqual([]);
+});
+
+test("a run whose lifeline is held has not ended, though nobody is found who holds it", async () => {
+  const { machine, children, stopper } = makeStopper();
+  const child = machine.child("run", 10, 100);
+  children.add(child);
+  // Without one the reaper knows that nobody is left.
+  machine.start(30, 300, { runId: "another" });
+  machine.heldLifelines.add("run");
+  let isEnded = false;
+  void stopper.stop(child, asked, 0).then(() => {
+    isEnded = true;
+  });
+  await machine.run(5000);
+  expect([isEnded, [...machine.alive.keys()]]).toEqual([false, [30]]);
+  machine.heldLifelines.clear();
+  await machine.run(1500);
+  expect(isEnded).toBe(true);
 });

@@ -1,5 +1,6 @@
 import type { Child } from "../../src/child/child-table.ts";
 import type { Fingerprint } from "../../src/core/fingerprint.ts";
+import type { FileStat } from "../../src/system/files.ts";
 import type { HeldProcess, Processes, ProcessRow } from "../../src/system/processes.ts";
 import type { System } from "../../src/system/system.ts";
 import { runVariables } from "../../worker/protocol.ts";
@@ -10,13 +11,15 @@ export interface MachineProcess extends ProcessRow {
   readonly runId: string | null;
 }
 
-/** Processes alone, for what finds and ends them: no files, no marks, no control groups, and a daemon with PID 1000 that adopts orphans. */
+/** Processes alone, for what finds and ends them: no files but lifelines, no marks, no control groups, and a daemon with PID 1000 that adopts orphans. */
 export interface FakeMachine {
   readonly system: System;
   readonly clock: FakeClock;
   readonly alive: Map<number, MachineProcess>;
   /** Called when a list of all processes has been made, before anything of it is looked at. */
   onListed: () => void;
+  /** Runs whose lifeline somebody holds. */
+  readonly heldLifelines: Set<string>;
   start(pid: number, startTicks: number, of: Partial<MachineProcess>): MachineProcess;
   /** Adds a run with its launcher. */
   child(runId: string, pid: number, startTicks: number): Child;
@@ -71,6 +74,7 @@ export function createFakeMachine(): FakeMachine {
       machine.onListed();
       return rows;
     },
+    pids: () => [...alive.keys()],
     look: (pid) => alive.get(pid) ?? null,
     startedWith: (pid, name) => (name === runVariables.runId ? (alive.get(pid)?.runId ?? null) : null),
     carriesLock: () => false,
@@ -78,14 +82,18 @@ export function createFakeMachine(): FakeMachine {
     childPids: () => [...alive.values()].filter((row) => row.parentPid === daemonPid).map((row) => row.pid),
     hold,
   };
-  const files: Partial<System["files"]> = { stat: () => null };
+  const heldLifelines = new Set<string>();
+  const isHeld = (path: string): boolean => [...heldLifelines].some((runId) => path.endsWith(`/${runId}/alive`));
+  const files: Partial<System["files"]> = { stat: (path) => (isHeld(path) ? ({} as FileStat) : null) };
+  const locks: Partial<System["locks"]> = { tryLock: (path) => (isHeld(path) ? null : { release: () => undefined }) };
   const log = { error: () => undefined, warn: () => undefined };
 
   const machine: FakeMachine = {
-    system: { clock, processes, files, log } as unknown as System,
+    system: { clock, processes, files, locks, log } as unknown as System,
     clock,
     alive,
     onListed: () => undefined,
+    heldLifelines,
     start(pid, startTicks, of) {
       const row = {
         pid,

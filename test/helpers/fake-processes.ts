@@ -503,6 +503,7 @@ export function createFakeHost(parts: HostParts): FakeHost {
         if (draw.chance(0.3)) await new Promise<void>((resolve) => clock.after(3 + 60 * draw.number() ** 4, resolve));
         return rows;
       },
+      pids: () => [...processes.keys(), ...zombies.keys()],
       look,
       startedWith: (pid, name) => processes.get(pid)?.environment[name] ?? null,
       carriesLock(pid, path) {

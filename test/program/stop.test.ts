@@ -29,6 +29,17 @@ const stayers = [
 ];
 const leavers = ["leaves-stdout-open", "helper-of-subprocess", "forks-in-a-session-of-its-own"];
 
+const chain = readFileSync(join(programs, "forks-in-a-session-of-its-own.py"), "utf8");
+/** 200 processes that end with it, each with descriptors to look through. */
+const crowd = `
+import subprocess, sys
+files = [open("/dev/null") for _ in range(20)]
+crowd = [subprocess.Popen(["sleep", "600"], pass_fds=[file.fileno() for file in files]) for _ in range(200)]
+print("up", flush=True)
+sys.stdin.read()
+for one in crowd: one.kill()
+`;
+
 function makeHome(names: readonly string[], config = ""): SupervisedHome {
   const home = makeSupervisedHome();
   mkdirSync(home.state, { recursive: true });
@@ -121,6 +132,24 @@ for (const { without, named } of machines) {
     });
   });
 }
+
+test("a chain of processes is ended where a look at the machine takes longer than a link of it lives", async () => {
+  const home = makeHome(["forks-in-a-session-of-its-own"]);
+  // The job ends when the crowd is there, so that all of it is younger and wants a close look.
+  home.script(
+    "forks-in-a-session-of-its-own.py",
+    `${chain}\nwhile not os.path.exists("${home.path}/go"): time.sleep(0.02)\n`,
+  );
+  const daemon = home.start({ HERMES_SUPERVISOR_WITHOUT: "groups,reaper" });
+  await runsUp(home, 1);
+  const others = spawn("python3", ["-c", crowd], { stdio: ["pipe", "pipe", "ignore"] });
+  onTestFinished(() => void others.stdin.end());
+  await new Promise((resolve) => others.stdout.once("data", resolve));
+  home.file("go", "");
+  const run = await until(() => home.runs().find((one) => one.ended_at !== null));
+  expect([run.state, processesOf(home, "forks").map(commandOf)]).toEqual(["completed", []]);
+  expect(daemon.log()).not.toContain("cannot be ended");
+});
 
 test("200 unrelated processes that look alike are left alone", async () => {
   const names = ["ignores-sigterm", "double-forks", "helper-of-subprocess"];
