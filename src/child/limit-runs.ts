@@ -55,7 +55,7 @@ export function createLimitWatch(
     const all = children.all();
     for (const runId of watched.keys()) if (children.get(runId) === null) watched.delete(runId);
     for (const child of all) lookAt(child);
-    measureMemory(all.filter((child) => child.limits.memoryBytesMax !== null && child.cause === null));
+    measureMemory(all.filter((child) => child.limits.memoryBytesMax !== null && isHeldTo(child)));
     if (all.length > 0) timer = clock.after(lookMs, look);
   }
 
@@ -66,7 +66,7 @@ export function createLimitWatch(
     const before = watched.get(child.runId);
     if (before === undefined) watched.set(child.runId, { outputBytes, grownAtMonotonicMs: now });
     else if (before.outputBytes !== outputBytes) Object.assign(before, { outputBytes, grownAtMonotonicMs: now });
-    if (child.cause !== null) return;
+    if (!isHeldTo(child)) return;
     const { idleTimeoutMs, outputBytesMax, outputMaxAction } = child.limits;
     if (outputBytes > outputBytesMax && outputMaxAction === "stop") {
       const text = `Stopped after it printed more than ${bytesText(outputBytesMax)} (output_max)`;
@@ -91,7 +91,7 @@ export function createLimitWatch(
         for (const child of limited) {
           const max = child.limits.memoryBytesMax ?? Number.POSITIVE_INFINITY;
           const used = sums.get(child.runId) ?? 0;
-          if (used <= max || child.cause !== null) continue;
+          if (used <= max || !isHeldTo(child)) continue;
           const text = `Stopped because it used ${bytesText(used)} of memory, more than ${bytesText(max)} (memory_max)`;
           actions.stop(child, { reason: "memory_limit", text });
         }
@@ -140,6 +140,11 @@ export function createLimitWatch(
       timer?.cancel();
     },
   };
+}
+
+/** Not one that is being ended, nor one that is over and whose end waits to be recorded: it is silent and nobody minds. */
+function isHeldTo(child: Child): boolean {
+  return child.cause === null && child.overAtMs === null;
 }
 
 function bytesText(bytes: number): string {

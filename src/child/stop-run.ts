@@ -300,8 +300,8 @@ export function createRunStopper(system: System, children: ChildTable, stateFold
 
   return {
     stop(child, cause, graceMs) {
-      // It may have ended by itself just before, and only the word of it is still on its way.
-      if (!hasRecordedEnd(system, stateFolder, child.runId))
+      // It may have ended by itself before, and its end is still to be recorded, or only the word of it is still on its way.
+      if (child.overAtMs === null && !hasRecordedEnd(system, stateFolder, child.runId))
         child.cause ??= keepStopCause(system, stateFolder, child.runId, cause);
       const ending = begin(child, graceMs);
       happen(ending, graceMs > 0 ? "stop" : "stop_now");

@@ -58,3 +58,13 @@ test("a run whose lifeline is held has not ended, though nobody is found who hol
   await machine.run(1500);
   expect(isEnded).toBe(true);
 });
+
+test("what is stopped when it was over has not ended because of that", async () => {
+  const { machine, children, stopper } = makeStopper();
+  const [over, open] = [machine.child("over", 10, 100), machine.child("open", 20, 200)];
+  for (const child of [over, open]) children.add(child);
+  over.overAtMs = machine.clock.nowMs();
+  for (const child of [over, open]) void stopper.stop(child, asked, 0);
+  await machine.run(1000);
+  expect([over.cause, open.cause]).toEqual([null, asked]);
+});
