@@ -1,5 +1,6 @@
 import type { RunStopper } from "../child/stop-run.ts";
 import { slotLine } from "../core/observe-slots.ts";
+import type { Timer } from "../system/clock.ts";
 import type { DaemonParts } from "./daemon-parts.ts";
 import type { EndedRuns } from "./ended-runs.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
@@ -24,6 +25,7 @@ export function createGoneHomes(
   /** Since when a home is gone (monotonic ms). */
   const since = new Map<string, number>();
   const stopped = new Set<string>();
+  let timer: Timer | null = null;
   let served: ReadonlySet<string> = new Set([...ledger.homesWithRetries(), ...ledger.homesWithPending()]);
 
   function notice(): void {
@@ -31,10 +33,7 @@ export function createGoneHomes(
     const known = [...served, ...children.all().map((child) => child.home), ...since.keys()];
     for (const name of new Set(known)) {
       if (now.has(name)) since.delete(name);
-      else if (!since.has(name)) {
-        since.set(name, system.clock.monotonicMs());
-        system.clock.after(goneForMs, wake);
-      }
+      else if (!since.has(name)) since.set(name, system.clock.monotonicMs());
     }
     served = now;
   }
@@ -72,7 +71,15 @@ export function createGoneHomes(
   return {
     look() {
       notice();
-      for (const [name, atMs] of since) if (system.clock.monotonicMs() - atMs >= goneForMs) leave(name);
+      const leftMs = [...since].map(([name, atMs]) => {
+        const left = atMs + goneForMs - system.clock.monotonicMs();
+        if (left <= 0) leave(name);
+        return left;
+      });
+      // Timers fire a little early, and nothing else may come for long.
+      timer?.cancel();
+      const nextMs = Math.min(...leftMs.filter((ms) => ms > 0));
+      timer = nextMs === Number.POSITIVE_INFINITY ? null : system.clock.after(nextMs, wake);
       for (const runId of stopped) if (children.get(runId) === null) stopped.delete(runId);
     },
   };
