@@ -252,6 +252,12 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     launchAll();
     turns.finish();
     for (const home of due) guard(home, () => chronicle.look(home));
+    // One of an unknown layout is not ticked, and that is what stands in its way.
+    for (const home of outlook.homes().values()) {
+      if (home.state.kind !== "unsupported" || !home.dirty) continue;
+      home.dirty = false;
+      guard(null, () => chronicle.look(home));
+    }
   }
 
   function isWanted(home: HomeRuntime, nowMs: number): boolean {

@@ -12,6 +12,8 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
+import { createRunLedger } from "../../src/ledger/run-ledger.ts";
+import { createFiles } from "../../src/system/real-files.ts";
 import { isAlive, isoIn, type JobRecord, makeSupervisedHome, scriptJob, until } from "../helpers/supervised-home.ts";
 
 const everySecond = "* * * * * *";
@@ -260,7 +262,7 @@ test("a damaged jobs.json degrades its home alone, is not written over, and work
   await until(() => home.runs().some((run) => run.home === "default" && run.state === "completed"));
 });
 
-test("a home with an unknown layout is shown as unsupported and never written", async () => {
+test("a home with an unknown layout is shown as unsupported, never written, and said to have been so", async () => {
   const home = makeSupervisedHome();
   home.script("ok.sh", "echo ok\n");
   home.writeJobs([scriptJob("aaaaaaaaaaaa", everySecond, "ok.sh")]);
@@ -274,6 +276,12 @@ test("a home with an unknown layout is shown as unsupported and never written", 
   const status = home.ask("status").json as { homes: { state: string }[] };
   expect(status.homes[0]?.state).toBe("unsupported");
   expect(home.runs()).toEqual([]);
+  const atMs = Date.now() - 1000;
+  rmSync(join(home.path, "cron/runtime.db"));
+  await until(() => home.runs().length > 0);
+  const ledger = createRunLedger({ files: createFiles() }, join(home.state, "supervisor.db"), { readOnly: true });
+  onTestFinished(() => ledger.dispose());
+  expect(ledger.spells("default", atMs, atMs)).toMatchObject([{ kind: "unsupported", endedMs: expect.any(Number) }]);
 });
 
 test("scripts that are missing, outside scripts/ or unreadable fail their run with Hermes' words", async () => {
