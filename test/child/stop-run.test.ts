@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { createChildTable } from "../../src/child/child-table.ts";
 import { createRunStopper } from "../../src/child/stop-run.ts";
-import { createFakeMachine } from "../helpers/fake-machine.ts";
+import { createFakeMachine, type FakeMachine } from "../helpers/fake-machine.ts";
 
 const asked = { reason: "stopped", text: "Stopped because a person asked for it" } as const;
 
@@ -41,20 +41,23 @@ test("a chain of processes that is always gone before all have been listed is en
   expect([...machine.alive.keys()]).toEqual([]);
 });
 
-test("a run whose lifeline is held has not ended, though nobody is found who holds it", async () => {
+test.each<[string, (machine: FakeMachine) => Set<string>]>([
+  ["lifeline is held", (machine) => machine.heldLifelines],
+  ["control group has members", (machine) => machine.groupsInUse],
+])("a run whose %s has not ended, though nobody is found of it", async (_, usedOf) => {
   const { machine, children, stopper } = makeStopper();
   const child = machine.child("run", 10, 100);
   children.add(child);
   // Without one the reaper knows that nobody is left.
   machine.start(30, 300, { runId: "another" });
-  machine.heldLifelines.add("run");
+  const used = usedOf(machine).add("run");
   let isEnded = false;
   void stopper.stop(child, asked, 0).then(() => {
     isEnded = true;
   });
   await machine.run(5000);
   expect([isEnded, [...machine.alive.keys()]]).toEqual([false, [30]]);
-  machine.heldLifelines.clear();
+  used.clear();
   await machine.run(1500);
   expect(isEnded).toBe(true);
 });

@@ -11,7 +11,7 @@ export interface MachineProcess extends ProcessRow {
   readonly runId: string | null;
 }
 
-/** Processes alone, for what finds and ends them: no files but lifelines, no marks, no control groups, and a daemon with PID 1000 that adopts orphans. */
+/** Processes alone, for what finds and ends them: no files but lifelines, no marks, and a daemon with PID 1000 that adopts orphans. */
 export interface FakeMachine {
   readonly system: System;
   readonly clock: FakeClock;
@@ -20,6 +20,8 @@ export interface FakeMachine {
   onListed: () => void;
   /** Runs whose lifeline somebody holds. */
   readonly heldLifelines: Set<string>;
+  /** Runs in whose control group is somebody who is not listed. */
+  readonly groupsInUse: Set<string>;
   start(pid: number, startTicks: number, of: Partial<MachineProcess>): MachineProcess;
   /** Adds a run with its launcher. */
   child(runId: string, pid: number, startTicks: number): Child;
@@ -28,6 +30,7 @@ export interface FakeMachine {
 }
 
 const daemonPid = 1000;
+const unlistedPid = 77;
 const bootId = "boot";
 
 export function createFakeMachine(): FakeMachine {
@@ -64,7 +67,13 @@ export function createFakeMachine(): FakeMachine {
   const processes: Partial<Processes> = {
     ownPid: daemonPid,
     reaping: "subreaper",
-    groups: null,
+    groups: {
+      make: () => null,
+      members: (runId) => (groupsInUse.has(runId) ? [unlistedPid] : []),
+      kill: () => false,
+      remove: () => undefined,
+      list: () => [...groupsInUse],
+    },
     marks: null,
     showsEnvironment: true,
     bootId: () => bootId,
@@ -82,6 +91,7 @@ export function createFakeMachine(): FakeMachine {
     childPids: () => [...alive.values()].filter((row) => row.parentPid === daemonPid).map((row) => row.pid),
     hold,
   };
+  const groupsInUse = new Set<string>();
   const heldLifelines = new Set<string>();
   const isHeld = (path: string): boolean => [...heldLifelines].some((runId) => path.endsWith(`/${runId}/alive`));
   const files: Partial<System["files"]> = { stat: (path) => (isHeld(path) ? ({} as FileStat) : null) };
@@ -94,6 +104,7 @@ export function createFakeMachine(): FakeMachine {
     alive,
     onListed: () => undefined,
     heldLifelines,
+    groupsInUse,
     start(pid, startTicks, of) {
       const row = {
         pid,
