@@ -69,6 +69,7 @@ const processes: Processes = {
   ...real,
   fingerprint: (pid) => watched("fingerprint", () => real.fingerprint(pid)),
   list: () => watched("list", () => real.list()),
+  pids: () => watched("pids", () => real.pids()),
   look: (pid) => watched("look", () => real.look(pid)),
   startedWith: (pid, name) => watched("startedWith", () => real.startedWith(pid, name)),
   carriesLock: (pid, path) => watched("carriesLock", () => real.carriesLock(pid, path)),
