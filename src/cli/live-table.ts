@@ -15,6 +15,7 @@ import {
   formatTable,
   paint,
   printable,
+  wrap,
 } from "./print.ts";
 import type { HomeReading, Reader } from "./reader.ts";
 import { formatEnd, formatTook, jobLabel, stateColours } from "./run-text.ts";
@@ -66,8 +67,8 @@ function createTable(parts: CommandParts, reader: Reader): View {
   return {
     show() {
       frame += 1;
-      // A line too many would scroll, and the next paint would start too low.
-      const lines = tableText(parts, reader, frame, interrupts)
+      // A line too many would scroll, and so does one that the terminal breaks by itself: the next paint would start too low.
+      const lines = wrap(tableText(parts, reader, frame, interrupts), terminal.columns)
         .split("\n")
         .slice(0, Math.max(1, (terminal.rows ?? 24) - 1));
       const up = paintedLines > 1 ? `\x1b[${paintedLines - 1}A` : "";
