@@ -542,3 +542,13 @@ test("explain tells a profile that is gone from one that cannot be looked for", 
     "It will not run again before that is mended.",
   ]);
 });
+
+test("explain tells once of a configuration that lets no daemon start, and ends no question with a full stop", async () => {
+  const home = createCliHome();
+  onTestFinished(() => home.remove());
+  home.jobs([record(jobId, "nightly")]);
+  home.write("supervisor/config.yaml", "limits:\n  max_open_run: 3\n");
+  const { sentences } = await explained({ path: home.root, state: home.state }, "nightly", "2099-01-01T00:30");
+  const meant = 'did you mean "limits.max_open_runs"?';
+  expect(sentences.filter((text) => text.includes(meant)).map((text) => text.endsWith(meant))).toEqual([true]);
+});

@@ -20,18 +20,17 @@ const factsMax = 5;
 /** Why a job did or did not run, in sentences made of nothing but the evidence. */
 export function explain(evidence: ExplainEvidence): Explanation {
   const { cause, answer, facts } = tell(evidence);
-  const ordered = [...facts, ...waitFacts(evidence), ...heldFacts(evidence), ...configFacts(evidence, answer)]
+  const outlook = outlookText(evidence, answer);
+  const told = configFacts(evidence, `${answer} ${outlook}`);
+  const ordered = [...facts, ...waitFacts(evidence), ...heldFacts(evidence), ...told]
     .toSorted((a, b) => (b.atMs ?? 0) - (a.atMs ?? 0))
     .slice(0, factsMax);
   return {
     cause,
-    // A text that was cut ends its sentence by itself.
-    sentences: [
-      answer,
-      ...ordered.map(({ text }) => text),
-      scheduleText(evidence, answer),
-      outlookText(evidence, answer),
-    ].map((text) => text.replace(/…\.$/u, "…")),
+    // A text that was cut or asks ends its sentence by itself.
+    sentences: [answer, ...ordered.map(({ text }) => text), scheduleText(evidence, answer), outlook].map((text) =>
+      text.replace(/(?<=[…?])\.$/u, ""),
+    ),
   };
 }
 
@@ -54,11 +53,11 @@ function tell(evidence: ExplainEvidence): Told {
 }
 
 /** A file that turned bad leaves the last good settings in force, which explains what somebody wonders at. */
-function configFacts(evidence: ExplainEvidence, answer: string): Told["facts"] {
+function configFacts(evidence: ExplainEvidence, said: string): Told["facts"] {
   const { home, hostConfigError } = evidence;
   const told = [home.configError, hostConfigError]
     .filter((error) => error !== null)
-    .filter((error) => !answer.includes(clause(error)));
+    .filter((error) => !said.includes(clause(error)));
   const sinceMs = openSpell(evidence, "config")?.beganMs ?? evidence.nowMs;
   return told.slice(0, 1).map((error) => ({
     atMs: sinceMs,
@@ -111,10 +110,12 @@ function scheduleText(evidence: ExplainEvidence, answer: string): string {
 function outlookText(evidence: ExplainEvidence, answer: string): string {
   const { job, nowMs, zone, subject } = evidence;
   if (job === null) return `It will not run again${evidence.home.isUnread ? " before that is mended" : ""}.`;
-  if (subject.kind === "future") return lifeText(evidence);
+  if (subject.kind === "future") return lifeText(evidence, answer);
   const stand = standstillText(evidence, job);
   if (stand !== null)
-    return subject.kind === "standstill" ? lifeText(evidence) : `It will not run again as things are: ${stand.text}.`;
+    return subject.kind === "standstill"
+      ? lifeText(evidence, answer)
+      : `It will not run again as things are: ${stand.text}.`;
   const coming = comingOccurrences(job, Math.max(nowMs, evidence.held?.untilMs ?? nowMs), 1, zone);
   const nextMs = typeof coming === "string" ? null : (coming[0] ?? null);
   const once = onlyOnceText(evidence, job);
@@ -131,8 +132,13 @@ function outlookText(evidence: ExplainEvidence, answer: string): string {
   return `It will run next at ${moment(evidence, nextMs)} (${formatDistance(nextMs, nowMs)})${lastRunText(job)}, ${unless}.`;
 }
 
-function lifeText(evidence: ExplainEvidence): string {
-  if (!evidence.isDaemonAlive) return `${capital(withoutDaemon(evidence).text)}.`;
+function lifeText(evidence: ExplainEvidence, answer: string): string {
+  if (!evidence.isDaemonAlive) {
+    const { text } = withoutDaemon(evidence);
+    return answer.includes(text)
+      ? "Nothing runs here before one is started: hermes-supervisor start."
+      : `${capital(text)}.`;
+  }
   const newest = evidence.lives[0];
   const since = newest === undefined ? "" : ` since ${moment(evidence, newest.beganMs)}`;
   return `The daemon${evidence.daemonPid === null ? "" : ` (process ${evidence.daemonPid})`} has been running${since}.`;
