@@ -58,7 +58,7 @@ function whatFor(
     case "crash_loop":
       return "the job is held back for failing at once again and again";
     case "lock":
-      return `process ${home.tick_lock.holder ?? "unknown"} holds the tick lock`;
+      return `${home.tick_lock.holder === null ? "another process" : `process ${home.tick_lock.holder}`} holds the tick lock`;
     case "claimed":
       return "another process has claimed it";
     case "starting":

@@ -20,7 +20,8 @@ export function checkProgram({ parts, host, daemon, reader }: Patient): readonly
   } else if (daemon.version !== null && daemon.version !== version) {
     const message = `The daemon (process ${daemon.pid ?? "unknown"}) is version ${daemon.version}, this program ${version}`;
     findings.push(warning("daemon", message, `kill -TERM ${daemon.pid ?? ""}, and start it again: its runs go on`));
-  } else findings.push(fine("daemon", `The daemon runs as process ${daemon.pid ?? "unknown"}`));
+  } else
+    findings.push(fine("daemon", daemon.pid === null ? "The daemon runs" : `The daemon runs as process ${daemon.pid}`));
   const { error } = reader.host();
   if (error === null) findings.push(fine("config", "The host's configuration is valid"));
   else findings.push(fault("config", error.message, "hermes-supervisor config check"));
