@@ -1,4 +1,5 @@
 import { runFiles } from "../../worker/protocol.ts";
+import { InvariantError } from "../core/invariant-error.ts";
 import { nextStopMove, type StopAction, type StopEvent, type StopState } from "../core/stop-ladder.ts";
 import type { Timer } from "../system/clock.ts";
 import type { HeldProcess } from "../system/processes.ts";
@@ -65,6 +66,8 @@ export function createRunStopper(system: System, children: ChildTable, stateFold
   const endings = new Map<string, Ending>();
   /** When the first run began whose processes may outlive it, and may fork at any time. */
   let detachedFromTicks = Number.POSITIVE_INFINITY;
+  /** In this very step. */
+  const killed: Ending[] = [];
   let halted = false;
 
   const identity = (child: Child): RunIdentity => ({
@@ -245,22 +248,39 @@ export function createRunStopper(system: System, children: ChildTable, stateFold
     processes.groups?.kill(run.runId);
     if (!processes.showsEnvironment) void processes.killTree(run.leader);
     killAll(ending.child, run, ending.found);
+    killed.push(ending);
+    if (killed.length === 1) void killNew();
+  }
+
+  /** What was forked while the look went on, and what that forked in turn: once for all runs that one look has found. */
+  async function killNew(): Promise<void> {
+    await null;
+    const bySeen = Map.groupBy(killed.splice(0), (ending) => ending.seen);
+    if (halted) return;
     try {
-      killNew(ending, run);
+      for (const [seen, endings] of bySeen) killNewOf(endings, new Set(seen));
     } catch (error) {
+      if (!(error instanceof Error) || error instanceof InvariantError) throw error;
       // Most likely for want of descriptors. The next look finds what is left.
-      system.log.debug("could not look for new processes of a run", { run_id: run.runId, error: String(error) });
+      system.log.debug("could not look for new processes of runs", { error: error.message });
     }
   }
 
-  /** What was forked while the look went on, and what that forked in turn. */
-  function killNew(ending: Ending, run: RunIdentity): void {
-    const seen = new Set(ending.seen);
+  function killNewOf(endings: readonly Ending[], seen: Set<number>): void {
+    const runs = endings.map(({ child }) => ({ child, run: identity(child) }));
     for (let round = 1; round <= newRoundsMax; round++) {
-      const found = findNew(system, [run], seen);
-      const rows = processesOf(run, found);
-      killAll(ending.child, run, rows);
-      if (rows.length === 0 && !found.hasLost) return;
+      const found = findNew(
+        system,
+        runs.map(({ run }) => run),
+        seen,
+      );
+      let count = 0;
+      for (const { child, run } of runs) {
+        const rows = processesOf(run, found);
+        killAll(child, run, rows);
+        count += rows.length;
+      }
+      if (count === 0 && !found.hasLost) return;
     }
   }
 
