@@ -16,7 +16,7 @@ import { nextCount, nextCountFault, nextSnapshot } from "../status/next.ts";
 import { printLists } from "../status/print-lists.ts";
 import { printStatus } from "../status/print-status.ts";
 import { shareNext } from "../status/share-next.ts";
-import { type ConfigReport, type StatusJson, statusSnapshot } from "../status/snapshot.ts";
+import { type ConfigReport, statusSnapshot } from "../status/snapshot.ts";
 import type { StatusView } from "../status/view.ts";
 import { packageRoot } from "../system/package-root.ts";
 import type { Daemon } from "./daemon.ts";
@@ -106,8 +106,13 @@ export function createControlActions(
     return inParts(yield* printLists({ occurrences, errors }));
   }
 
-  function* status(): Work<StatusJson> {
-    return yield* statusSnapshot(yield* statusView());
+  function* status(): Work<PartsAnswer> {
+    return inParts(yield* printStatus(yield* statusSnapshot(yield* statusView())));
+  }
+
+  function* homes(): Work<PartsAnswer> {
+    const snapshot = yield* statusSnapshot(yield* statusView());
+    return inParts(yield* printLists({ homes: snapshot.homes }));
   }
 
   function* health(): Work<HealthJson> {
@@ -115,15 +120,16 @@ export function createControlActions(
   }
 
   const makeStatus = shareNext(() => pieces.run(status()));
+  const makeHomes = shareNext(() => pieces.run(homes()));
   const makeHealth = shareNext(() => pieces.run(health()));
   const everything = new URLSearchParams();
   const makeJobs = shareNext(() => pieces.run(jobs(everything)));
   const makeNext = shareNext(() => pieces.run(next(everything)));
 
   const readers: Readonly<Record<string, (query: URLSearchParams, isGone: () => boolean) => Reply | Promise<Reply>>> = {
-    status: async () => inParts(printStatus(await makeStatus())),
+    status: makeStatus,
     config: () => ok(reports.config()),
-    homes: async () => ok({ homes: (await makeStatus()).homes }),
+    homes: makeHomes,
     jobs: (query, isGone) => (query.size === 0 ? makeJobs() : pieces.run(jobs(query), isGone)),
     runs: (query) => kept(`runs ${query}`, () => runs(query)),
     slots: (query) => kept(`slots ${query}`, () => slots(query)),

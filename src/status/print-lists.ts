@@ -3,13 +3,20 @@ import { jobsPerCut, type Work } from "../core/work.ts";
 /** A reader is sent so much at once. */
 const chunkChars = 64 * 1024;
 
-/** The JSON document of these lists, in parts that are written one by one: printing ten thousand jobs takes long. */
-export function* printLists(lists: Readonly<Record<string, Iterable<unknown>>>): Work<readonly Uint8Array[]> {
+/**
+ * The JSON document of these lists, in parts that are written one by one: printing ten thousand jobs takes long. With `before` and `after`
+ * it is a piece of a larger document.
+ */
+export function* printLists(
+  lists: Readonly<Record<string, Iterable<unknown>>>,
+  before = "{",
+  after = "}\n",
+): Work<readonly Uint8Array[]> {
   const parts: Uint8Array[] = [];
-  let text = "{";
+  let text = before;
   let count = 0;
-  for (const [name, items] of Object.entries(lists)) {
-    text += `${text === "{" && parts.length === 0 ? "" : ","}${JSON.stringify(name)}:[`;
+  for (const [index, [name, items]] of Object.entries(lists).entries()) {
+    text += `${index === 0 ? "" : ","}${JSON.stringify(name)}:[`;
     let isFirst = true;
     for (const item of items) {
       text += isFirst ? JSON.stringify(item) : `,${JSON.stringify(item)}`;
@@ -23,6 +30,6 @@ export function* printLists(lists: Readonly<Record<string, Iterable<unknown>>>):
     }
     text += "]";
   }
-  parts.push(Buffer.from(`${text}}\n`));
+  parts.push(Buffer.from(`${text}${after}`));
   return parts;
 }

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { allAtOnce } from "../../src/core/work.ts";
 import { runsJson } from "../../src/status/json.ts";
 import { printStatus } from "../../src/status/print-status.ts";
 import type { StatusJson } from "../../src/status/snapshot.ts";
@@ -9,7 +10,11 @@ const rest = {
   config: { path: "/ünd" },
   homes: [{ name: "漢字" }],
 };
-const more = { waiting: [], alerts: [{ message: 'a "b"' }], retention: { state: "idle" } };
+const more = {
+  waiting: Array.from({ length: 3000 }, (_, index) => ({ job_id: index })),
+  alerts: [{ message: 'a "b"' }],
+  retention: { state: "idle" },
+};
 
 test("printStatus() prints what JSON.stringify prints of it, also when its runs are the same list and other things are not", () => {
   const none = runsJson([]);
@@ -19,7 +24,7 @@ test("printStatus() prints what JSON.stringify prints of it, also when its runs 
   for (const open_runs of [none, first, first, later, first]) {
     for (const retention of [{ state: "idle" }, { state: "running" }]) {
       const status = { ...rest, open_runs, ...more, retention } as unknown as StatusJson;
-      expect(Buffer.concat(printStatus(status)).toString("utf8")).toBe(`${JSON.stringify(status)}\n`);
+      expect(Buffer.concat(allAtOnce(printStatus(status))).toString("utf8")).toBe(`${JSON.stringify(status)}\n`);
     }
   }
 });
