@@ -321,10 +321,12 @@ export function createDaemon(parts: DaemonParts, outlook: DaemonOutlook): Daemon
     }
     for (const { run, job } of claims) {
       const child = parts.children.get(run.id);
-      if (child === null) continue;
-      armTimeout(child, home.settings.timeoutMs(job));
-      noteOutlived(parts, run.id);
+      if (child !== null) armTimeout(child, home.settings.timeoutMs(job));
     }
+    noteOutlived(
+      parts,
+      claims.map(({ run }) => run.id),
+    );
     limitWatch.start();
   }
 
