@@ -21,6 +21,8 @@ export interface LimitActions {
 /** A fast printer writes some hundred megabytes between two looks; what is too much of it is given back then. */
 const lookMs = 250;
 const memoryLookMs = 1000;
+/** A look at fifty runs takes milliseconds where they take all processors: between a few of them the loop goes round. */
+const looksPerTurn = 10;
 
 interface Watched {
   outputBytes: number;
@@ -52,9 +54,19 @@ export function createLimitWatch(
   function look(): void {
     timer = null;
     if (halted) return;
-    const all = children.all();
     for (const runId of watched.keys()) if (children.get(runId) === null) watched.delete(runId);
-    for (const child of all) lookAt(child);
+    lookFrom(children.all(), 0);
+  }
+
+  function lookFrom(all: readonly Child[], index: number): void {
+    timer = null;
+    if (halted) return;
+    const end = index + looksPerTurn;
+    for (const child of all.slice(index, end)) if (children.get(child.runId) === child) lookAt(child);
+    if (end < all.length) {
+      timer = clock.after(0, () => lookFrom(all, end));
+      return;
+    }
     measureMemory(all.filter((child) => child.limits.memoryBytesMax !== null && isHeldTo(child)));
     if (all.length > 0) timer = clock.after(lookMs, look);
   }
@@ -73,7 +85,8 @@ export function createLimitWatch(
       actions.stop(child, { reason: "output_limit", text });
       return;
     }
-    void holdOutput(child, sizes);
+    // Below that neither stream has more than its share.
+    if (outputBytes > outputBytesMax) void holdOutput(child, sizes);
     if (idleTimeoutMs === null || before === undefined || now - before.grownAtMonotonicMs < idleTimeoutMs) return;
     const text = `Stopped after ${idleTimeoutMs / 1000} s without output (idle_timeout)`;
     actions.stop(child, { reason: "idle_timeout", text });

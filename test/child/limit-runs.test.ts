@@ -21,3 +21,26 @@ test("a run that is over is held to no limit while its end waits to be recorded"
   }
   expect(new Set(stopped)).toEqual(new Set(["open memory_limit", "open idle_timeout"]));
 });
+
+test("many runs are looked at in a few turns, and one that is gone by its turn is not", () => {
+  const clock = createFakeClock(0);
+  const children = createChildTable();
+  const limits = { idleTimeoutMs: null, memoryBytesMax: null, outputBytesMax: 10, outputMaxAction: "stop" };
+  const runIds = Array.from({ length: 25 }, (_, index) => `run ${index}`);
+  for (const runId of runIds) children.add({ runId, overAtMs: null, cause: null, limits } as unknown as Child);
+  const stopped: string[] = [];
+  const watch = createLimitWatch({ clock, files: { stat: () => ({ sizeBytes: 20 }) } } as never, children, "/state", {
+    stop: (child) => void stopped.push(child.runId),
+    memoryBytes: async () => new Map(),
+  });
+  watch.start();
+  const beganMs = clock.monotonicMs();
+  clock.fireNext();
+  expect(stopped).toEqual(runIds.slice(0, 10));
+  children.remove("run 24");
+  clock.fireNext();
+  clock.fireNext();
+  expect([stopped, clock.monotonicMs() - beganMs]).toEqual([runIds.slice(0, 24), 250]);
+  clock.fireNext();
+  expect([stopped.length, clock.monotonicMs() - beganMs]).toEqual([34, 500]);
+});
