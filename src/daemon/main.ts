@@ -26,6 +26,7 @@ import { createProcesses, type ProcessesOptions } from "../system/real-processes
 import { createServiceNotice } from "../system/service-notice.ts";
 import { listenOnSocket } from "../system/socket.ts";
 import type { System } from "../system/system.ts";
+import { askForShortSlices } from "../system/time-slice.ts";
 import { createWatch } from "../system/watch.ts";
 import { type ApiPort, type ApiSettings, createApiPort } from "./api-port.ts";
 import { createClockSteps } from "./clock-steps.ts";
@@ -74,6 +75,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     random: createRandom(),
     log: createLogger(options.logLevel ?? "info"),
   };
+  askForShortSlices();
   const { stateFolder } = options;
   system.files.makeFolder(stateFolder, 0o700, true);
   system.files.makeFolder(`${stateFolder}/runs`, 0o700, false);

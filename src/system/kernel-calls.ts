@@ -17,12 +17,20 @@ export interface KernelCalls {
   setSoftRealtimeLimit(microseconds: bigint): boolean;
   /** Whether something keeps the clock right; null when the kernel does not say. */
   isClockSynchronised(): boolean | null;
+  /** The `struct sched_attr` of the calling thread; null when it cannot be read. */
+  schedulingAttributes(): Buffer | null;
+  setSchedulingAttributes(attributes: Buffer): boolean;
   readonly pageBytes: number;
   errorNumber(): number;
 }
 
 /** The same on x64 and arm64, as on every architecture since Linux 5.1. */
 const systemCalls = { pidfdSendSignal: 424, pidfdOpen: 434 } as const;
+
+/** sched_setattr and sched_getattr, which are older than that. */
+const schedulingCalls =
+  process.arch === "arm64" ? ({ set: 274, get: 275 } as const) : ({ set: 314, get: 315 } as const);
+const schedulingBytes = 48;
 
 const setChildSubreaper = 36;
 const realtimeLimit = 15;
@@ -50,6 +58,7 @@ function load(): KernelCalls {
   const koffi: typeof import("koffi") = createRequire(import.meta.url)("koffi");
   const library = koffi.load(null);
   const syscall = library.func("long syscall(long number, long a, long b, long c, long d)");
+  const scheduling = library.func("long syscall(long number, long pid, _Inout_ uint8_t *attributes, long a, long b)");
   const prctl = library.func(
     "int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)",
   );
@@ -92,6 +101,11 @@ function load(): KernelCalls {
       const state = Number(library.func("int adjtimex(_Inout_ uint8_t *timex)")(Buffer.alloc(timexBytes)));
       return state < 0 ? null : state !== unsynchronised;
     },
+    schedulingAttributes() {
+      const attributes = Buffer.alloc(schedulingBytes);
+      return Number(scheduling(schedulingCalls.get, 0, attributes, schedulingBytes, 0)) === 0 ? attributes : null;
+    },
+    setSchedulingAttributes: (attributes) => Number(scheduling(schedulingCalls.set, 0, attributes, 0, 0)) === 0,
     pageBytes: Number(sysconf(pageSizeName)),
     errorNumber: () => koffi.errno(),
   };
