@@ -8,12 +8,12 @@ import type { Child, ChildTable } from "./child-table.ts";
 import {
   type Found,
   findNew,
-  findRunProcesses,
   isStillProven,
   newRoundsMax,
   type RunIdentity,
   type RunProcess,
 } from "./find-run-processes.ts";
+import { createLooks } from "./looks.ts";
 import { keepStopCause, type StopCause } from "./stop-cause.ts";
 
 /** Ends runs by the ladder of `core/stop-ladder.ts`. A promise of it settles once no process of the run is left. */
@@ -39,8 +39,6 @@ const lookSoonMs = 10;
 /** While those that were asked may still be at work on leaving. */
 const lookPatientMs = 50;
 const lookLateMs = 1000;
-/** Between two looks that nothing waits for. Ends that come close together share one. */
-const unhurriedMs = 40;
 /** A launcher without a parent of ours is looked at this often while it is asked to leave. */
 const leaderPollMs = 100;
 /** Each one held is a descriptor. */
@@ -361,57 +359,5 @@ export function createRunStopper(system: System, children: ChildTable, stateFold
         for (const timer of [ending.grace, ending.bound, ending.wait]) timer?.cancel();
       looks.halt();
     },
-  };
-}
-
-interface Looks {
-  /** One look at the machine for all that asked before it began. */
-  find(run: RunIdentity, hurried: boolean): Promise<Found>;
-  halt(): void;
-}
-
-function createLooks(system: System): Looks {
-  let waiting: { readonly run: RunIdentity; readonly answer: PromiseWithResolvers<Found> }[] = [];
-  let timer: Timer | null = null;
-  let timerAtMs = Number.POSITIVE_INFINITY;
-  let looking = false;
-
-  const look = async (): Promise<void> => {
-    timer = null;
-    timerAtMs = Number.POSITIVE_INFINITY;
-    const asked = waiting;
-    waiting = [];
-    looking = true;
-    try {
-      const runs = [...new Map(asked.map(({ run }) => [run.runId, run])).values()];
-      const found = await findRunProcesses(system, runs);
-      for (const { answer } of asked) answer.resolve(found);
-    } catch (error) {
-      for (const { answer } of asked) answer.reject(error);
-    } finally {
-      looking = false;
-      if (waiting.length > 0) arm(hurry ? 0 : unhurriedMs);
-      hurry = false;
-    }
-  };
-  let hurry = false;
-
-  const arm = (delayMs: number): void => {
-    const atMs = system.clock.monotonicMs() + delayMs;
-    if (timer !== null && timerAtMs <= atMs) return;
-    timer?.cancel();
-    timerAtMs = atMs;
-    timer = system.clock.after(delayMs, () => void look());
-  };
-
-  return {
-    find(run, hurried) {
-      const answer = Promise.withResolvers<Found>();
-      waiting.push({ run, answer });
-      if (looking) hurry ||= hurried;
-      else arm(hurried ? 0 : unhurriedMs);
-      return answer.promise;
-    },
-    halt: () => timer?.cancel(),
   };
 }
