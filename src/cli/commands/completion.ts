@@ -42,16 +42,16 @@ function namesOf(parts: CommandParts): CompletionNames {
   };
 }
 
-/** The folders that are named among the words: they say whose jobs are meant. */
+/** The folders that are named among the words: they say whose jobs are meant. One that is still being typed names none. */
 export function foldersAmong(words: readonly string[]): {
   readonly home: string | null;
   readonly state: string | null;
 } {
   const folderOf = (flag: string): string | null => {
-    const at = words.findIndex((word) => word === flag || word.startsWith(`${flag}=`));
-    if (at < 0 || at >= words.length - 1) return null;
-    const word = words[at] ?? "";
-    return word === flag ? (words[at + 1] ?? null) : word.slice(flag.length + 1);
+    const typed = words.slice(0, -1);
+    const at = typed.findIndex((word) => word === flag || word.startsWith(`${flag}=`));
+    const word = typed[at] ?? "";
+    return (word === flag ? typed[at + 1] : word.slice(flag.length + 1)) || null;
   };
   const command = words.indexOf("runs");
   const state = words.indexOf("--state");
