@@ -83,27 +83,18 @@ export function isoTime(ms: number | null): string | null {
   return new Date(Math.floor(ms)).toISOString();
 }
 
-/** Open runs are shown at each look. A run that has changed is another object, in another list. */
-const shown = new WeakMap<Run, RunJson>();
-const shownTogether = new WeakMap<readonly Run[], readonly RunJson[]>();
+/** Open runs are shown at each look. Where one has changed it is another list. */
+const shown = new WeakMap<readonly Run[], readonly RunJson[]>();
 
 export function runsJson(runs: readonly Run[]): readonly RunJson[] {
-  const known = shownTogether.get(runs);
+  const known = shown.get(runs);
   if (known !== undefined) return known;
   const made = runs.map(runJson);
-  shownTogether.set(runs, made);
+  shown.set(runs, made);
   return made;
 }
 
 export function runJson(run: Run): RunJson {
-  const known = shown.get(run);
-  if (known !== undefined) return known;
-  const made = printedRun(run);
-  shown.set(run, made);
-  return made;
-}
-
-function printedRun(run: Run): RunJson {
   const { fingerprint, scheduledAtMs, startedAtMs } = run;
   return {
     id: run.id,
