@@ -51,24 +51,18 @@ export function createLimitWatch(
   const sizesOf = (child: Child): readonly number[] =>
     streams(child).map((path) => system.files.stat(path)?.sizeBytes ?? 0);
 
-  function look(): void {
+  function look(all = children.all(), from = 0): void {
     timer = null;
     if (halted) return;
-    for (const runId of watched.keys()) if (children.get(runId) === null) watched.delete(runId);
-    lookFrom(children.all(), 0);
-  }
-
-  function lookFrom(all: readonly Child[], index: number): void {
-    timer = null;
-    if (halted) return;
-    const end = index + looksPerTurn;
-    for (const child of all.slice(index, end)) if (children.get(child.runId) === child) lookAt(child);
+    const end = from + looksPerTurn;
+    for (const child of all.slice(from, end)) if (children.get(child.runId) === child) lookAt(child);
     if (end < all.length) {
-      timer = clock.after(0, () => lookFrom(all, end));
+      timer = clock.after(0, () => look(all, end));
       return;
     }
+    for (const runId of watched.keys()) if (children.get(runId) === null) watched.delete(runId);
     measureMemory(all.filter((child) => child.limits.memoryBytesMax !== null && isHeldTo(child)));
-    if (all.length > 0) timer = clock.after(lookMs, look);
+    if (all.length > 0) timer = clock.after(lookMs, () => look());
   }
 
   function lookAt(child: Child): void {
@@ -140,7 +134,7 @@ export function createLimitWatch(
 
   return {
     start() {
-      if (!halted) timer ??= clock.after(lookMs, look);
+      if (!halted) timer ??= clock.after(lookMs, () => look());
     },
     async finish(child) {
       watched.delete(child.runId);

@@ -71,14 +71,14 @@ export function createGoneHomes(
   return {
     look() {
       notice();
-      const leftMs = [...since].map(([name, atMs]) => {
-        const left = atMs + goneForMs - system.clock.monotonicMs();
-        if (left <= 0) leave(name);
-        return left;
-      });
+      let nextMs = Number.POSITIVE_INFINITY;
+      for (const [name, atMs] of since) {
+        const leftMs = atMs + goneForMs - system.clock.monotonicMs();
+        if (leftMs <= 0) leave(name);
+        else nextMs = Math.min(nextMs, leftMs);
+      }
       // Timers fire a little early, and nothing else may come for long.
       timer?.cancel();
-      const nextMs = Math.min(...leftMs.filter((ms) => ms > 0));
       timer = nextMs === Number.POSITIVE_INFINITY ? null : system.clock.after(nextMs, wake);
       for (const runId of stopped) if (children.get(runId) === null) stopped.delete(runId);
     },
