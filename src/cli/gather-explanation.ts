@@ -9,6 +9,7 @@ import type { SlotCursor } from "../core/slot.ts";
 import { changedVariables } from "../homes/environment.ts";
 import { runFolder } from "../output/run-folder.ts";
 import { resolveScript } from "../output/script-path.ts";
+import { cannotBeServed } from "../status/view.ts";
 import type { CommandParts } from "./command-parts.ts";
 import { readStatus } from "./commands/status.ts";
 import type { HomeReading, JobReading, Reader } from "./reader.ts";
@@ -42,7 +43,7 @@ export async function gatherExplanation(
   const owed = cursor?.owed ?? null;
   // Where the profiles could not be listed nobody knows whether it is gone.
   const unlisted = home === null ? reader.homesError() : null;
-  const isUnread = home === null ? unlisted !== null : home.state === "degraded" || home.state === "unsupported";
+  const isUnread = home === null ? unlisted !== null : cannotBeServed(home.state);
   const waitsSinceMs = oldestWaiting(cursor, nowMs);
   const oldest =
     waitsSinceMs === null ? [] : ledger.slots({ ...which, sinceMs: waitsSinceMs, untilMs: waitsSinceMs, limit: 1 });

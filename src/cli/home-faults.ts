@@ -1,12 +1,17 @@
+import { cannotBeServed } from "../status/view.ts";
 import type { CommandParts } from "./command-parts.ts";
 import { paint, printable } from "./print.ts";
 import type { Reader } from "./reader.ts";
 
+/** To be asked where there is no home. */
+export function whyNoHome({ rootHome }: Pick<CommandParts, "rootHome">, reader: Reader): string {
+  return reader.homesError() ?? `There is no Hermes home at "${rootHome}"`;
+}
+
 /** Why there is nothing to show where there is no home, and what to do about it; null where there is one. */
-export function noHomeText({ rootHome }: Pick<CommandParts, "rootHome">, reader: Reader): string | null {
+export function noHomeText(parts: Pick<CommandParts, "rootHome">, reader: Reader): string | null {
   if (reader.homes().length > 0) return null;
-  const why = reader.homesError() ?? `There is no Hermes home at "${rootHome}"`;
-  return printable(`${why}; name one with --home, or see hermes-supervisor demo`);
+  return printable(`${whyNoHome(parts, reader)}; name one with --home, or see hermes-supervisor demo`);
 }
 
 /** A line where there are homes and not all of them could be found; empty where they could. */
@@ -17,7 +22,7 @@ export function unlistedLine({ terminal }: Pick<CommandParts, "terminal">, reade
 
 /** What of the homes cannot be read now, and is missing in what is shown. */
 export function unreadTexts(reader: Reader): readonly string[] {
-  const unread = reader.homes().filter(({ state }) => state === "degraded" || state === "unsupported");
+  const unread = reader.homes().filter(({ state }) => cannotBeServed(state));
   const texts = unread.map(({ name, state, reason }) => `Home "${name}" is ${state}: ${reason ?? "nobody knows why"}`);
   const error = reader.homesError();
   return (error === null ? texts : [...texts, error]).map(printable);

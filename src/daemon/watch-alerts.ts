@@ -7,7 +7,7 @@ import { findConditions } from "../status/conditions.ts";
 import type { EventLog } from "../status/event-log.ts";
 import { isoTime } from "../status/json.ts";
 import { alertJson } from "../status/snapshot.ts";
-import type { StatusView } from "../status/view.ts";
+import { cannotBeServed, type StatusView } from "../status/view.ts";
 import type { Timer } from "../system/clock.ts";
 import type { System } from "../system/system.ts";
 import type { HomeRuntime } from "./home-runtime.ts";
@@ -84,9 +84,7 @@ export function watchAlerts(
   }
 
   function takeLook(seen: StatusView, conditions: readonly Condition[]): boolean {
-    const unreadable = new Set(
-      seen.homes.filter(({ state }) => state === "degraded" || state === "unsupported").map(({ name }) => name),
-    );
+    const unreadable = new Set(seen.homes.filter(({ state }) => cannotBeServed(state)).map(({ name }) => name));
     const plan = planAlerts(open, conditions, unreadable, seen.nowMs);
     if (plan.raised.length > 0 || plan.cleared.length > 0) {
       ledger.transaction(() => {

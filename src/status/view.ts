@@ -60,6 +60,11 @@ export interface HomeView extends HomeBounds {
   readonly hermes: HermesJson | null;
 }
 
+/** Such a home starts nothing, and nobody can tell now which jobs it has. */
+export function cannotBeServed(state: HomeView["state"]): state is "degraded" | "unsupported" {
+  return state === "degraded" || state === "unsupported";
+}
+
 /** What of a config file counts, and what keeps it from counting as it stands. */
 export interface ConfigFileView {
   readonly path: string;

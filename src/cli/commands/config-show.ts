@@ -3,6 +3,7 @@ import { formatSetting, settingJson } from "../../config/format-setting.ts";
 import { type JobKey, jobRules } from "../../config/job-rules.ts";
 import { shownHermesSettings } from "../../homes/home-config.ts";
 import type { SettingJson } from "../../status/snapshot.ts";
+import { cannotBeServed } from "../../status/view.ts";
 import type { CommandParts } from "../command-parts.ts";
 import { checkFiles } from "../config-findings.ts";
 import { openConfig } from "../config-reader.ts";
@@ -112,10 +113,10 @@ function showJob(
 ): ExitCode {
   const home = homes.find((each) => each.name === name);
   if (home === undefined || job === null) {
-    const isUnread = home?.state === "degraded" || home?.state === "unsupported";
-    const why = isUnread
-      ? `home "${name}" cannot be read: ${home.reason ?? "nobody knows why"}`
-      : "only the history knows this job, expected one that is there";
+    const why =
+      home !== undefined && cannotBeServed(home.state)
+        ? `home "${name}" cannot be read: ${home.reason ?? "nobody knows why"}`
+        : "only the history knows this job, expected one that is there";
     const message = `Cannot show what counts for "${id}": ${why}`;
     throw new CommandError(exitCodes.notFound, "not_found", message);
   }

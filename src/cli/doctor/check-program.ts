@@ -5,8 +5,10 @@ import {
   hermesCandidates,
   parseProbe,
 } from "../../homes/find-hermes.ts";
+import { cannotBeServed } from "../../status/view.ts";
 import { packageRoot } from "../../system/package-root.ts";
 import { readStatus } from "../commands/status.ts";
+import { whyNoHome } from "../home-faults.ts";
 import { shellWord } from "../services/service-place.ts";
 import { type Finding, fault, fine, type Patient, warning } from "./finding.ts";
 
@@ -30,8 +32,7 @@ export function checkProgram({ parts, host, daemon, reader }: Patient): readonly
 
 export function checkHomeStates({ homes, parts, reader }: Patient): readonly Finding[] {
   if (homes.length === 0) {
-    const why = reader.homesError() ?? `There is no Hermes home at "${parts.rootHome}"`;
-    return [fault("home", why, "hermes-supervisor --home DIR doctor")];
+    return [fault("home", whyNoHome(parts, reader), "hermes-supervisor --home DIR doctor")];
   }
   return homes.flatMap((home): readonly Finding[] => {
     const findings: Finding[] = [];
@@ -42,7 +43,7 @@ export function checkHomeStates({ homes, parts, reader }: Patient): readonly Fin
     }
     for (const text of home.hermes.warnings)
       findings.push(warning("config", text, `edit ${shellWord(home.configPath)}`, name));
-    if (home.state === "degraded" || home.state === "unsupported") {
+    if (cannotBeServed(home.state)) {
       const remedy =
         home.state === "degraded"
           ? "mend what it says; it is taken up by itself"
