@@ -227,7 +227,7 @@ export function createRunStopper(system: System, children: ChildTable, stateFold
     if (found.unclaimed.length === 0) return [];
     const others = children
       .all()
-      .filter((child) => child.ended !== null && child.overAtMs === null && !isEnding(child))
+      .filter((child) => child.ended !== null && goesOn(child))
       .map((child) => child.fingerprint.startTicks ?? 0);
     const isLeft = (row: RunProcess): boolean =>
       row.witness !== null
@@ -236,9 +236,12 @@ export function createRunStopper(system: System, children: ChildTable, stateFold
     return found.unclaimed.filter((row) => !isLeft(row));
   }
 
-  function isEnding(child: Child): boolean {
-    const state = endings.get(child.runId)?.state ?? "running";
-    return state === "killing" || state === "confirming" || state === "stuck";
+  /** Also while it uses its grace, its launcher gone or not: it is looked at again when that is over. */
+  function goesOn(child: Child): boolean {
+    const state = endings.get(child.runId)?.state;
+    return state === undefined
+      ? child.overAtMs === null
+      : state !== "killing" && state !== "confirming" && state !== "stuck";
   }
 
   function kill(ending: Ending): void {

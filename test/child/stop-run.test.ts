@@ -71,3 +71,22 @@ test("what is stopped when it was over has not ended because of that", async () 
   await machine.run(1000);
   expect([over.cause, open.cause]).toEqual([null, asked]);
 });
+
+test("what may be of a run that uses its grace is left to it when another run is ended", async () => {
+  const { machine, children, stopper } = makeStopper();
+  const [leaving, other] = [machine.child("leaving", 10, 100), machine.child("other", 20, 200)];
+  const over = { ...leaving, ended: Promise.resolve({ exitCode: null, signal: "SIGTERM" }) };
+  for (const child of [over, other]) children.add(child);
+  machine.start(11, 110, { runId: "leaving", groupId: 10, sessionId: 10 });
+  machine.start(30, 300, {});
+  machine.alive.delete(10);
+  void stopper.stop(over, asked, 5000);
+  await machine.run(100);
+  over.overAtMs = machine.clock.nowMs();
+  void stopper.stop(other, asked, 0);
+  await machine.run(2000);
+  expect([...machine.alive.keys()]).toEqual([11, 30]);
+  other.overAtMs = machine.clock.nowMs();
+  await machine.run(4000);
+  expect([...machine.alive.keys()]).toEqual([]);
+});
